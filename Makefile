@@ -1,0 +1,68 @@
+# `make run` and `make test` need Python 3.11 or newer and nothing else: everything is installed into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+UV_VERSION := 0.13.8
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export VIDEO
+
+.PHONY: help run test test-fast lint doctor lock golden docs bench clean
+
+help:
+	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
+	@echo "make test              every test this machine can run"
+	@echo "make test-fast         the tests that start no FFmpeg"
+	@echo "make lint              ruff, mypy, import contract"
+	@echo "make doctor            what works on this machine"
+	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make golden            write the golden plans anew, for review in the diff"
+	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
+	@echo "make lock              resolve requirements.lock anew"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY)
+	@mkdir -p out
+	@if [ -z "$$VIDEO" ]; then \
+		$(BIN)/python scripts/make_sample.py out/sample.mp4 && VIDEO=out/sample.mp4; \
+	fi; \
+	exec $(BIN)/reelpress compress --overwrite -o out/ -- "$$VIDEO"
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+test-fast: $(READY)
+	@$(BIN)/python -m pytest tests/unit tests/golden
+
+lint: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+doctor: $(READY)
+	@$(BIN)/reelpress doctor
+
+golden: $(READY)
+	@$(BIN)/python scripts/regold.py
+
+docs: $(READY)
+	@$(BIN)/python scripts/write_docs.py
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/compress.py
+
+lock:
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+		--python-version 3.11 --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

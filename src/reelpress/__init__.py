@@ -1,0 +1,94 @@
+"""Reelpress compresses videos, checks what came out, and proves it with a receipt.
+
+    >>> import reelpress
+    >>> receipt = reelpress.compress("talk.mov", "talk.mp4")  # doctest: +SKIP
+    >>> receipt.status, receipt.encoder, receipt.saved_share  # doctest: +SKIP
+    ('encoded', 'libx264', 0.71)
+
+Names are loaded when they are first used: importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reelpress.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from reelpress.api import acompress, compress, compress_many
+    from reelpress.errors import (
+        Cancelled,
+        EncodeError,
+        ExitCode,
+        HardwareError,
+        InputError,
+        OutputError,
+        ReelpressError,
+        UsageError,
+    )
+    from reelpress.facts.media import MediaFacts
+    from reelpress.legacy import VideoCompressionError, compress_video, get_gpu_info, is_gpu_available
+    from reelpress.probe.media import probe
+    from reelpress.receipt import Receipt
+    from reelpress.run.process import CancelToken
+
+_HOMES = {
+    "acompress": "api",
+    "compress": "api",
+    "compress_many": "api",
+    "Cancelled": "errors",
+    "EncodeError": "errors",
+    "ExitCode": "errors",
+    "HardwareError": "errors",
+    "InputError": "errors",
+    "OutputError": "errors",
+    "ReelpressError": "errors",
+    "UsageError": "errors",
+    "MediaFacts": "facts.media",
+    "VideoCompressionError": "legacy",
+    "compress_video": "legacy",
+    "get_gpu_info": "legacy",
+    "is_gpu_available": "legacy",
+    "probe": "probe.media",
+    "Receipt": "receipt",
+    "CancelToken": "run.process",
+}
+
+__all__ = [
+    "CancelToken",
+    "Cancelled",
+    "EncodeError",
+    "ExitCode",
+    "HardwareError",
+    "InputError",
+    "MediaFacts",
+    "OutputError",
+    "Receipt",
+    "ReelpressError",
+    "UsageError",
+    "VideoCompressionError",
+    "__version__",
+    "acompress",
+    "compress",
+    "compress_many",
+    "compress_video",
+    "get_gpu_info",
+    "is_gpu_available",
+    "probe",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'reelpress' has no attribute {name!r}")
+    from importlib import import_module
+
+    # a submodule of the same name as a function of ours (probe) must not win over it later
+    value = getattr(import_module(f"reelpress.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,161 @@
+"""The Python API: the same engine as the command line, from threads or asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from reelpress.batch import Item, run_batch
+from reelpress.engine import RunPolicy, compress_file
+from reelpress.events import OnEvent
+from reelpress.facts.host import HostFacts
+from reelpress.probe.host import probe_host
+from reelpress.receipt import Receipt
+from reelpress.request import Codec, Hardware, Request
+from reelpress.run.process import CancelToken
+from reelpress.settings import Settings, load, request_from, split_size
+
+Source = str | os.PathLike[str]
+
+
+def compress(
+    input: Source,  # noqa: A002 - the field's word
+    output: Source | None = None,
+    *,
+    codec: Codec | None = None,
+    crf: float | None = None,
+    preset: str | None = None,
+    max_size: str | tuple[int, int] | None = None,
+    max_fps: float | Fraction | str | None = None,
+    audio_bitrate: int | str | None = None,
+    hardware: Hardware | None = None,
+    overwrite: bool = False,
+    always_encode: bool = False,
+    settings: Settings | None = None,
+    on_event: OnEvent | None = None,
+    cancel: CancelToken | None = None,
+) -> Receipt:
+    """Make a smaller, checked MP4 of a video and return the receipt.
+
+    Whatever is not given comes from ``settings``, or from the environment and ``.env``. ``max_size`` is a box for the
+    longer and the shorter side, as ``"1280x720"``. ``output`` ``None`` writes ``NAME.compressed.mp4`` beside the
+    input. ``on_event`` is called in the thread that called us. ``cancel`` stops the work from any thread.
+
+    An input that cannot be used, or an encode that fails, is told by the receipt's ``status``, not raised. Raises
+    :class:`UsageError` for arguments or settings that cannot be meant.
+    """
+    flags = _flags(codec, crf, preset, max_size, max_fps, audio_bitrate)
+    request, policy, host = _prepare(flags, settings, hardware, always_encode=always_encode)
+    return compress_file(
+        input,
+        output,
+        host=host,
+        request=request,
+        policy=policy,
+        overwrite=overwrite,
+        on_event=on_event,
+        cancel=cancel,
+    )
+
+
+async def acompress(
+    input: Source,  # noqa: A002 - the field's word
+    output: Source | None = None,
+    *,
+    codec: Codec | None = None,
+    crf: float | None = None,
+    preset: str | None = None,
+    max_size: str | tuple[int, int] | None = None,
+    max_fps: float | Fraction | str | None = None,
+    audio_bitrate: int | str | None = None,
+    hardware: Hardware | None = None,
+    overwrite: bool = False,
+    always_encode: bool = False,
+    settings: Settings | None = None,
+    on_event: OnEvent | None = None,
+) -> Receipt:
+    """Do as :func:`compress` does, in a thread; cancelling the task stops FFmpeg before it returns.
+
+    ``on_event`` is called in the event loop's thread.
+    """
+    cancel = CancelToken()
+    loop = asyncio.get_running_loop()
+    relay: OnEvent | None = None
+    if on_event is not None:
+        listener = on_event
+
+        def relay(event: object) -> None:
+            loop.call_soon_threadsafe(listener, event)  # type: ignore[arg-type]
+
+    work = asyncio.ensure_future(
+        asyncio.to_thread(
+            compress, input, output, codec=codec, crf=crf, preset=preset, max_size=max_size, max_fps=max_fps,
+            audio_bitrate=audio_bitrate, hardware=hardware, overwrite=overwrite, always_encode=always_encode,
+            settings=settings, on_event=relay, cancel=cancel,
+        )
+    )  # fmt: skip
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        cancel.cancel()
+        await asyncio.wait([work])
+        raise
+
+
+def compress_many(
+    inputs: Mapping[Path, Path],
+    *,
+    settings: Settings | None = None,
+    hardware: Hardware | None = None,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    always_encode: bool = False,
+    on_event: OnEvent | None = None,
+    cancel: CancelToken | None = None,
+) -> tuple[Receipt, ...]:
+    """Compress several inputs, each to its own output, ``jobs`` at a time; one failure touches no other.
+
+    Receipts come in the order of ``inputs``. ``on_event`` is called from several threads, never two at once.
+    """
+    request, policy, host = _prepare({}, settings, hardware, always_encode=always_encode)
+    return run_batch(
+        [Item(source=source, target=target) for source, target in inputs.items()],
+        host=host, request=request, policy=policy, jobs=jobs, overwrite=overwrite, on_event=on_event, cancel=cancel,
+    )  # fmt: skip
+
+
+def _flags(
+    codec: Codec | None,
+    crf: float | None,
+    preset: str | None,
+    max_size: str | tuple[int, int] | None,
+    max_fps: float | Fraction | str | None,
+    audio_bitrate: int | str | None,
+) -> dict[str, str | None]:
+    width, height = split_size(max_size) if max_size is not None else (None, None)
+    given = {
+        "codec": codec, "crf": crf, "preset": preset, "max_width": width, "max_height": height,
+        "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
+    }  # fmt: skip
+    return {name: None if value is None else str(value) for name, value in given.items()}
+
+
+def _prepare(
+    flags: Mapping[str, str | None], settings: Settings | None, hardware: Hardware | None, *, always_encode: bool
+) -> tuple[Request, RunPolicy, HostFacts]:
+    chosen = load(flags, base=settings)
+    host = probe_host(ffmpeg=chosen.ffmpeg, cache_dir=Path(chosen.cache_dir) if chosen.cache_dir else None)
+    return request_from(chosen, hardware=hardware, always_encode=always_encode), policy_from(chosen), host
+
+
+def policy_from(settings: Settings) -> RunPolicy:
+    """Return the limits of a run that these settings describe."""
+    return RunPolicy(
+        timeout_s=settings.timeout_s,
+        stall_timeout_s=settings.stall_timeout_s,
+        memory_limit_bytes=settings.memory_limit_bytes,
+        usd_per_cpu_hour=settings.usd_per_cpu_hour,
+    )

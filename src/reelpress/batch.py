@@ -1,0 +1,142 @@
+"""Many inputs: find them, give each an output, run a bounded number at once, all-settled."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from reelpress.engine import RunPolicy, compress_file, default_target
+from reelpress.errors import UsageError
+from reelpress.events import Event, OnEvent
+from reelpress.facts.host import HostFacts
+from reelpress.facts.values import Value
+from reelpress.receipt import Receipt
+from reelpress.request import Request
+from reelpress.run.process import CancelToken
+
+# What counts as a video inside a folder; a file named on its own is taken whatever its name.
+VIDEO_SUFFIXES = frozenset(
+    ".3g2 .3gp .avi .divx .dv .f4v .flv .gif .ivf .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .qt .rm"
+    " .rmvb .ts .vob .webm .wmv".split()  # noqa: SIM905 - one line a reader can scan
+)
+PART_SUFFIX = ".reelpress-part"
+
+
+class Item(Value, frozen=True, kw_only=True):
+    """One input and where its output goes."""
+
+    source: Path
+    target: Path
+
+
+def collect(inputs: Sequence[Path], output: Path | None) -> tuple[Item, ...]:
+    """Turn what was named into items: folders are searched through, outputs never collide.
+
+    ``output`` is a file for one input, a folder for several, ``None`` for beside each input. Raises
+    :class:`UsageError` before any work when that cannot be meant.
+    """
+    sources: list[tuple[Path, Path]] = []
+    for named in inputs:
+        if named.is_dir():
+            found = sorted(_videos(named))
+            if not found:
+                raise UsageError(f"{named} holds no videos.", hint=f"looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
+            sources += [(path, path.relative_to(named)) for path in found]
+        else:
+            sources.append((named, Path(named.name)))
+    many = len(sources) > 1 or any(p.is_dir() for p in inputs)
+    if output is None:
+        items = [Item(source=source, target=default_target(source)) for source, _ in sources]
+    elif many or output.is_dir() or str(output).endswith(os.sep):
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"-o {output} is a file, but there are several inputs.", hint="Name a folder.")
+        items = [Item(source=source, target=output / relative.with_suffix(".mp4")) for source, relative in sources]
+    else:
+        items = [Item(source=sources[0][0], target=output)]
+    return _without_collisions(items)
+
+
+def _videos(folder: Path) -> list[Path]:
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in names:
+            path = Path(root) / name
+            ours = name.endswith((PART_SUFFIX, ".compressed.mp4"))
+            if path.suffix.lower() in VIDEO_SUFFIXES and not ours and not name.startswith(".") and path.is_file():
+                found.append(path)
+    return found
+
+
+def _without_collisions(items: list[Item]) -> tuple[Item, ...]:
+    """Give ``a.mov`` and ``a.avi`` different outputs: the second kind of name says which it came from."""
+    counts: dict[Path, int] = {}
+    for item in items:
+        counts[item.target] = counts.get(item.target, 0) + 1
+    fixed = [
+        item if counts[item.target] == 1
+        else Item(source=item.source, target=item.target.with_name(f"{item.source.name}.mp4"))
+        for item in items
+    ]  # fmt: skip
+    seen: dict[Path, Path] = {}
+    for item in fixed:
+        if item.target in seen:
+            raise UsageError(
+                f"{seen[item.target]} and {item.source} would both become {item.target}.",
+                hint="Compress them in two runs with different -o folders.",
+            )
+        seen[item.target] = item.source
+    return tuple(fixed)
+
+
+def default_jobs(host: HostFacts) -> int:
+    """Return how many inputs to work on at once: one encode keeps about two cores busy."""
+    return max(1, host.cores // 2)
+
+
+def run_batch(
+    items: Sequence[Item],
+    *,
+    host: HostFacts,
+    request: Request,
+    policy: RunPolicy,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    on_event: OnEvent | None = None,
+    cancel: CancelToken | None = None,
+) -> tuple[Receipt, ...]:
+    """Run all items and return their receipts in the same order.
+
+    A ``KeyboardInterrupt`` here cancels everything that runs, waits until nothing of it is left, and then returns the
+    receipts, those of unfinished items ``cancelled``.
+    """
+    token = cancel or CancelToken()
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        if on_event is not None:
+            with lock:
+                on_event(event)
+
+    def one(item: Item) -> Receipt:
+        if not token.is_cancelled:
+            item.target.parent.mkdir(parents=True, exist_ok=True)
+        return compress_file(
+            item.source, item.target, host=host, request=request, policy=policy, overwrite=overwrite,
+            on_event=emit, cancel=token,
+        )  # fmt: skip
+
+    width = min(jobs or default_jobs(host), max(1, len(items)))
+    with ThreadPoolExecutor(max_workers=width, thread_name_prefix="reelpress") as pool:
+        futures: list[Future[Receipt]] = [pool.submit(one, item) for item in items]
+        pending = set(futures)
+        while pending:
+            try:
+                # short waits keep the main thread able to receive signals
+                _, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                token.cancel()
+        return tuple(future.result() for future in futures)

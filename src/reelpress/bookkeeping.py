@@ -1,0 +1,208 @@
+"""What a job notes down as it goes, and the receipt that comes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from reelpress.errors import ExitCode, InputError, OutputError, ReelpressError
+from reelpress.facts.host import HostFacts
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.values import Value
+from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
+from reelpress.receipt import AttemptRecord, FileRecord, Gate, Quality, Receipt, Stage, Status
+from reelpress.run.process import CancelToken
+from reelpress.version import VERSION
+
+_CHUNK_BYTES = 2**20
+_REJECT_CODES = {
+    "input_unusable": ExitCode.INPUT_UNUSABLE,
+    "hardware_absent": ExitCode.HARDWARE_ABSENT,
+    "usage": ExitCode.USAGE,
+}
+StageName = Literal["probe", "sample", "encode", "copy", "check", "publish"]
+
+
+class Snapshot(Value, frozen=True, kw_only=True):
+    """Which file it was: enough to notice that somebody is still writing it."""
+
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def take(cls, path: Path) -> Snapshot:
+        """Look at a file. Raises :class:`InputError` when it is not there or not a regular file."""
+        try:
+            stat = path.stat()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read.", evidence=str(error), hint="Check the name.") from error
+        return cls(inode=stat.st_ino, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+
+class Hashing:
+    """SHA-256 of the source, computed beside the encode: it reads what the page cache holds anyway."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread: threading.Thread | None = None
+        self._digest: str | None = None
+
+    def start(self, cancel: CancelToken) -> None:
+        """Begin, in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, args=(cancel,), daemon=True, name="reelpress-sha256")
+        self._thread.start()
+
+    def result(self) -> str | None:
+        """Wait for the digest; ``None`` when it was never started or could not be finished."""
+        if self._thread is not None:
+            self._thread.join()
+        return self._digest
+
+    def _run(self, cancel: CancelToken) -> None:
+        with contextlib.suppress(OSError):
+            self._digest = self.of(self._path, cancel)
+
+    @staticmethod
+    def of(path: Path, cancel: CancelToken | None = None) -> str | None:
+        """Return a file's SHA-256 in hex, or ``None`` when cancelled midway. Raises ``OSError``."""
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                if cancel is not None and cancel.is_cancelled:
+                    return None
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+class Book:
+    """The notes of one job."""
+
+    def __init__(self, usd_per_cpu_hour: float) -> None:
+        self._started_at = datetime.now(UTC)
+        self._start = time.monotonic()
+        self._usd_per_cpu_hour = usd_per_cpu_hour
+        self._cpu_s = [0.0]
+        self.stages: list[Stage] = []
+        self.status: Status = "failed"
+        self.exit_code = ExitCode.DONE
+        self.error: ReelpressError | None = None
+        self.reasons: tuple[Reason, ...] = ()
+        self.streams: tuple[StreamDecision, ...] = ()
+        self.attempts: tuple[AttemptRecord, ...] = ()
+        self.gates: tuple[Gate, ...] = ()
+        self.damage: tuple[str, ...] = ()
+        self.source: FileRecord | None = None
+        self.source_sha256: str | None = None
+        self.result: FileRecord | None = None
+        self.delivered: Attempt | None = None
+
+    def spend(self, cpu_s: float) -> None:
+        """Add CPU seconds of child processes to the stage under way."""
+        self._cpu_s[-1] += cpu_s
+
+    @contextlib.contextmanager
+    def stage(self, name: StageName) -> Iterator[None]:
+        """Time a stage; stages may nest, and an outer one does not count the inner one's time again."""
+        start, inner = time.monotonic(), len(self.stages)
+        self._cpu_s.append(0.0)
+        try:
+            yield
+        finally:
+            nested = sum(s.wall_s for s in self.stages[inner:])
+            cpu = self._cpu_s.pop()
+            wall = time.monotonic() - start - nested
+            usd = cpu * self._usd_per_cpu_hour / 3600
+            self.stages.append(Stage(name=name, wall_s=round(wall, 3), cpu_s=round(cpu, 3), usd=round(usd, 8)))
+
+    def describe_source(self, path: Path, facts: MediaFacts) -> None:
+        """Note what the input is."""
+        self.source = describe(path, facts, None)
+        self.damage = facts.damage
+
+    def deliver(
+        self, decided: Encode | Copy, attempt: Attempt, path: Path, facts: MediaFacts | None, sha256: str | None
+    ) -> None:
+        """Note what was delivered."""
+        self.status = "encoded" if isinstance(decided, Encode) else "copied"
+        self.streams = decided.streams
+        self.delivered = attempt
+        if facts is not None:
+            self.result = describe(path, facts, sha256)
+        if any(g.verdict in ("failed", "damaged_input") for g in self.gates):
+            self.exit_code = ExitCode.CHECK_NOT_MET
+
+    def drop_output(self) -> None:
+        """Forget the checks of an output that was not kept."""
+        self.gates = ()
+
+    def fail(self, status: Status, error: ReelpressError) -> None:
+        """Note an error as the job's end."""
+        self.status, self.error, self.exit_code = status, error, error.exit_code
+
+    def reject(self, code: str, what: str, *, evidence: str | None, hint: str | None) -> None:
+        """Note that the plan was to refuse."""
+        error = ReelpressError(what, evidence=evidence, hint=hint)
+        error.code, error.exit_code = code, _REJECT_CODES[code]
+        self.fail("rejected", error)
+
+    def receipt(self, job: str, named: str, host: HostFacts) -> Receipt:
+        """Write the receipt."""
+        error, source, result = self.error, self.source, self.result
+        if source is not None and self.source_sha256 is not None:
+            source = FileRecord(
+                **{f: getattr(source, f) for f in source.__struct_fields__} | {"sha256": self.source_sha256}
+            )
+        saved = 1 - result.size_bytes / source.size_bytes if source and result and source.size_bytes else None
+        cpu = sum(s.cpu_s for s in self.stages)
+        warnings = [f"input damage: {text}" for text in dict.fromkeys(self.damage)]
+        warnings += [f"{s.kind} stream {s.index} dropped: {s.reason}" for s in self.streams if s.action == "drop"]
+        return Receipt(
+            job=job, status=self.status, exit_code=int(self.exit_code),
+            encoder=self.delivered.encoder if self.delivered else None,
+            device=self.delivered.device if self.delivered else None,
+            input=named, output=result.path if result else None,
+            saved_share=None if saved is None else round(saved, 4),
+            reasons=self.reasons, error=error.what if error else None, error_code=error.code if error else None,
+            evidence=error.evidence if error else None, hint=error.hint if error else None,
+            source=source, result=result, streams=self.streams, attempts=self.attempts, gates=self.gates,
+            warnings=tuple(warnings), quality=_quality(self.status),
+            stages=tuple(self.stages), wall_s=round(time.monotonic() - self._start, 3), cpu_s=round(cpu, 3),
+            usd=round(sum(s.usd for s in self.stages), 8),
+            usd_basis=f"CPU seconds of child processes at {self._usd_per_cpu_hour:g} USD per core and hour",
+            started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
+            host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
+        )  # fmt: skip
+
+
+def _quality(status: Status) -> Quality:
+    if status == "copied":
+        return Quality(method="identical", score=None, text="The video's packets were not changed.")
+    return Quality(method="unmeasured", score=None, text="No visual score was asked for.")
+
+
+def describe(path: Path, facts: MediaFacts, sha256: str | None) -> FileRecord:
+    """Return a file's entry in the receipt."""
+    track = facts.main_video
+    video = None
+    if track is not None:
+        fps = f" {float(track.fps_avg):.5g} fps" if track.fps_avg else ""
+        video = f"{track.codec} {track.display_width}x{track.display_height}{fps} {track.pix_fmt}"
+    audio = tuple(
+        f"{a.codec or 'unknown'} {a.channels or '?'} ch {a.sample_rate_hz or '?'} Hz"
+        + (f" {a.bitrate_bps // 1000} kb/s" if a.bitrate_bps else "")
+        for a in facts.audio
+    )
+    return FileRecord(
+        path=os.fspath(path), size_bytes=facts.size_bytes, sha256=sha256, container=facts.container, video=video,
+        audio=audio, subtitles=tuple(s.codec or "unknown" for s in facts.subtitles), duration_s=facts.duration_s,
+        frames=track.frames if track else None,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Was it delivered? Facts of the output against what was planned."""

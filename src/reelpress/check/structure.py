@@ -1,0 +1,179 @@
+"""The structure gates: pure comparisons of what came out with what was planned.
+
+A fact nobody could read is ``unmeasured``, never a failure; a shortfall that the input's own damage explains is
+``damaged_input``.
+"""
+
+from __future__ import annotations
+
+from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.model import Expectation
+from reelpress.receipt import Gate, Verdict
+from reelpress.run.report import DecodeReport
+
+AUDIO_SYNC_TOLERANCE_S = 0.04  # ITU-R BT.1359: 45 ms early is where viewers begin to notice
+
+
+class Decoded(Value, frozen=True, kw_only=True):
+    """What the software decoder made of the output, over the stretches that were decoded."""
+
+    seconds: float
+    whole: bool
+    errors: tuple[str, ...]
+
+
+def check_structure(
+    expect: Expectation,
+    media: MediaFacts,
+    decoded: Decoded | None,
+    *,
+    input_damage: tuple[str, ...] = (),
+    report: DecodeReport | None = None,
+) -> tuple[Gate, ...]:
+    """Compare an output's facts with what was expected; gates come in a fixed order.
+
+    ``report`` is what the decoder of the input counted, where there was one.
+    """
+    if len(media.video) != 1:
+        found = f"{len(media.video)} video streams"
+        return (
+            Gate(name="video", verdict="failed", expected="1 video stream", measured=found, text="Not one video."),
+        )
+    track = media.video[0]
+    damaged = bool(input_damage)
+    gates = (
+        _equal("codec", expect.codec, track.codec),
+        _equal("size", f"{expect.width}x{expect.height}", f"{track.width}x{track.height}"),
+        _equal("pixel_aspect", str(expect.sample_aspect_ratio or 1), str(track.sample_aspect_ratio)),
+        _equal("rotation", f"{expect.rotation_deg} degrees", f"{track.rotation_deg} degrees"),
+        _equal("pixel_format", expect.pix_fmt, track.pix_fmt),
+        *_colour(expect, track),
+        _frames(expect, track, report, damaged=damaged),
+        _duration(expect, track, damaged=damaged),
+        *_audio(expect, media, track, damaged=damaged),
+        _equal("subtitles", str(expect.subtitles), str(len(media.subtitles))),
+        _equal("chapters", str(expect.chapters), str(len(media.chapters))),
+        _equal("faststart", "True", None if media.is_faststart is None else str(media.is_faststart)),
+        _decodes(decoded),
+        _complete(expect),
+        _size(expect, media),
+    )
+    return tuple(gate for gate in gates if gate is not None)
+
+
+def _gate(name: str, verdict: Verdict, expected: str, measured: str, text: str = "") -> Gate:
+    return Gate(name=name, verdict=verdict, expected=expected, measured=measured, text=text)
+
+
+def _equal(name: str, expected: str | None, measured: str | None) -> Gate:
+    if expected is None or measured is None:
+        return _gate(name, "unmeasured", str(expected), str(measured), "Not known.")
+    return _gate(name, "passed" if expected == measured else "failed", expected, measured)
+
+
+def _colour(expect: Expectation, track: VideoTrack) -> tuple[Gate, ...]:
+    pairs = (
+        ("colour_primaries", expect.colour_primaries, track.colour.primaries),
+        ("colour_transfer", expect.colour_transfer, track.colour.transfer),
+        ("colour_matrix", expect.colour_matrix, track.colour.matrix),
+    )
+    gates = [_equal(name, want, got or "unknown") for name, want, got in pairs if want is not None]
+    if expect.colour_range == "limited" and track.colour.range == "full":
+        gates.append(_gate("colour_range", "failed", "limited", "full"))
+    return tuple(gates)
+
+
+def _short(*, damaged: bool, short: bool) -> Verdict:
+    """Damage excuses what is missing, never what is too much."""
+    return "damaged_input" if damaged and short else "failed"
+
+
+def _frames(expect: Expectation, track: VideoTrack, report: DecodeReport | None, *, damaged: bool) -> Gate:
+    if track.frames is None:
+        return _gate("frames", "unmeasured", str(expect.frames), "unknown", "The output was not counted to its end.")
+    if track.frames == 0:
+        return _gate("frames", "failed", "at least 1", "0", "The output holds no picture.")
+    if expect.frames is not None:
+        return _all_frames(expect.frames, track.frames, report, damaged=damaged)
+    if expect.frames_at_most is not None:
+        verdict = "passed" if track.frames <= expect.frames_at_most else "failed"
+        return _gate("frames", verdict, f"at most {expect.frames_at_most}", str(track.frames))
+    return _gate("frames", "unmeasured", "unknown", str(track.frames), "The input's frames could not be counted.")
+
+
+def _all_frames(wanted: int, got: int, report: DecodeReport | None, *, damaged: bool) -> Gate:
+    """Every frame of the input is to be there; what its packets did not decode to cannot be."""
+    if got == wanted:
+        return _gate("frames", "passed", str(wanted), str(got))
+    if report is not None and got == report.frames < wanted:
+        text = f"The input's {wanted} packets decode to {report.frames} frames."
+        return _gate("frames", "damaged_input" if report.errors or damaged else "passed", str(wanted), str(got), text)
+    if wanted - got == 1:
+        # two frames with one timestamp: the muxer has room for one
+        return _gate("frames", "passed", str(wanted), str(got), "One frame shared its time with another.")
+    return _gate("frames", "failed", str(wanted), str(got), "Frames are missing or repeated.")
+
+
+def _complete(expect: Expectation) -> Gate | None:
+    """Tell whether the input itself held what its header promises."""
+    if expect.promised_s is None or expect.duration_s is None:
+        return None
+    missing = expect.promised_s - expect.duration_s
+    if missing <= max(1.0, 0.02 * expect.promised_s):
+        return None
+    text = "The input ends before its header says it does."
+    return _gate("input_complete", "damaged_input", f"{expect.promised_s:.1f} s", f"{expect.duration_s:.1f} s", text)
+
+
+def _duration(expect: Expectation, track: VideoTrack, *, damaged: bool) -> Gate:
+    if expect.duration_s is None or track.duration_s is None:
+        return _gate("duration", "unmeasured", str(expect.duration_s), str(track.duration_s), "Not known.")
+    off = track.duration_s - expect.duration_s
+    ok = abs(off) <= expect.duration_tolerance_s
+    want = f"{expect.duration_s:.3f} s ± {expect.duration_tolerance_s:.3f} s"
+    return _gate(
+        "duration", "passed" if ok else _short(damaged=damaged, short=off < 0), want, f"{track.duration_s:.3f} s"
+    )
+
+
+def _audio(expect: Expectation, media: MediaFacts, track: VideoTrack, *, damaged: bool) -> tuple[Gate, ...]:
+    gates = [_equal("audio_streams", str(len(expect.audio)), str(len(media.audio)))]
+    for number, (want, got) in enumerate(zip(expect.audio, media.audio, strict=False)):
+        gates.append(_audio_duration(number, want, got, expect.audio_tolerance_s, damaged=damaged))
+    first = media.audio[0] if media.audio else None
+    if expect.audio_offset_s is not None and first is not None:
+        if first.start_s is None or track.start_s is None:
+            gates.append(_gate("audio_sync", "unmeasured", f"{expect.audio_offset_s:.3f} s", "unknown", "Not known."))
+        else:
+            off = (first.start_s - track.start_s) - expect.audio_offset_s
+            verdict: Verdict = "passed" if abs(off) < AUDIO_SYNC_TOLERANCE_S else _short(damaged=damaged, short=True)
+            gates.append(_gate("audio_sync", verdict, "within 40 ms of the input", f"{off * 1000:+.0f} ms"))
+    return tuple(gates)
+
+
+def _audio_duration(number: int, want: float | None, got: AudioTrack, tolerance_s: float, *, damaged: bool) -> Gate:
+    name = f"audio_{number}_duration"
+    if want is None or got.duration_s is None:
+        return _gate(name, "unmeasured", str(want), str(got.duration_s), "Not known.")
+    off = got.duration_s - want
+    ok = abs(off) <= max(tolerance_s, want * 0.01)
+    return _gate(
+        name, "passed" if ok else _short(damaged=damaged, short=off < 0), f"{want:.3f} s", f"{got.duration_s:.3f} s"
+    )
+
+
+def _decodes(decoded: Decoded | None) -> Gate:
+    if decoded is None:
+        return _gate("decodes", "unmeasured", "no errors", "not decoded", "The software decoder was not run.")
+    stretch = "all of it" if decoded.whole else f"{decoded.seconds:.0f} s of it"
+    if decoded.errors:
+        return _gate("decodes", "failed", "no errors", decoded.errors[0], f"The software decoder read {stretch}.")
+    return _gate("decodes", "passed", "no errors", "no errors", f"The software decoder read {stretch}.")
+
+
+def _size(expect: Expectation, media: MediaFacts) -> Gate | None:
+    if expect.max_bytes is None:
+        return None
+    verdict: Verdict = "passed" if media.size_bytes <= expect.max_bytes else "failed"
+    return _gate("smaller", verdict, f"at most {expect.max_bytes} bytes", f"{media.size_bytes} bytes")

@@ -1,0 +1,203 @@
+"""The program: commands, and how every ending becomes an exit code.
+
+Imports of the engine happen inside the commands, so that ``reelpress --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from reelpress.errors import ExitCode, ReelpressError
+from reelpress.version import VERSION
+
+app = typer.Typer(
+    name="reelpress",
+    help="Makes videos small and right, checks what came out, and proves it with a receipt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+JSON_HELP = "Print events and the receipt as NDJSON on stdout (docs/json.md)."
+Json = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+Codec = Annotated[str | None, typer.Option("--codec", metavar="h264|hevc|av1", help="Codec of the output [h264].")]
+Crf = Annotated[str | None, typer.Option(help="Quality, lower is better [23 h264, 26 hevc, 34 av1].")]
+Preset = Annotated[str | None, typer.Option(help="CPU preset [lean h264, fast hevc, 8 av1].")]
+MaxSize = Annotated[str | None, typer.Option(metavar="WxH", help="Box to fit, never enlarged [1280x720].")]
+MaxFps = Annotated[str | None, typer.Option(help="Cap on frames per second; none is repeated [30].")]
+AudioBitrate = Annotated[str | None, typer.Option(help="AAC bit rate for stereo [128k].")]
+AudioChannels = Annotated[str | None, typer.Option(metavar="keep|stereo", help="More than two channels [keep].")]
+Hdr = Annotated[str | None, typer.Option(metavar="tonemap|keep", help="HDR becomes SDR, or stays 10-bit [tonemap].")]
+Hardware = Annotated[
+    str | None, typer.Option(metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
+]
+MaxFileSize = Annotated[str | None, typer.Option(help="Larger inputs are skipped [1GB].")]
+MinSaving = Annotated[str | None, typer.Option(help="Share an encode must save to be delivered [0.05].")]
+Timeout = Annotated[str | None, typer.Option(help="Seconds one attempt may take [auto].")]
+Always = Annotated[bool, typer.Option("--always-encode", help="Deliver an encode even where it does not pay.")]
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - Typer's callback signature
+    if value:
+        typer.echo(f"reelpress {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Makes videos small and right, checks what came out, and proves it with a receipt."""
+
+
+@app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
+def compress(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, or folders of videos.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
+    ] = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    max_size: MaxSize = None,
+    max_fps: MaxFps = None,
+    audio_bitrate: AudioBitrate = None,
+    audio_channels: AudioChannels = None,
+    hdr: Hdr = None,
+    hardware: Hardware = None,
+    max_file_size: MaxFileSize = None,
+    min_saving: MinSaving = None,
+    timeout: Timeout = None,
+    always_encode: Always = False,
+    jobs: Annotated[
+        str | None, typer.Option("--jobs", "-j", help="Inputs at the same time [half the cores].")
+    ] = None,
+    receipt: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the receipt as JSON.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Compress videos to checked MP4 files; the inputs are only ever read."""
+    from reelpress.cli.compress import run_compress
+
+    flags = {
+        "codec": codec, "crf": crf, "preset": preset, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
+        "audio_channels": audio_channels, "hdr": hdr, "max_input_bytes": max_file_size, "min_saving": min_saving,
+        "timeout_s": timeout, "jobs": jobs,
+    }  # fmt: skip
+    code = run_compress(
+        inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, receipt=receipt,
+        overwrite=overwrite, as_json=json_output,
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: reelpress probe holiday.mov --json")
+def probe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A media file.")], json_output: Json = False
+) -> None:
+    """Show what a file is: every stream, its timing, colour, and what is broken."""
+    from reelpress.cli.inspect import run_probe
+
+    raise typer.Exit(run_probe(file, as_json=json_output))
+
+
+@app.command(epilog="Example: reelpress plan holiday.mov --codec hevc")
+def plan(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A media file.")],
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    max_size: MaxSize = None,
+    max_fps: MaxFps = None,
+    audio_bitrate: AudioBitrate = None,
+    audio_channels: AudioChannels = None,
+    hdr: Hdr = None,
+    hardware: Hardware = None,
+    max_file_size: MaxFileSize = None,
+    min_saving: MinSaving = None,
+    always_encode: Always = False,
+    json_output: Json = False,
+) -> None:
+    """Explain what compress would do and why; writes nothing."""
+    from reelpress.cli.inspect import run_plan
+
+    flags = {
+        "codec": codec, "crf": crf, "preset": preset, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
+        "audio_channels": audio_channels, "hdr": hdr, "max_input_bytes": max_file_size, "min_saving": min_saving,
+    }  # fmt: skip
+    code = run_plan(
+        file, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, as_json=json_output
+    )
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: reelpress doctor --hardware require")
+def doctor(hardware: Hardware = None, json_output: Json = False) -> None:
+    """Try every encoder of every FFmpeg here, and say what works and what to change."""
+    from reelpress.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(hardware, as_json=json_output))
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the program; the console script."""
+    signal.signal(signal.SIGTERM, _terminate)  # a service manager's stop cleans up like Ctrl-C
+    try:
+        app(standalone_mode=False)
+        code = int(ExitCode.DONE)
+    except typer.Exit as end:
+        code = end.exit_code
+    except KeyboardInterrupt:
+        code = int(ExitCode.INTERRUPTED)
+    except ReelpressError as error:
+        _complain(error.lines())
+        code = int(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = int(ExitCode.OUTPUT_FAILED)
+    except Exception as error:  # noqa: BLE001 - the last resort: our bug, said in our way
+        code = _last_resort(error)
+    sys.exit(code)
+
+
+def _complain(lines: list[str]) -> None:
+    first, *rest = lines
+    print(f"reelpress: {first}", file=sys.stderr)  # noqa: T201
+    for line in rest:
+        print(f"  {line}", file=sys.stderr)  # noqa: T201
+
+
+def _last_resort(error: Exception) -> int:
+    import click
+
+    if isinstance(error, click.UsageError):
+        error.show()
+        return int(ExitCode.USAGE)
+    if isinstance(error, click.exceptions.Abort):
+        return int(ExitCode.INTERRUPTED)
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    import traceback
+
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    evidence = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    _complain(["This is a bug in Reelpress.", f"evidence: {evidence}", "hint: report it with the command and file"])
+    if os.environ.get("REELPRESS_TRACEBACK"):
+        traceback.print_exception(error)
+    return int(ExitCode.BUG)

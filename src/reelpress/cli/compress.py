@@ -1,0 +1,94 @@
+"""``reelpress compress``: arguments to items, events to a progress bar or NDJSON, receipts to text and exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reelpress.api import policy_from
+from reelpress.batch import collect, run_batch
+from reelpress.cli.render import JsonLines, ProgressBars, plain_text, print_receipt, print_summary
+from reelpress.errors import ExitCode, OutputError, UsageError
+from reelpress.facts.values import to_json
+from reelpress.probe.host import probe_host
+from reelpress.receipt import Receipt
+from reelpress.request import Request
+from reelpress.settings import Settings, load, request_from, split_size
+
+# The worst ending of several inputs is the run's own; among these the first that occurred wins.
+_SEVERITY = (
+    ExitCode.INTERRUPTED,
+    ExitCode.BUG,
+    ExitCode.OUTPUT_FAILED,
+    ExitCode.HARDWARE_ABSENT,
+    ExitCode.INPUT_UNUSABLE,
+    ExitCode.USAGE,
+    ExitCode.CHECK_NOT_MET,
+)
+
+
+def settings_and_request(
+    flags: Mapping[str, str | None], *, max_size: str | None, hardware: str | None, always_encode: bool
+) -> tuple[Settings, Request]:
+    """Read settings under the given flags. Raises :class:`UsageError`."""
+    width, height = split_size(max_size) if max_size is not None else (None, None)
+    box = {"max_width": None if width is None else str(width), "max_height": None if height is None else str(height)}
+    if hardware not in (None, "auto", "require", "off"):
+        raise UsageError(f"--hardware cannot be {hardware!r}.", hint="accepted: auto, require, off")
+    settings = load({**flags, **box})
+    return settings, request_from(settings, hardware=hardware, always_encode=always_encode)
+
+
+def run_compress(
+    inputs: Sequence[Path],
+    output: Path | None,
+    flags: Mapping[str, str | None],
+    *,
+    max_size: str | None,
+    hardware: str | None,
+    always_encode: bool,
+    receipt: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Compress everything that was named and return the exit code."""
+    settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
+    items = collect(inputs, output)
+    if receipt is not None and not receipt.absolute().parent.is_dir():
+        raise UsageError(f"--receipt {receipt}: its folder does not exist.", hint="Create it first.")
+    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+    reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr, many=len(items) > 1)
+    with reader:
+        receipts = run_batch(
+            items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,
+            overwrite=overwrite, on_event=reader.on_event,
+        )  # fmt: skip
+    if receipt is not None:
+        _write_receipts(receipt, receipts)
+    if not as_json:
+        if len(receipts) == 1:
+            print_receipt(receipts[0], sys.stdout)
+        else:
+            print_summary(receipts, sys.stdout)
+        for one in receipts:
+            if one.error is not None:
+                parts = (one.error, one.evidence and f"evidence: {one.evidence}", one.hint and f"hint: {one.hint}")
+                name = plain_text(Path(one.input).name)
+                first, *rest = [plain_text(p) for p in parts if p]
+                print(f"reelpress: {name}: {first}", *rest, sep="\n  ", file=sys.stderr)  # noqa: T201
+    return exit_code(receipts)
+
+
+def exit_code(receipts: Sequence[Receipt]) -> int:
+    """Return one code for all: the gravest, 0 when every input ended well."""
+    codes = {ExitCode(r.exit_code) for r in receipts}
+    return int(next((code for code in _SEVERITY if code in codes), ExitCode.DONE))
+
+
+def _write_receipts(path: Path, receipts: Sequence[Receipt]) -> None:
+    """Write one receipt as one JSON document, several as one per line."""
+    try:
+        path.write_bytes(b"".join(to_json(r) + b"\n" for r in receipts))
+    except OSError as error:
+        raise OutputError(f"The receipt {path} could not be written.", evidence=str(error)) from error

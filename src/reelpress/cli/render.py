@@ -1,0 +1,201 @@
+"""How events and receipts look: NDJSON, a progress bar on a terminal, text that fits 80 columns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from reelpress.events import AttemptFailed, Event, Progressed, Started
+from reelpress.facts.values import to_json
+from reelpress.receipt import Receipt
+
+_WORDS = {
+    "encoded": "green", "copied": "green", "skipped": "yellow", "rejected": "red", "failed": "red",
+    "cancelled": "yellow",
+}  # fmt: skip
+
+
+def plain_text(text: str) -> str:
+    """Return text that cannot steer a terminal: control characters of hostile names and tags become visible."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def human_bytes(size: int) -> str:
+    """Return a size in decimal units, three significant digits."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{size} B" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def human_time(seconds: float) -> str:
+    """Return a duration as people say it: 4.2 s, 3:05, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class JsonLines:
+    """Writes each event as one line of JSON."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._out.flush()
+
+    def on_event(self, event: Event) -> None:
+        """Write one event, whole, at once."""
+        line = to_json(event).decode()
+        with self._lock:
+            self._out.write(line + "\n")
+            self._out.flush()
+
+
+class ProgressBars:
+    """A bar per running input on a terminal; elsewhere nothing but a line where an attempt failed."""
+
+    def __init__(self, out: IO[str], *, many: bool) -> None:
+        self._out, self._many = out, many
+        self._tasks: dict[str, object] = {}
+        self._progress: object | None = None
+
+    def __enter__(self) -> Self:
+        if self._out.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[facts]}"), console=Console(file=self._out), transient=True,
+            )  # fmt: skip
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from rich.progress import Progress
+
+        if isinstance(self._progress, Progress):
+            self._progress.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Show what an event says."""
+        if isinstance(event, AttemptFailed) and event.next_encoder is not None:
+            text = f"{event.encoder} did not deliver ({event.failure}): {event.evidence}; trying {event.next_encoder}"
+            print(plain_text(text), file=self._out)  # noqa: T201
+        if self._progress is not None:
+            self._draw(event)
+
+    def _draw(self, event: Event) -> None:
+        from rich.markup import escape
+        from rich.progress import Progress
+
+        bars = self._progress
+        if not isinstance(bars, Progress):
+            return
+        if isinstance(event, Started):
+            name = plain_text(Path(event.input).name)
+            short = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
+            self._tasks[event.job] = bars.add_task(escape(short), total=100, facts="looking")
+        task = self._tasks.get(event.job)
+        if task is None:
+            return
+        if isinstance(event, Progressed):
+            parts = [f"{event.speed:g}x" if event.speed else None]
+            parts += [f"{human_time(event.eta_s)} left" if event.eta_s is not None else None]
+            parts += [f"about {human_bytes(event.predicted_bytes)}" if event.predicted_bytes else None]
+            facts = "  ".join(p for p in parts if p)
+            bars.update(task, completed=event.percent or 0, facts=facts)  # type: ignore[arg-type]
+        elif isinstance(event, Receipt):
+            bars.remove_task(task)  # type: ignore[arg-type]
+            del self._tasks[event.job]
+
+
+def print_receipt(receipt: Receipt, out: IO[str]) -> None:
+    """Print one receipt for a person."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in _receipt_rows(receipt):
+        style = _WORDS.get(receipt.status, "") if label == "result" else ""
+        table.add_row(label, Text(plain_text(text), style=style))
+    Console(file=out, highlight=False, soft_wrap=False).print(table)
+
+
+def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
+    rows = [("input", receipt.input)]
+    source, result = receipt.source, receipt.result
+    if source is not None:
+        rows.append(("", _describe(source.size_bytes, source.video, source.audio, source.duration_s)))
+    if result is not None:
+        rows.append(("output", result.path))
+        rows.append(("", _describe(result.size_bytes, result.video, result.audio, result.duration_s)))
+    saved = (
+        f", {receipt.saved_share:.0%} smaller" if receipt.saved_share is not None and receipt.saved_share > 0 else ""
+    )
+    on = f" with {receipt.encoder} on the {receipt.device.upper()}" if receipt.encoder and receipt.device else ""
+    rows.append(("result", f"{receipt.status}{on}{saved}"))
+    rows += [("why" if n == 0 else "", reason.text) for n, reason in enumerate(receipt.reasons)]
+    if receipt.gates:
+        passed = sum(g.verdict == "passed" for g in receipt.gates)
+        others = [g for g in receipt.gates if g.verdict != "passed"]
+        rows.append(("checks", f"{passed} of {len(receipt.gates)} passed"))
+        rows += [("", f"{g.name}: {g.verdict}, expected {g.expected}, got {g.measured}") for g in others]
+    rows += [("note" if n == 0 else "", text) for n, text in enumerate(receipt.warnings[:8])]
+    speed = ""
+    if receipt.status == "encoded" and source is not None and source.duration_s and receipt.wall_s:
+        speed = f", {source.duration_s / receipt.wall_s:.1f}x real time"
+    rows.append(
+        ("time", f"{human_time(receipt.wall_s)} ({receipt.cpu_s:.1f} CPU s, about ${receipt.usd:.5f}){speed}")
+    )
+    return rows
+
+
+def _describe(size_bytes: int, video: str | None, audio: tuple[str, ...], duration_s: float | None) -> str:
+    parts = [human_bytes(size_bytes), human_time(duration_s) if duration_s is not None else None, video]
+    sound = " + ".join(audio) if len(audio) <= 2 else f"{len(audio)} audio streams"
+    return ", ".join(p for p in (*parts, sound) if p)
+
+
+def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
+    """Print one table for many receipts."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("input", overflow="ellipsis", no_wrap=True, max_width=30)
+    table.add_column("result")
+    for name in ("before", "after", "saved", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for r in receipts:
+        table.add_row(
+            Text(plain_text(Path(r.input).name)), Text(r.status, style=_WORDS.get(r.status, "")),
+            human_bytes(r.source.size_bytes) if r.source else "", human_bytes(r.result.size_bytes) if r.result else "",
+            f"{r.saved_share:.0%}" if r.saved_share is not None else "", human_time(r.wall_s),
+        )  # fmt: skip
+    before = sum(r.source.size_bytes for r in receipts if r.source and r.result)
+    after = sum(r.result.size_bytes for r in receipts if r.result)
+    console = Console(file=out, highlight=False)
+    console.print(table)
+    counts = {status: sum(r.status == status for r in receipts) for status in _WORDS}
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    saved = f"; {human_bytes(before)} became {human_bytes(after)}" if before else ""
+    console.print(Text(f"{len(receipts)} inputs: {told}{saved}"))

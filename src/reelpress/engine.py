@@ -1,0 +1,325 @@
+"""One input from facts to receipt: probe, plan, sample where doubtful, run, check, publish. Wiring, no decisions."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from reelpress.bookkeeping import Book, Hashing, Snapshot
+from reelpress.check.decode import decode_output
+from reelpress.check.structure import check_structure
+from reelpress.errors import Cancelled, ExitCode, InputError, OutputError, ReelpressError
+from reelpress.events import Checked, OnEvent, Planned, Probed, Started
+from reelpress.facts.failure import Failure, FailureKind
+from reelpress.facts.host import HostFacts
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.values import Value
+from reelpress.plan.compress import plan
+from reelpress.plan.ladder import sample_args
+from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.plan.worth import SampleFacts, outlook_of, sample_windows
+from reelpress.probe.media import probe
+from reelpress.receipt import Gate, Receipt
+from reelpress.request import Request
+from reelpress.run.execute import Execution, Job, execute
+from reelpress.run.failures import decode_damage
+from reelpress.run.partial import PartialFile, free_bytes
+from reelpress.run.process import CancelToken, Finished, Limits, run
+from reelpress.run.progress import ProgressParser
+from reelpress.run.report import read_report
+
+# What a job leaves free on the disk it writes to.
+DISK_RESERVE_BYTES = 32 * 2**20
+# An output that was asked for at any size still stops somewhere (a runaway encoder, a lying header).
+RUNAWAY_FACTOR = 30
+LIMIT_SLACK_BYTES = 4 * 2**20
+# Memory is no concern of a remux, but a decoder of a hostile file is not one either.
+INPUT_FAILURES = frozenset(
+    {
+        FailureKind.INPUT_UNREADABLE, FailureKind.INPUT_REFUSED, FailureKind.NO_DECODER,
+        FailureKind.TOO_MANY_PIXELS, FailureKind.DECODE_ERRORS,
+    }
+)  # fmt: skip
+OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT})
+BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
+
+
+class RunPolicy(Value, frozen=True, kw_only=True):
+    """How long and with what a run may go on; ``timeout_s`` ``None`` follows the input's duration."""
+
+    timeout_s: float | None = None
+    stall_timeout_s: float = 120.0
+    memory_limit_bytes: int = 16_000_000_000
+    usd_per_cpu_hour: float = 0.0864
+
+
+def compress_file(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None,
+    *,
+    host: HostFacts,
+    request: Request,
+    policy: RunPolicy = RunPolicy(),  # noqa: B008 - a frozen value
+    overwrite: bool = False,
+    on_event: OnEvent | None = None,
+    cancel: CancelToken | None = None,
+) -> Receipt:
+    """Do one job and return its receipt; whatever becomes of the input, this does not raise.
+
+    ``target`` ``None`` writes beside the input, as ``NAME.compressed.mp4``. The source is only ever read.
+    """
+    work = _Work(source, target, host, request, policy, overwrite=overwrite, on_event=on_event, cancel=cancel)
+    return work.finish()
+
+
+def default_target(source: Path) -> Path:
+    """Return where an output goes when nobody said."""
+    return source.with_name(f"{source.stem}.compressed.mp4")
+
+
+def facts_and_plan(
+    source: str | os.PathLike[str], *, host: HostFacts, request: Request, cancel: CancelToken | None = None
+) -> tuple[MediaFacts, Plan]:
+    """Probe and plan, with samples where the case is doubtful; writes nothing.
+
+    Raises :class:`InputError` when the input cannot be used.
+    """
+    facts = probe(source, cancel=cancel)
+    book = Book(0.0)
+    return facts, _plan(Path(source), facts, host, request, cancel or CancelToken(), book)
+
+
+def _plan(
+    source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book
+) -> Plan:
+    decided = plan(facts, host, request)
+    track = facts.main_video
+    if not isinstance(decided, Encode) or request.always_encode or track is None:
+        return decided
+    windows = sample_windows(track) if outlook_of(decided.reasons) == "doubtful" else ()
+    if not windows:
+        return decided
+    written, seconds, attempt = 0, 0.0, decided.attempts[0]
+    with book.stage("sample"):
+        for window in windows:
+            parser, size = ProgressParser(), 0
+            tokens = {INPUT: f"file:{source}", OUTPUT: f"file:{os.devnull}"}
+            command = [tokens.get(t, t) for t in sample_args(attempt, window.start_s, window.duration_s)]
+            sizes: list[int] = []
+
+            def on_line(line: str, parser: ProgressParser = parser, sizes: list[int] = sizes) -> None:
+                progress = parser.feed(line)
+                if progress is not None and progress.total_size_bytes is not None:
+                    sizes.append(progress.total_size_bytes)
+
+            done = run([attempt.ffmpeg, *command], limits=Limits(wall_s=120), cancel=cancel, on_line=on_line)
+            book.spend(done.cpu_s)
+            size = sizes[-1] if sizes else 0
+            if done.returncode != 0 or not size:
+                return decided  # a sample that cannot be taken decides nothing
+            written, seconds = written + size, seconds + window.duration_s
+    samples = SampleFacts(windows=len(windows), seconds=seconds, encoded_bytes_per_s=written / seconds)
+    return plan(facts, host, request, samples)
+
+
+class _Work:
+    """One job under way."""
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str] | None,
+        host: HostFacts,
+        request: Request,
+        policy: RunPolicy,
+        *,
+        overwrite: bool,
+        on_event: OnEvent | None,
+        cancel: CancelToken | None,
+    ) -> None:
+        self.named = os.fspath(source)
+        self.source = Path(os.path.abspath(self.named))  # noqa: PTH100 - a link stays the name that was given
+        self.target = Path(os.path.abspath(target)) if target is not None else default_target(self.source)  # noqa: PTH100
+        self.host, self.request, self.policy, self.overwrite = host, request, policy, overwrite
+        self.cancel = cancel or CancelToken()
+        self.emit: OnEvent = on_event or (lambda _event: None)
+        self.job = Job(id=secrets.token_hex(6), input=self.named)
+        self.book = Book(policy.usd_per_cpu_hour)
+        self.hashing = Hashing(self.source)
+        self.versions = {f.path: f.version for f in host.ffmpegs}
+
+    def finish(self) -> Receipt:
+        """Do the work and write its receipt, also when it fails."""
+        book = self.book
+        self.emit(Started(job=self.job.id, input=self.job.input))
+        try:
+            self._deliver()
+        except InputError as error:
+            book.fail("rejected", error)
+        except Cancelled as error:
+            book.fail("cancelled", error)
+        except ReelpressError as error:
+            book.fail("failed", error)
+        finally:
+            book.source_sha256 = self.hashing.result()
+        receipt = book.receipt(self.job.id, self.job.input, self.host)
+        self.emit(receipt)
+        return receipt
+
+    def _deliver(self) -> None:
+        book = self.book
+        self._refuse_targets()
+        snapshot = Snapshot.take(self.source)
+        with book.stage("probe"):
+            facts = probe(self.source, cancel=self.cancel)
+        book.describe_source(self.source, facts)
+        self.emit(Probed(job=self.job.id, input=self.job.input, facts=facts))
+        decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)
+        self._stop_if_cancelled()
+        self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
+        book.reasons = decided.reasons
+        if isinstance(decided, Reject):
+            first = decided.reasons[0]
+            book.reject(decided.code, first.text, evidence=first.fact, hint=decided.hint)
+            return
+        self.hashing.start(self.cancel)
+        if isinstance(decided, Encode):
+            too_large = self._run(decided, facts, snapshot)
+            if too_large is None:
+                return
+            text = f"The encode was not worth keeping: {too_large}."
+            book.drop_output()
+            book.reasons = (
+                *decided.reasons, Reason(code="outgrew", text=text, fact=None), *decided.otherwise.reasons
+            )  # fmt: skip
+            decided = decided.otherwise
+        if isinstance(decided, Copy):
+            too_large = self._run(decided, facts, snapshot)
+            if too_large is None:
+                return
+            text = f"Its remux was not worth keeping either: {too_large}."
+            book.drop_output()
+            book.reasons = (*book.reasons, Reason(code="kept", text=text, fact=None))
+        book.status = "skipped"
+
+    def _refuse_targets(self) -> None:
+        if not self.target.parent.is_dir():
+            hint = "create it first"
+            raise OutputError(f"The folder {self.target.parent} does not exist.", hint=hint)
+        if self.target.exists():
+            if self.source.exists() and self.target.samefile(self.source):
+                raise OutputError("Output and input are the same file.", hint="Name another output with -o.")
+            if not self.overwrite:
+                raise OutputError(f"{self.target} exists.", hint="Use --overwrite, or name another output with -o.")
+
+    def _run(self, decided: Encode | Copy, facts: MediaFacts, snapshot: Snapshot) -> str | None:
+        """Carry out an encode or a remux and publish it; return why its size is not worth it, or ``None``."""
+        book, expect = self.book, decided.expect
+        limit = expect.max_bytes
+        self._refuse_small_disk(limit or facts.size_bytes)
+        with PartialFile.open(self.target, overwrite=self.overwrite) as partial:
+            judge = _Judge(self, decided, facts, partial.path)
+            with book.stage("encode" if isinstance(decided, Encode) else "copy"):
+                execution = execute(
+                    decided.attempts, job=self.job, source=self.source, target=partial.path,
+                    limits=self._limits(facts, limit), versions=self.versions, duration_s=expect.duration_s,
+                    max_bytes=limit, accept=judge.accept, on_event=self.emit, cancel=self.cancel,
+                )  # fmt: skip
+                book.attempts = (*book.attempts, *execution.records)
+                book.spend(sum(r.cpu_s for r in execution.records))
+            book.gates = judge.gates
+            self._stop_if_cancelled()
+            if execution.delivered is None:
+                too_large = _too_large(execution, judge.gates)
+                if too_large is None:
+                    self._give_up(execution)
+                return too_large
+            with book.stage("publish"):
+                if Snapshot.take(self.source) != snapshot:
+                    raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
+                digest = Hashing.of(partial.path)
+                path = partial.publish()
+            book.deliver(decided, execution.delivered, path, judge.facts, digest)
+        return None
+
+    def _refuse_small_disk(self, needed_bytes: int) -> None:
+        free = free_bytes(self.target.parent)
+        if free < needed_bytes + DISK_RESERVE_BYTES:
+            raise OutputError(
+                "There is too little space for the output.",
+                evidence=f"{free} bytes free, {needed_bytes + DISK_RESERVE_BYTES} needed at most",
+                hint=f"Free space on the disk of {self.target.parent}, or name another output with -o.",
+            )
+
+    def _limits(self, facts: MediaFacts, max_bytes: int | None) -> Limits:
+        wall = self.policy.timeout_s or 1800 + 10 * (facts.duration_s or 0)
+        size = (max_bytes if max_bytes is not None else RUNAWAY_FACTOR * facts.size_bytes) + LIMIT_SLACK_BYTES
+        return Limits(
+            wall_s=wall, stall_s=self.policy.stall_timeout_s, memory_bytes=self.policy.memory_limit_bytes,
+            cpu_s=int(wall * self.host.cores) + 1, file_size_bytes=size,
+        )  # fmt: skip
+
+    def _stop_if_cancelled(self) -> None:
+        if self.cancel.is_cancelled:
+            raise Cancelled("Stopped as asked; nothing was delivered.")
+
+    def _give_up(self, execution: Execution) -> None:
+        failure = execution.failure or Failure(kind=FailureKind.UNKNOWN, evidence="no attempt was made")
+        if failure.kind in INPUT_FAILURES:
+            raise InputError("The input cannot be decoded.", evidence=failure.evidence, hint=failure.hint)
+        if failure.kind in OUTPUT_FAILURES:
+            raise OutputError("The output could not be written.", evidence=failure.evidence, hint=failure.hint)
+        error = ReelpressError("No attempt delivered.", evidence=failure.evidence, hint=failure.hint)
+        error.code = failure.kind.value
+        error.exit_code = ExitCode.BUG if failure.kind in BUG_FAILURES else ExitCode.CHECK_NOT_MET
+        raise error
+
+
+class _Judge:
+    """Checks each attempt's output against the plan, and remembers what it saw."""
+
+    def __init__(self, work: _Work, decided: Encode | Copy, source_facts: MediaFacts, path: Path) -> None:
+        self._work, self._decided, self._source_facts, self._path = work, decided, source_facts, path
+        self.gates: tuple[Gate, ...] = ()
+        self.facts: MediaFacts | None = None
+
+    def accept(self, attempt: Attempt, done: Finished) -> Failure | None:
+        """Return a failure when the output is not what was planned."""
+        work, book = self._work, self._work.book
+        with book.stage("check"):
+            try:
+                self.facts = facts = probe(self._path, cancel=work.cancel)
+            except InputError as error:
+                return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
+            decoded, read = decode_output(
+                attempt.ffmpeg, self._path, facts.duration_s, has_audio=bool(facts.audio), cancel=work.cancel
+            )
+            book.spend(read.cpu_s)
+            damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
+            track = self._source_facts.main_video
+            report = read_report(done.stderr_tail, track.index) if track is not None else None
+            self.gates = check_structure(self._decided.expect, facts, decoded, input_damage=damage, report=report)
+            book.damage = damage
+        work.emit(Checked(job=work.job.id, input=work.job.input, gates=self.gates))
+        failed = [g for g in self.gates if g.verdict == "failed"]
+        if not failed:
+            return None
+        text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
+        return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=text)
+
+
+def _too_large(execution: Execution, gates: tuple[Gate, ...]) -> str | None:
+    """Return the size that was too large, where it was: such an output is not wanted, whatever else is wrong with it."""
+    if execution.outgrew is not None:
+        return execution.outgrew
+    failure = execution.failure
+    if failure is not None and failure.kind is FailureKind.OUTPUT_LIMIT:
+        return failure.evidence
+    failed = [g for g in gates if g.verdict == "failed"]
+    too_large = next((g for g in failed if g.name == "smaller"), None)
+    if failure is not None and failure.kind is FailureKind.CHECK_NOT_MET and too_large is not None:
+        return f"{too_large.measured}, {too_large.expected} wanted"
+    return None

@@ -1,0 +1,87 @@
+"""What happens while a job runs, as values: the progress bar, the NDJSON stream and a service read the same events.
+
+The last event of a job is its :class:`reelpress.receipt.Receipt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reelpress.facts.failure import FailureKind
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.values import Value
+from reelpress.plan.model import Plan
+from reelpress.receipt import Gate, Receipt
+
+
+class Started(Value, frozen=True, kw_only=True, tag_field="event", tag="started"):
+    """Work on an input began."""
+
+    job: str
+    input: str
+
+
+class Probed(Value, frozen=True, kw_only=True, tag_field="event", tag="probed"):
+    """The facts of the input are known."""
+
+    job: str
+    input: str
+    facts: MediaFacts
+
+
+class Planned(Value, frozen=True, kw_only=True, tag_field="event", tag="planned"):
+    """It is decided what to do, and why."""
+
+    job: str
+    input: str
+    plan: Plan
+
+
+class AttemptStarted(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_started"):
+    """FFmpeg was started; ``number`` counts from 1 to at most ``of``."""
+
+    job: str
+    input: str
+    number: int
+    of: int
+    encoder: str
+    why: str
+    argv: tuple[str, ...]
+
+
+class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progress"):
+    """How far an attempt is; ``percent`` never goes back and stays under 100 until the receipt."""
+
+    job: str
+    input: str
+    percent: float | None
+    frames: int | None
+    fps: float | None
+    speed: float | None  # programme seconds per second
+    eta_s: float | None
+    size_bytes: int | None
+    predicted_bytes: int | None
+
+
+class AttemptFailed(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_failed"):
+    """An attempt did not deliver; ``next_encoder`` is ``None`` when there is none left that could help."""
+
+    job: str
+    input: str
+    number: int
+    encoder: str
+    failure: FailureKind
+    evidence: str
+    next_encoder: str | None
+
+
+class Checked(Value, frozen=True, kw_only=True, tag_field="event", tag="checked"):
+    """The output was compared with what was planned."""
+
+    job: str
+    input: str
+    gates: tuple[Gate, ...]
+
+
+Event = Started | Probed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
+OnEvent = Callable[[Event], None]

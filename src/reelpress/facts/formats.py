@@ -1,0 +1,55 @@
+"""Which demuxers may open a file somebody uploaded, by FFmpeg's names; shared by the probe and every FFmpeg command.
+
+A demuxer that follows references to other files or hosts (hls, dash, concat, sdp, imf), invents its input (lavfi), or
+needs to be told what it reads (rawvideo) is on no list here. FFmpeg refuses what is not listed, by the content it
+detects, whatever the file is called.
+"""
+
+from __future__ import annotations
+
+# Containers with pictures and sound. One name of a demuxer's several is enough for FFmpeg.
+VIDEO_FORMATS = (
+    "mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "asf_o", "ogg", "mxf", "gxf", "wtv",
+    "dv", "rm", "ivf", "gif", "yuv4mpegpipe",
+)  # fmt: skip
+
+# Bare video, as encoders and cameras write it.
+ELEMENTARY_FORMATS = (
+    "h264", "hevc", "vvc", "av1", "obu", "m4v", "mpegvideo", "h261", "h263", "vc1", "mjpeg", "dnxhd", "dirac",
+)  # fmt: skip
+
+# Sound alone: opened so that the answer can be "audio only" rather than "unreadable".
+AUDIO_FORMATS = (
+    "mp3", "wav", "w64", "aiff", "caf", "au", "flac", "aac", "ac3", "eac3", "dts", "dtshd", "truehd", "mlp", "amr",
+    "amrnb", "amrwb", "ape", "wv", "tta", "tak", "oma", "mpc", "mpc8", "loas",
+)  # fmt: skip
+
+# What FFmpeg calls the demuxers that yield one picture, or a numbered series of files.
+STILL_IMAGE_FORMATS = frozenset({
+    "image2", "image2pipe", "ico", "apng", "jpegxl_anim", "fits",
+    *(f"{name}_pipe" for name in (
+        "bmp", "cri", "dds", "dpx", "exr", "gem", "gif", "hdr", "j2k", "jpeg", "jpegls", "jpegxl", "jpegxs",
+        "pam", "pbm", "pcx", "pfm", "pgm", "pgmyuv", "pgx", "phm", "photocd", "pictor", "png", "ppm", "psd",
+        "qdraw", "qoi", "sgi", "sunrast", "svg", "tiff", "vbn", "webp", "xbm", "xpm", "xwd",
+    )),
+})  # fmt: skip
+
+# What FFmpeg calls the demuxers that read other files than the one they are given.
+PLAYLIST_FORMATS = frozenset({
+    "hls", "applehttp", "dash", "concat", "sdp", "rtsp", "rtp", "sap", "imf", "webm_dash_manifest", "lavfi",
+    "realtext",
+})  # fmt: skip
+
+INPUT_FORMATS = VIDEO_FORMATS + ELEMENTARY_FORMATS + AUDIO_FORMATS
+
+INPUT_PROTOCOLS = ("file",)
+
+
+def format_whitelist() -> str:
+    """Return the value of FFmpeg's ``-format_whitelist``."""
+    return ",".join(INPUT_FORMATS)
+
+
+def protocol_whitelist() -> str:
+    """Return the value of FFmpeg's ``-protocol_whitelist``."""
+    return ",".join(INPUT_PROTOCOLS)

@@ -1,0 +1,190 @@
+"""What a media file is: facts read from it, each either known or ``None`` with a reason in ``unknown``.
+
+Names of codecs, pixel formats and colour values are FFmpeg's own (``h264``, ``yuv420p10le``, ``smpte2084``).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from reelpress.facts.values import Value
+
+FieldOrder = Literal["progressive", "tt", "bb", "tb", "bt"]
+Chroma = Literal["420", "422", "444", "411", "410", "440", "gray", "rgb"]
+StreamKind = Literal["data", "attachment", "attached_picture", "unknown"]
+
+HDR_TRANSFERS = frozenset({"smpte2084", "arib-std-b67"})
+
+
+class MasteringDisplay(Value, frozen=True, kw_only=True):
+    """SMPTE ST 2086: the display a programme was graded on. Chromaticities are CIE 1931, luminance in cd/m²."""
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    min_luminance: Fraction
+    max_luminance: Fraction
+
+
+class ContentLight(Value, frozen=True, kw_only=True):
+    """CTA-861.3 content light levels in cd/m²."""
+
+    max_cll: int
+    max_fall: int
+
+
+class DolbyVision(Value, frozen=True, kw_only=True):
+    """Dolby Vision as far as the container tells; ``base_layer`` is what a player without Dolby Vision shows."""
+
+    profile: int | None
+    compatibility_id: int | None
+    base_layer: Literal["hdr10", "hlg", "sdr", "none"] | None
+
+
+class Colour(Value, frozen=True, kw_only=True):
+    """Colour description; ``None`` where the file does not say."""
+
+    range: Literal["limited", "full"] | None = None
+    primaries: str | None = None
+    transfer: str | None = None
+    matrix: str | None = None
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
+    dolby_vision: DolbyVision | None = None
+
+    @property
+    def is_hdr(self) -> bool:
+        """True for PQ (HDR10, Dolby Vision 8.1) and HLG."""
+        return self.transfer in HDR_TRANSFERS
+
+
+class Edit(Value, frozen=True, kw_only=True):
+    """One entry of an ISO BMFF edit list. ``media_time_s`` is ``None`` for an empty edit (a delay)."""
+
+    duration_s: float
+    media_time_s: float | None
+
+
+class VideoTrack(Value, frozen=True, kw_only=True):
+    """One real video stream (never a cover picture).
+
+    ``width`` x ``height`` are the decoded pixels; ``display_width`` x ``display_height`` are what a viewer should
+    see, after the sample aspect ratio and the rotation, before any rounding to even.
+    """
+
+    index: int
+    codec: str
+    profile: str | None
+    codec_tag: str | None
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction  # 1 where the file does not say
+    rotation_deg: Literal[0, 90, 180, 270]  # clockwise turn that makes the picture upright
+    mirrored: bool  # the display matrix also flips
+    display_width: int
+    display_height: int
+    pix_fmt: str | None
+    bit_depth: int | None
+    chroma: Chroma | None
+    has_alpha: bool
+    colour: Colour
+    field_order: FieldOrder | None
+    is_interlaced: bool | None  # field order says so, or decoded frames carry the flag
+    time_base: Fraction
+    fps_avg: Fraction | None  # frames over duration, from timestamps
+    fps_nominal: Fraction | None  # the rate the file claims
+    fps_peak: float | None  # 1 / 5th percentile of frame intervals: the rate of its fastest stretches
+    is_vfr: bool | None
+    frames: int | None  # counted packets that will be shown, not a header's claim
+    start_s: float | None
+    duration_s: float | None
+    size_bytes: int | None  # sum of packets
+    bitrate_bps: int | None
+    keyframes: int | None
+    has_closed_captions: bool
+    edits: tuple[Edit, ...]
+    decodes: bool  # at least one frame came out of a software decoder
+    changes_size: bool  # frame size changes inside the stream, as far as was looked
+
+
+class AudioTrack(Value, frozen=True, kw_only=True):
+    """One audio stream; ``decodes`` says whether this FFmpeg can open a decoder for it."""
+
+    index: int
+    codec: str | None
+    profile: str | None
+    sample_rate_hz: int | None
+    channels: int | None
+    layout: str | None
+    bitrate_bps: int | None
+    size_bytes: int | None
+    start_s: float | None
+    duration_s: float | None
+    language: str | None
+    title: str | None
+    is_default: bool
+    edits: tuple[Edit, ...]
+    decodes: bool
+
+
+class SubtitleTrack(Value, frozen=True, kw_only=True):
+    """One subtitle stream; ``is_text`` is False for bitmaps (PGS, VobSub, DVB)."""
+
+    index: int
+    codec: str | None
+    is_text: bool
+    language: str | None
+    title: str | None
+    is_default: bool
+    is_forced: bool
+
+
+class OtherTrack(Value, frozen=True, kw_only=True):
+    """A stream that is neither video, audio nor subtitle: data, timecode, attachment, cover picture."""
+
+    index: int
+    kind: StreamKind
+    codec: str | None
+    title: str | None
+
+
+class Chapter(Value, frozen=True, kw_only=True):
+    """A named stretch of the programme."""
+
+    start_s: float
+    end_s: float
+    title: str | None
+
+
+class MediaFacts(Value, frozen=True, kw_only=True):
+    """Everything the planner may know about one file.
+
+    ``unknown`` maps a field's name to the reason it is ``None``; ``damage`` lists what was seen to be broken.
+    """
+
+    size_bytes: int
+    container: str  # the demuxer's name as FFmpeg gives it, e.g. "mov,mp4,m4a,3gp,3g2,mj2"
+    duration_s: float | None  # from timestamps where they were read, else what the header claims
+    header_duration_s: float | None
+    start_s: float | None
+    is_faststart: bool | None  # ISO BMFF only: moov before mdat
+    is_fragmented: bool | None
+    scan_complete: bool  # every packet was read; counts and durations are measured, not claimed
+    video: tuple[VideoTrack, ...]
+    audio: tuple[AudioTrack, ...]
+    subtitles: tuple[SubtitleTrack, ...]
+    other: tuple[OtherTrack, ...]
+    chapters: tuple[Chapter, ...]
+    title: str | None
+    creation_time: str | None  # as the file spells it
+    location: str | None  # ISO 6709, as the file spells it
+    unknown: dict[str, str]
+    damage: tuple[str, ...]
+
+    @property
+    def main_video(self) -> VideoTrack | None:
+        """The stream a player would show: decodable, with frames, the most pixels; the first among equals."""
+        usable = [v for v in self.video if v.decodes and v.frames != 0]
+        return max(usable, key=lambda v: v.display_width * v.display_height, default=None)

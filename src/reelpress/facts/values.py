@@ -1,0 +1,44 @@
+"""The base of every value, and the one way values become JSON and come back."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen, keyword-only value; compared by content, safe to share between threads."""
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+
+def _decode(kind: type, raw: object) -> object:
+    if kind is Fraction and isinstance(raw, str):
+        return Fraction(raw)
+    raise NotImplementedError(f"no JSON form for {kind.__name__}")
+
+
+def to_json(value: object) -> bytes:
+    """Return compact UTF-8 JSON; a fraction is written as ``"30000/1001"``."""
+    return msgspec.json.encode(value, enc_hook=_encode)
+
+
+def from_json(raw: bytes | str, kind: type[T]) -> T:
+    """Return the value that JSON describes.
+
+    Raises ``msgspec.ValidationError`` when the JSON does not fit ``kind``.
+    """
+    return msgspec.json.decode(raw, type=kind, dec_hook=_decode)
+
+
+def to_plain(value: object) -> Any:  # noqa: ANN401 - the JSON data model: dict, list, str, int, float, bool or None
+    """Return the value as plain dicts, lists and scalars."""
+    return msgspec.to_builtins(value, enc_hook=_encode)

@@ -1,0 +1,162 @@
+"""Colour: what the output's pixels and tags will be, and the filters that make both agree.
+
+Targets: 8-bit limited-range yuv420p. HDR (PQ or HLG) is tone-mapped to BT.709, or kept as 10-bit where asked and the
+codec can. BT.601 and BT.709 material keeps its matrix; BT.2020 and RGB become BT.709. Unknown stays unknown.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reelpress.facts.media import Colour, VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.encoders import EncoderRow
+from reelpress.plan.geometry import Size
+from reelpress.plan.model import Reason
+from reelpress.request import Request
+
+# zscale's own names for values that FFmpeg spells otherwise are not needed: it accepts FFmpeg's.
+# Nominal peak for the linear-light step: 203 cd/m² is HDR reference white (ITU-R BT.2408), so that diffuse white
+# lands at 1.0 before the curve; with zscale's 100 the whole picture comes out a stop too bright or flat.
+REFERENCE_WHITE_NITS = 203
+
+MATRIX_BT709 = ("bt709", "bt709", "bt709")
+
+
+class ColourPlan(Value, frozen=True, kw_only=True):
+    """Scaling and colour as filters, with the tags they end in (``None``: the source does not say, nor do we)."""
+
+    filters: tuple[str, ...]
+    pix_fmt: str
+    primaries: str | None
+    transfer: str | None
+    matrix: str | None
+    range: Literal["limited", "full"] | None
+    keeps_hdr: Colour | None
+    reasons: tuple[Reason, ...]
+
+
+def plan_colour(track: VideoTrack, size: Size, row: EncoderRow, request: Request) -> ColourPlan:
+    """Decide scaling and colour for one track."""
+    colour = track.colour
+    if colour.is_hdr:
+        if request.hdr == "keep" and row.pix_fmt_hdr is not None:
+            return _keep_hdr(track, size, row)
+        return _tonemap(track, size, row)
+    if track.chroma == "rgb":
+        return _rgb(track, size, row)
+    if colour.primaries == "bt2020" or (colour.matrix or "").startswith("bt2020"):
+        return _wide_gamut(track, size, row)
+    return _plain(track, size, row)
+
+
+def _scale(size: Size, *extra: str) -> str:
+    return ":".join((f"scale=w={size.width}:h={size.height}", *extra))
+
+
+def _depth_reasons(track: VideoTrack, pix_fmt: str) -> tuple[Reason, ...]:
+    reasons = []
+    if track.pix_fmt is not None and track.pix_fmt != pix_fmt:
+        text = f"{track.pix_fmt} becomes {pix_fmt}, which every player decodes."
+        reasons.append(Reason(code="pixel_format", text=text, fact=track.pix_fmt))
+    if track.has_alpha:
+        reasons.append(Reason(code="alpha_dropped", text="Transparency is dropped.", fact=track.pix_fmt))
+    return tuple(reasons)
+
+
+def _bt709(filters: tuple[str, ...], row: EncoderRow, reasons: tuple[Reason, ...]) -> ColourPlan:
+    tags = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+    primaries, transfer, matrix = MATRIX_BT709
+    return ColourPlan(
+        filters=(*filters, f"format={row.pix_fmt}", tags), pix_fmt=row.pix_fmt, primaries=primaries,
+        transfer=transfer, matrix=matrix, range="limited", keeps_hdr=None, reasons=reasons,
+    )  # fmt: skip
+
+
+def _keep_hdr(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
+    colour, pix_fmt = track.colour, row.pix_fmt_hdr or row.pix_fmt
+    text = f"HDR ({colour.transfer}) is kept as 10-bit {row.codec}."
+    reasons: tuple[Reason, ...] = (Reason(code="hdr_kept", text=text, fact=colour.transfer),)
+    if colour.dolby_vision is not None:
+        note = "Dolby Vision's dynamic metadata is dropped; its base layer stays."
+        reasons = (*reasons, Reason(code="dolby_vision_dropped", text=note, fact=None))
+    return ColourPlan(
+        filters=(_scale(size), f"format={pix_fmt}", "setsar=1"), pix_fmt=pix_fmt, primaries=colour.primaries or "bt2020",
+        transfer=colour.transfer, matrix=colour.matrix or "bt2020nc", range=colour.range or "limited",
+        keeps_hdr=colour, reasons=reasons,
+    )  # fmt: skip
+
+
+def _tonemap(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
+    colour = track.colour
+    # Tags are stated, not read from frames: phones write them in the container, the bitstream or only one of both.
+    source = (
+        f"tin={colour.transfer}:pin={colour.primaries or 'bt2020'}:min={colour.matrix or 'bt2020nc'}"
+        f":rin={'pc' if colour.range == 'full' else 'tv'}"
+    )
+    filters = (
+        _scale(size), "format=yuv420p10le", "setsar=1",
+        f"zscale={source}:t=linear:npl={REFERENCE_WHITE_NITS}", "format=gbrpf32le", "zscale=p=bt709",
+        "tonemap=tonemap=hable:desat=0", "zscale=t=bt709:m=bt709:r=tv",
+    )  # fmt: skip
+    text = f"HDR ({colour.transfer}) is tone-mapped to BT.709."
+    return _bt709(
+        filters,
+        row,
+        (Reason(code="tonemapped", text=text, fact=colour.transfer), *_depth_reasons(track, row.pix_fmt)),
+    )
+
+
+def _rgb(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
+    filters = (_scale(size, "out_color_matrix=bt709", "out_range=tv"), "setsar=1")
+    reason = Reason(code="rgb_converted", text="RGB becomes BT.709 limited range.", fact=track.pix_fmt)
+    return _bt709(filters, row, (reason, *_depth_reasons(track, row.pix_fmt)))
+
+
+def _wide_gamut(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
+    colour = track.colour
+    depth = "yuv420p10le" if (track.bit_depth or 8) > 8 else "yuv420p"
+    source = (
+        f"tin={colour.transfer or 'bt709'}:pin={colour.primaries or 'bt2020'}:min={colour.matrix or 'bt2020nc'}"
+        f":rin={'pc' if colour.range == 'full' else 'tv'}"
+    )
+    filters = (_scale(size), f"format={depth}", "setsar=1", f"zscale={source}:p=bt709:t=bt709:m=bt709:r=tv")
+    fact = f"{colour.primaries}/{colour.transfer}/{colour.matrix}"
+    reason = Reason(code="gamut_converted", text="Wide-gamut SDR becomes BT.709.", fact=fact)
+    return _bt709(filters, row, (reason, *_depth_reasons(track, row.pix_fmt)))
+
+
+def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
+    colour = track.colour
+    full = colour.range == "full"
+    scale = _scale(size, "in_range=pc", "out_range=tv") if full else _scale(size)
+    reasons = _depth_reasons(track, row.pix_fmt)
+    if full:
+        reasons = (
+            *reasons,
+            Reason(code="limited_range", text="Full range becomes limited range.", fact="full range"),
+        )
+    matrix, primaries, transfer = colour.matrix, colour.primaries, colour.transfer
+    if matrix is None and _players_guess(track.width, track.height) != _players_guess(size.width, size.height):
+        # players take untagged video for BT.709 when large and BT.601 when small; a smaller copy must say what it was
+        matrix = primaries = transfer = "bt709"
+        text = "The source says no colour space; its size implies BT.709, its smaller copy would not."
+        reasons = (*reasons, Reason(code="colour_stated", text=text, fact=f"{track.width}x{track.height}"))
+    tags = [
+        f"{key}={value}"
+        for key, value in (("color_primaries", primaries), ("color_trc", transfer), ("colorspace", matrix))
+        if value is not None
+    ]
+    known_range = "limited" if full or colour.range is not None else None
+    if known_range:
+        tags.insert(0, "range=tv")
+    filters = (scale, f"format={row.pix_fmt}", "setsar=1", *([f"setparams={':'.join(tags)}"] if tags else []))
+    return ColourPlan(
+        filters=filters, pix_fmt=row.pix_fmt, primaries=primaries, transfer=transfer, matrix=matrix,
+        range="limited" if known_range else None, keeps_hdr=None, reasons=reasons,
+    )  # fmt: skip
+
+
+def _players_guess(width: int, height: int) -> str:
+    """Return the matrix players assume for untagged video of this size."""
+    return "bt709" if max(width, height) >= 1280 or min(width, height) >= 720 else "bt601"

@@ -1,0 +1,155 @@
+"""Output size and frame rate: fit the box, never enlarge, even numbers, never a repeated frame."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil
+
+from reelpress.facts.media import VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.model import Reason
+from reelpress.request import Request
+
+# A source within this share above the cap is left alone: 30.06 fps phone video is 30 fps video.
+FPS_TOLERANCE = 1.02
+# Fast stretches count as above the cap only well beyond timestamp jitter.
+FPS_PEAK_TOLERANCE = 1.5
+# Dropping every n-th frame evenly is preferred while it keeps at least this share of the cap (50 -> 25 for 30).
+EVEN_DECIMATION_SHARE = 0.75
+
+
+class Size(Value, frozen=True, kw_only=True):
+    """Output size in pixels, both even."""
+
+    width: int
+    height: int
+
+
+def fit(track: VideoTrack, request: Request) -> tuple[Size, tuple[Reason, ...]]:
+    """Return the output size for a track, and why.
+
+    The box applies to the longer and the shorter side, so portrait video gets a portrait box.
+    """
+    shown_w, shown_h = track.display_width, track.display_height
+    long_side, short_side = (
+        max(request.max_width, request.max_height),
+        min(request.max_width, request.max_height),
+    )
+    box_w, box_h = (long_side, short_side) if shown_w >= shown_h else (short_side, long_side)
+    scale = min(Fraction(1), Fraction(box_w, shown_w), Fraction(box_h, shown_h))
+    size = Size(width=_even(shown_w * scale, shown_w), height=_even(shown_h * scale, shown_h))
+    reasons = []
+    if track.rotation_deg or track.mirrored:
+        turn = f"{track.rotation_deg} degrees" + (" and mirrored" if track.mirrored else "")
+        reasons.append(Reason(code="rotation_baked", text=f"Turned by {turn}; the flag is cleared.", fact=turn))
+    if track.sample_aspect_ratio != 1:
+        sar = f"{track.sample_aspect_ratio.numerator}:{track.sample_aspect_ratio.denominator}"
+        reasons.append(Reason(code="square_pixels", text=f"Pixels of {sar} become square.", fact=sar))
+    if scale < 1:
+        text = f"{shown_w}x{shown_h} fits the {box_w}x{box_h} box as {size.width}x{size.height}."
+        reasons.append(Reason(code="scaled_down", text=text, fact=f"{shown_w}x{shown_h}"))
+    elif (size.width, size.height) != (shown_w, shown_h):
+        text = f"{shown_w}x{shown_h} becomes even: {size.width}x{size.height}."
+        reasons.append(Reason(code="made_even", text=text, fact=f"{shown_w}x{shown_h}"))
+    return size, tuple(reasons)
+
+
+def _even(length: Fraction | int, limit: int) -> int:
+    """Return the nearest even number that is not above ``limit`` and at least 2."""
+    even = 2 * round(Fraction(length) / 2)
+    if even > limit:
+        even -= 2
+    return max(2, int(even))
+
+
+class Timing(Value, frozen=True, kw_only=True):
+    """How timestamps and frames go through: filters, the encoder's time base, and how many frames may come out."""
+
+    filters: tuple[str, ...]
+    time_base: Fraction
+    fps: Fraction | None  # expected average, None when unknown
+    keeps_all_frames: bool
+    frames_at_most: int | None
+
+
+def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, ...]]:
+    """Decide which frames are kept and on which clock; frames are only ever dropped, never repeated."""
+    cap = request.max_fps
+    fps = track.fps_avg
+    over = fps is not None and fps > cap * Fraction(FPS_TOLERANCE)
+    peaks = bool(track.is_vfr) and track.fps_peak is not None and track.fps_peak > float(cap) * FPS_PEAK_TOLERANCE
+    if fps is None or not (over or peaks):
+        return _keep_frames(track)
+    even = ceil(Fraction(fps) / cap - Fraction(1, 50))
+    if not track.is_vfr and even >= 2 and fps / even >= cap * Fraction(EVEN_DECIMATION_SHARE):
+        kept = fps / even
+        # counts frames instead of comparing times, so that millisecond rounding cannot make it uneven
+        select = f"select='not(mod(n,{even}))'"
+        at_most = None if track.frames is None else ceil(track.frames / even)
+        text = f"Every {_ordinal(even)} frame is kept: {float(fps):.5g} becomes {float(kept):.5g} fps (cap {float(cap):g})."
+    else:
+        kept = min(cap, fps)
+        # One frame per slot of 1/cap. The quarter slot keeps a frame whose time was rounded down in its own slot.
+        slot = f"floor((t-start_t)*{float(cap):g}+0.25)"
+        before = f"floor((prev_selected_t-start_t)*{float(cap):g}+0.25)"
+        select = f"select='isnan(prev_selected_t)+gt({slot},{before})'"
+        at_most = None if track.duration_s is None else ceil(track.duration_s * cap) + 2
+        text = f"At most {float(cap):g} frames a second are kept of {float(fps):.5g}; none is repeated."
+    reason = Reason(code="fps_capped", text=text, fact=f"{float(fps):.5g} fps")
+    base = _time_base(track)
+    return Timing(filters=(select,), time_base=base, fps=kept, keeps_all_frames=False, frames_at_most=at_most), (
+        reason,
+    )
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+def _keep_frames(track: VideoTrack) -> tuple[Timing, tuple[Reason, ...]]:
+    rate = track.fps_nominal or track.fps_avg
+    reasons: tuple[Reason, ...] = ()
+    filters: tuple[str, ...] = ()
+    base = _time_base(track)
+    if track.is_vfr:
+        text = "Variable frame rate is kept by timestamps."
+        reasons = (
+            Reason(
+                code="vfr_kept",
+                text=text,
+                fact=f"{float(track.fps_avg):.5g} fps avg" if track.fps_avg else None,
+            ),
+        )
+    elif rate is not None and track.time_base > Fraction(1, 10_000) and _is_grid(track, rate):
+        # Matroska and FLV round to milliseconds: put constant-rate frames back on their grid, from the first frame on
+        step = int(1 / (rate * base))
+        filters = (
+            f"settb={base.numerator}/{base.denominator}",
+            f"setpts=STARTPTS+round((PTS-STARTPTS)/{step})*{step}",
+        )
+    timing_ = Timing(
+        filters=filters, time_base=base, fps=track.fps_avg, keeps_all_frames=True, frames_at_most=track.frames
+    )
+    return timing_, reasons
+
+
+def _is_grid(track: VideoTrack, rate: Fraction) -> bool:
+    """Tell whether the claimed rate and the measured one agree to a tenth of a percent."""
+    return track.fps_avg is not None and abs(track.fps_avg / rate - 1) < Fraction(1, 1000)
+
+
+def _time_base(track: VideoTrack) -> Fraction:
+    """Return the encoder's clock: exact for constant rates, the source's own where frames come as they please.
+
+    Left to itself FFmpeg counts in 1/fps, which moves the frames of a variable-rate video to its grid and drops those
+    that land together.
+    """
+    rate = track.fps_nominal if track.fps_nominal and _is_grid(track, track.fps_nominal) else None
+    if not track.is_vfr and rate is not None and rate.numerator <= 1_000_000:
+        ticks = rate.numerator
+        while ticks < 10_000:  # fine enough for where the first frame starts
+            ticks *= 2
+        return Fraction(1, ticks)
+    if track.time_base.numerator == 1 and 1000 <= track.time_base.denominator <= 1_000_000:
+        return track.time_base
+    return Fraction(1, 90_000)

@@ -1,0 +1,115 @@
+"""What a plan is: a value that can be printed, stored, compared and carried out.
+
+A plan never names real paths: ``INPUT`` and ``OUTPUT`` stand for them until :func:`argv` puts them in, whole tokens at
+a time, so that no file name can become an option.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from reelpress.facts.failure import FailureKind
+from reelpress.facts.values import Value
+
+INPUT = "<input>"
+OUTPUT = "<output>"
+
+Action = Literal["encode", "copy", "convert", "drop"]
+
+
+class Reason(Value, frozen=True, kw_only=True):
+    """Why something was decided: a stable ``code``, one sentence, and the fact it rests on."""
+
+    code: str
+    text: str
+    fact: str | None = None
+
+
+class StreamDecision(Value, frozen=True, kw_only=True):
+    """What becomes of one stream of the input."""
+
+    index: int
+    kind: Literal["video", "audio", "subtitle", "data", "attachment", "attached_picture", "unknown"]
+    action: Action
+    codec: str | None  # the codec it will have in the output; None when dropped
+    reason: str
+
+
+class Expectation(Value, frozen=True, kw_only=True):
+    """What the output must be, and by how much it may differ. ``None`` means: cannot be known beforehand."""
+
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str | None
+    sample_aspect_ratio: Fraction | None
+    rotation_deg: int
+    frames: int | None
+    frames_at_most: int | None
+    duration_s: float | None
+    duration_tolerance_s: float
+    promised_s: float | None  # the header's claim, where the file was found to end before it
+    audio: tuple[float | None, ...]  # duration in seconds of each audio stream, in order
+    audio_tolerance_s: float
+    audio_offset_s: float | None  # start of the first audio minus start of the video
+    subtitles: int
+    chapters: int
+    colour_transfer: str | None
+    colour_primaries: str | None
+    colour_matrix: str | None
+    colour_range: Literal["limited", "full"] | None
+    max_bytes: int | None  # larger than this is not worth delivering
+
+
+class Attempt(Value, frozen=True, kw_only=True):
+    """One way to do the work: a complete command, and the failures after which the next attempt may run."""
+
+    encoder: str
+    device: Literal["cpu", "nvidia"]
+    ffmpeg: str
+    args: tuple[str, ...]
+    falls_back_on: tuple[FailureKind, ...]
+    why: str
+
+
+class Encode(Value, frozen=True, kw_only=True, tag_field="kind", tag="encode"):
+    """Encode the video; attempts are ordered, best first."""
+
+    attempts: tuple[Attempt, ...]
+    expect: Expectation
+    streams: tuple[StreamDecision, ...]
+    reasons: tuple[Reason, ...]
+    otherwise: Copy | Skip  # what to deliver if the encode turns out not to pay
+
+
+class Copy(Value, frozen=True, kw_only=True, tag_field="kind", tag="copy"):
+    """Move the video into an MP4 as it is."""
+
+    attempts: tuple[Attempt, ...]
+    expect: Expectation
+    streams: tuple[StreamDecision, ...]
+    reasons: tuple[Reason, ...]
+
+
+class Skip(Value, frozen=True, kw_only=True, tag_field="kind", tag="skip"):
+    """Write nothing: the input is the best that can be delivered, or nothing for us to work on."""
+
+    reasons: tuple[Reason, ...]
+
+
+class Reject(Value, frozen=True, kw_only=True, tag_field="kind", tag="reject"):
+    """The input cannot be used, or what was required is not there. ``code`` maps to an exit code."""
+
+    code: Literal["input_unusable", "hardware_absent", "usage"]
+    reasons: tuple[Reason, ...]
+    hint: str | None = None
+
+
+Plan = Encode | Copy | Skip | Reject
+
+
+def argv(attempt: Attempt, *, source: str, target: str) -> tuple[str, ...]:
+    """Return the attempt's full command; ``source`` and ``target`` are absolute paths, passed as ``file:`` URLs."""
+    paths = {INPUT: f"file:{source}", OUTPUT: f"file:{target}"}
+    return (attempt.ffmpeg, *(paths.get(token, token) for token in attempt.args))

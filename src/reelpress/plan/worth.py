@@ -1,0 +1,103 @@
+"""Does encoding pay? Predicted from what the input already spends per pixel, and from samples where that is doubtful."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.geometry import Size
+from reelpress.plan.model import Reason
+
+# How many H.264 bits one bit of the source codec is worth at equal quality: rough, and only used to tell the clear
+# cases from the doubtful. Rounded from the bit-rate savings each standard's own reports claim over H.264.
+CODEC_WORTH = {"h264": 1.0, "hevc": 1.6, "vp9": 1.5, "av1": 2.0, "vvc": 2.5, "vp8": 0.9}
+OLD_CODEC_WORTH = 0.5  # MPEG-2, MPEG-4 part 2, WMV, H.263, MJPEG, intermediate codecs
+
+# H.264 bits per output pixel at CRF 23: below the first, content of any kind grows; above the second, any shrinks.
+HOPELESS_BPP = 0.006
+CERTAIN_BPP = 0.12
+
+SAMPLE_FROM_DURATION_S = 60.0  # shorter inputs are simply encoded and compared
+SAMPLE_SHARE = 0.02
+SAMPLE_WINDOWS = 3
+
+# Extrapolating a running encode is trusted from this share on, and only beyond this factor.
+PROJECT_FROM = 0.3
+PROJECT_FACTOR = 1.3
+
+
+class SampleFacts(Value, frozen=True, kw_only=True):
+    """What short test encodes came to: bytes per second of programme, and the same windows of the source."""
+
+    windows: int
+    seconds: float
+    encoded_bytes_per_s: float
+
+
+class Window(Value, frozen=True, kw_only=True):
+    """A stretch of the input to encode as a sample."""
+
+    start_s: float
+    duration_s: float
+
+
+class Outlook(Value, frozen=True, kw_only=True):
+    """The prediction: ``yes`` and ``no`` are clear, ``doubtful`` asks for samples; with the number it rests on."""
+
+    verdict: Literal["yes", "no", "doubtful", "unknown"]
+    text: str
+    predicted_bytes: int | None = None
+
+
+def outlook(track: VideoTrack, size: Size, fps: float | None) -> Outlook:
+    """Predict from the source's bits per output pixel whether an encode will be smaller."""
+    bits, duration = track.bitrate_bps, track.duration_s
+    if not bits or not fps or not duration:
+        return Outlook(verdict="unknown", text="The input's bit rate is unknown: the encode itself will tell.")
+    per_pixel = bits / (size.width * size.height * fps)
+    equivalent = per_pixel * CODEC_WORTH.get(track.codec, OLD_CODEC_WORTH)
+    spends = f"{per_pixel:.4f} bits per output pixel in {track.codec}"
+    if equivalent >= CERTAIN_BPP:
+        return Outlook(verdict="yes", text=f"The input spends {spends}: an encode is sure to be smaller.")
+    if per_pixel <= HOPELESS_BPP:
+        return Outlook(verdict="no", text=f"The input spends only {spends}: an encode could not be smaller.")
+    return Outlook(verdict="doubtful", text=f"The input spends {spends}: the size of the encode decides.")
+
+
+def sample_windows(track: VideoTrack) -> tuple[Window, ...]:
+    """Return the stretches to sample, spread over the programme; none where encoding all of it is as cheap."""
+    duration = track.duration_s
+    if duration is None or duration < SAMPLE_FROM_DURATION_S:
+        return ()
+    each = min(4.0, max(1.0, duration * SAMPLE_SHARE / SAMPLE_WINDOWS))
+    return tuple(
+        Window(start_s=round(duration * (i + 0.5) / SAMPLE_WINDOWS - each / 2, 3), duration_s=round(each, 3))
+        for i in range(SAMPLE_WINDOWS)
+    )
+
+
+def sampled_outlook(media: MediaFacts, track: VideoTrack, samples: SampleFacts, min_saving: float) -> Outlook:
+    """Predict from sample encodes; audio and container are taken to stay as they are."""
+    duration = track.duration_s or media.duration_s or 0.0
+    predicted = round(samples.encoded_bytes_per_s * duration) + media.size_bytes - (track.size_bytes or 0)
+    share = predicted / media.size_bytes
+    text = f"{samples.windows} samples of {samples.seconds:.1f} s in all predict {share:.0%} of the input's size."
+    verdict: Literal["yes", "no"] = "yes" if share <= 1 - min_saving else "no"
+    return Outlook(verdict=verdict, text=text, predicted_bytes=predicted)
+
+
+def outlook_of(reasons: tuple[Reason, ...]) -> str | None:
+    """Return the verdict a plan's reasons carry: ``yes``, ``no``, ``doubtful``, ``unknown``, or ``None``."""
+    return next((r.code.removeprefix("worth_") for r in reasons if r.code.startswith("worth_")), None)
+
+
+def outgrown(written_bytes: int, done: float | None, limit_bytes: int) -> str | None:
+    """Return why a running encode should stop, or ``None``; ``done`` is the share of the programme encoded."""
+    if written_bytes > limit_bytes:
+        return f"{written_bytes} bytes written, {limit_bytes} allowed"
+    if done is not None and PROJECT_FROM <= done <= 1:
+        projected = round(written_bytes / done)
+        if projected > limit_bytes * PROJECT_FACTOR:
+            return f"on course for {projected} bytes at {done:.0%}, {limit_bytes} allowed"
+    return None

@@ -1,0 +1,106 @@
+"""What a media file is: :func:`probe` has a child process look, under limits, and returns facts or says why not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from reelpress.errors import Cancelled, InputError
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.values import Value, from_json, to_json
+from reelpress.probe.media_request import Answer, Request
+from reelpress.run.process import CancelToken, Finished, Limits, run
+
+# The child gets this process's import path; -I and -S keep the environment and the working directory out of it.
+_START_CHILD = "import sys; sys.path[:0] = sys.argv[1:]; from reelpress.probe.media_child import main; main()"
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+# What to do about each refusal; the keys are the values of ``InputError.reason``.
+HINTS = {
+    "missing": "check the name and the working directory",
+    "empty": "the upload or the recording never wrote anything; get the file again",
+    "not_a_file": "give a regular file, not a directory, device or pipe",
+    "not_media": "check that this is the video itself and that the download finished",
+    "playlist": "give the video itself; files that name other files are never followed",
+    "image": "give a video; still pictures are not compressed here",
+    "unsupported_format": "convert it to mp4, mov, mkv or webm with the program that made it",
+    "encrypted": "give a copy without DRM",
+    "unreadable": "get the file again; a recording that was cut off may be repaired by the camera's own software",
+    "too_costly": "the file asks for more time or memory than probing allows; raise the limits if you trust it",
+    "crashed": "the file makes the media libraries crash; convert it elsewhere first if you trust it",
+}
+
+
+class ProbeLimits(Value, frozen=True, kw_only=True):
+    """What looking at one file may cost; ``memory_bytes`` is address space.
+
+    After ``scan_budget_s`` of reading packets the rest is taken from the header, and the facts say so.
+    """
+
+    wall_s: float = 60.0
+    cpu_s: int = 45
+    memory_bytes: int = 2 * 1024**3
+    scan_budget_s: float = 20.0
+    max_pixels: int = 16384 * 16384
+
+
+DEFAULT_LIMITS = ProbeLimits()
+
+
+def probe(
+    path: str | os.PathLike[str], *, limits: ProbeLimits = DEFAULT_LIMITS, cancel: CancelToken | None = None
+) -> MediaFacts:
+    """Return the facts of a media file.
+
+    The name is taken as it is: no URL, no pattern, no option. Raises :class:`InputError`, whose ``reason`` is a key
+    of ``HINTS``, when the file cannot be used or its bytes crash, stall or exhaust the child, and :class:`Cancelled`.
+    """
+    request = Request(
+        path=os.fsencode(Path(path).absolute()),
+        max_pixels=limits.max_pixels,
+        scan_budget_s=limits.scan_budget_s,
+    )
+    roots = [_PACKAGE_ROOT, *(entry for entry in sys.path if Path(entry).is_absolute())]
+    finished = run(
+        [sys.executable, "-I", "-S", "-c", _START_CHILD, *roots],
+        limits=Limits(wall_s=limits.wall_s, cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, file_size_bytes=0),
+        cancel=cancel,
+        stdin=to_json(request),
+    )
+    if finished.stopped == "cancelled":
+        raise Cancelled("probing was cancelled")
+    if finished.returncode != 0:
+        raise _broken_child(finished, limits)
+    try:
+        answer = from_json(finished.stdout, Answer)
+    except msgspec.DecodeError as error:
+        raise _refusal("crashed", "the probe's answer cannot be read", str(error)) from error
+    if answer.refused is not None:
+        raise _refusal(answer.refused.kind, answer.refused.what, answer.refused.evidence)
+    if answer.facts is None:
+        raise _refusal("crashed", "the probe gave no answer", finished.stderr_tail[-300:])
+    return answer.facts
+
+
+def _refusal(reason: str, what: str, evidence: str | None) -> InputError:
+    return InputError(what, evidence=evidence, hint=HINTS.get(reason), reason=reason)
+
+
+def _broken_child(finished: Finished, limits: ProbeLimits) -> InputError:
+    """Say why the child gave no answer: a limit, or a crash."""
+    last_line = next(reversed(finished.stderr_tail.strip().splitlines()), None)
+    if finished.stopped is not None:
+        return _refusal("too_costly", "looking at the file takes too long", finished.stop_reason)
+    if finished.returncode in {-signal.SIGXCPU, -signal.SIGKILL} and finished.cpu_s >= limits.cpu_s:
+        evidence = f"it used {finished.cpu_s:.1f} s of processor time"
+        return _refusal("too_costly", "looking at the file takes too long", evidence)
+    if last_line is not None and "MemoryError" in last_line:
+        return _refusal("too_costly", "looking at the file takes more memory than allowed", last_line)
+    how = f"exit code {finished.returncode}"
+    if finished.returncode < 0:
+        how = f"killed by {signal.Signals(-finished.returncode).name}"
+    return _refusal("crashed", "looking at the file crashed the probe", f"{how}: {last_line}" if last_line else how)

@@ -1,0 +1,297 @@
+"""The half of the probe that touches hostile bytes: reads a JSON request on stdin, prints one JSON answer on stdout.
+
+Run by :mod:`reelpress.probe.media` as a process of its own, under limits. It opens exactly one file, by an absolute
+name behind ``file:``, with allow-lists of protocols and demuxers, and can open no other once it has: descriptors run
+out. A crash, a hang or a memory bomb in a demuxer or decoder ends this process and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import av.audio.codeccontext
+import av.audio.stream
+import av.logging
+
+# PyAV imports these on first use, which is when no file can be opened any more.
+import av.subtitles.codeccontext
+import av.subtitles.stream
+import av.video.codeccontext
+import av.video.stream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+
+from reelpress.facts.formats import format_whitelist, protocol_whitelist
+from reelpress.facts.media import AudioTrack, Chapter, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
+from reelpress.facts.values import from_json, to_json
+from reelpress.probe.isobmff import FileBoxes, read_boxes
+from reelpress.probe.media_frames import FrameSampler
+from reelpress.probe.media_refusal import RefusedError, log_lines, refuse_by_content, regular_size, why_not_opened
+from reelpress.probe.media_request import Answer, Refusal, Request
+from reelpress.probe.media_scan import Scan, StreamScan, is_discontinuous, scan_packets
+from reelpress.probe.media_tracks import (
+    StreamLine,
+    build_audio,
+    build_other,
+    build_subtitle,
+    finite,
+    text,
+)
+from reelpress.probe.media_video import build_video
+
+_MAX_DAMAGE = 12
+_MAX_LOGS = 400
+_HEADER_TELLS = ("mov,", "matroska", "flv", "avi", "asf", "wav")  # elsewhere it is guessed from the size
+_DOVI_LINE = re.compile(r"^ +DOVI configuration record: .*profile: (\d+),.*compatibility id: (\d+)", re.MULTILINE)
+
+
+def answer(request: Request) -> Answer:
+    """Look at the file and answer; what cannot be used is a refusal, never an exception."""
+    try:
+        return Answer(facts=_look(request))
+    except RefusedError as refused:
+        return Answer(refused=refused.refusal)
+    except MemoryError:
+        return Answer(refused=Refusal(kind="too_costly", what="reading the file takes more memory than allowed"))
+
+
+def _look(request: Request) -> MediaFacts:
+    path = os.fsdecode(request.path)
+    size = regular_size(path)
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(4096)
+            boxes = read_boxes(file, size)
+    except OSError as error:
+        raise RefusedError("unreadable", "the file cannot be read", error.strerror) from error
+    refuse_by_content(head, boxes)
+    av.logging.set_level(av.logging.ERROR)
+    options = {
+        "protocol_whitelist": protocol_whitelist(),
+        "format_whitelist": format_whitelist(),
+        "max_pixels": str(request.max_pixels),
+        "enable_drefs": "0",
+        "fflags": "-genpts",
+        "threads": "1",
+    }
+    with av.logging.Capture(local=False) as logs:
+        _forbid_more_files()
+        try:
+            container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise why_not_opened(error, logs, head, boxes) from error
+        with container:
+            container.flags &= ~0x0400  # AVFMT_FLAG_GENPTS, which PyAV sets: it reads ahead without bound
+            return _Reader(container, boxes, logs, request).facts(size)
+
+
+def _forbid_more_files() -> None:
+    """Leave this process one descriptor: the file. Whatever refers to another file then fails to open it."""
+    next_free = os.dup(0)
+    os.close(next_free)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 1, hard))
+
+
+class _Reader:
+    """Reads one opened container to its end and composes the facts."""
+
+    def __init__(self, container: InputContainer, boxes: FileBoxes | None, logs: list[Any], request: Request) -> None:
+        self.container, self.boxes, self.logs, self.request = container, boxes, logs, request
+        self.unknown: dict[str, str] = {}
+        self.is_mov = container.format.name.startswith("mov,")
+        self.pictures = {
+            s.index for s in container.streams if s.type == "video" and s.disposition & Disposition.attached_pic
+        }
+        jumps = is_discontinuous(container)
+        self.scans = {s.index: StreamScan(s, is_discontinuous=jumps) for s in container.streams}
+        self.samplers = {
+            s.index: FrameSampler(s, request.max_pixels)
+            for s in container.streams.video
+            if s.index not in self.pictures
+        }
+
+    def facts(self, size: int) -> MediaFacts:
+        """Read all packets, decode some frames, and return what the file is."""
+        container = self.container
+        if not len(container.streams):
+            raise RefusedError(
+                "not_media", "the file holds no streams", f"FFmpeg took it for {container.format.name}"
+            )
+        lines = _summary(container)
+        header_s = None if container.duration is None else finite(container.duration / 1_000_000)
+        scan = scan_packets(container, self.scans, self._feed, self.request.scan_budget_s)
+        if scan.is_complete:
+            for sampler in self.samplers.values():
+                sampler.feed(None)
+        for packets in self.scans.values():
+            packets.close(has_durations=self.is_mov)
+        problems = log_lines(self.logs)
+        for index, sampler in self.samplers.items():
+            timed = self.scans[index]
+            if timed.start is not None and timed.end is not None and timed.shown > 12 and not timed.jumps:
+                sampler.sample_later(container, timed.start, timed.end)
+        tracks = self._tracks(lines, is_complete=scan.is_complete)
+        start_s, duration_s = self._span(scan, header_s)
+        facts = MediaFacts(
+            size_bytes=size,
+            container=container.format.name,
+            duration_s=duration_s,
+            header_duration_s=header_s,
+            start_s=start_s,
+            is_faststart=self.boxes.is_faststart if self.boxes is not None and self.is_mov else None,
+            is_fragmented=self.boxes.is_fragmented if self.boxes is not None and self.is_mov else None,
+            scan_complete=scan.is_complete,
+            chapters=self._chapters(),
+            title=text(container.metadata.get("title")),
+            creation_time=self._tag("com.apple.quicktime.creationdate", "creation_time", "date"),
+            location=self._tag("com.apple.quicktime.location.ISO6709", "location", "location-eng"),
+            unknown=self.unknown,
+            damage=tuple(self._damage(scan, problems, header_s, duration_s))[:_MAX_DAMAGE],
+            **tracks,
+        )
+        if facts.container == "gif" and scan.is_complete and facts.video and facts.video[0].frames == 1:
+            raise RefusedError("image", "the file is a still picture, not a video", "a GIF of one frame")
+        return facts
+
+    def _feed(self, packet: Packet[Any]) -> None:
+        sampler = self.samplers.get(packet.stream_index)
+        if sampler is not None:
+            sampler.feed(packet)
+        if len(self.logs) > _MAX_LOGS:
+            del self.logs[_MAX_LOGS // 2 :]
+
+    def _tracks(self, lines: dict[int, StreamLine], *, is_complete: bool) -> dict[str, Any]:
+        video, audio, subtitles, other = (
+            list[VideoTrack](),
+            list[AudioTrack](),
+            list[SubtitleTrack](),
+            list[OtherTrack](),
+        )
+        shared: dict[str, Any] = {"unknown": self.unknown, "is_complete": is_complete}
+        for stream in self.container.streams:
+            line = lines.get(stream.index, StreamLine())
+            boxes = self.boxes.track(stream.id, stream.index) if self.boxes is not None and self.is_mov else None
+            scan = self.scans[stream.index]
+            if stream.index in self.samplers:
+                sampler = self.samplers[stream.index]
+                shared["position"] = len(video)
+                video.append(build_video(stream, scan, sampler, boxes, line, **shared))
+            elif stream.type == "audio":
+                shared["position"] = len(audio)
+                audio.append(build_audio(stream, scan, boxes, line, **shared))
+            elif stream.type == "subtitle":
+                subtitles.append(build_subtitle(stream, line))
+            else:
+                other.append(build_other(stream, line))
+        return {"video": tuple(video), "audio": tuple(audio), "subtitles": tuple(subtitles), "other": tuple(other)}
+
+    def _span(self, scan: Scan, header_s: float | None) -> tuple[float | None, float | None]:
+        """Return start and duration over all picture and sound."""
+        timed = [s for i, s in self.scans.items() if s.kind in {"video", "audio"} and i not in self.pictures]
+        starts = [float(s.start * s.time_base) for s in timed if s.start is not None]
+        ends = [float(s.end * s.time_base) for s in timed if s.end is not None]
+        if not scan.is_complete:
+            reached = f"up to {max(ends):.1f} s of the programme" if ends else "before the first one"
+            self.unknown["scan"] = (
+                f"packets were read for {self.request.scan_budget_s:g} s, {reached}; "
+                "the rest is what the index and the header claim"
+            )
+            if header_s is None:
+                self.unknown["duration_s"] = "not every packet was read, and the header does not tell"
+        if not starts:
+            self.unknown["start_s"] = "no packet of picture or sound carries a time"
+            if scan.is_complete:
+                self.unknown["duration_s"] = self.unknown["start_s"]
+            return None, None if scan.is_complete else header_s
+        return min(starts), max(ends) - min(starts) if scan.is_complete else header_s
+
+    def _chapters(self) -> tuple[Chapter, ...]:
+        chapters = []
+        for raw in self.container.chapters()[:1000]:
+            base = raw["time_base"]
+            if base is None:
+                continue
+            start, end = float(raw["start"] * base), float(raw["end"] * base)
+            chapters.append(Chapter(start_s=start, end_s=max(start, end), title=text(raw["metadata"].get("title"))))
+        return tuple(chapters)
+
+    def _tag(self, *names: str) -> str | None:
+        places = [self.container.metadata, *(s.metadata for s in self.container.streams)]
+        return next((found for place in places for name in names if (found := text(place.get(name)))), None)
+
+    def _damage(self, scan: Scan, problems: list[str], header_s: float | None, duration_s: float | None) -> list[str]:
+        damage = []
+        if scan.error is not None:
+            damage.append(f"reading stopped: {scan.error}")
+        if scan.is_complete:
+            damage += self._disagreements(header_s, duration_s)
+        if self.boxes is not None and self.is_mov:
+            damage += self.boxes.problems
+        for index, packets in self.scans.items():
+            if packets.corrupt:
+                damage.append(f"stream {index}: {packets.corrupt} of {packets.packets} packets are marked corrupt")
+            for at_s, jump_s in packets.jumps[:3]:
+                damage.append(f"stream {index}: timestamps jump by {jump_s:+.3f} s at {at_s:.3f} s")
+        for index, sampler in self.samplers.items():
+            damage += [f"stream {index}: decoding: {error}" for error in sampler.errors]
+        return damage + problems
+
+    def _disagreements(self, header_s: float | None, duration_s: float | None) -> list[str]:
+        found = []
+        for stream in self.container.streams:
+            packets = self.scans[stream.index].packets
+            claimed = len(stream.index_entries) if self.is_mov and stream.type in {"video", "audio"} else 0
+            if claimed > packets and stream.index not in self.pictures:
+                found.append(f"file ends early: stream {stream.index} has {packets} of {claimed} packets")
+        tells = self.container.format.name.startswith(_HEADER_TELLS)
+        if tells and header_s is not None and duration_s is not None:
+            gap = header_s - duration_s
+            if gap > max(1.0, 0.02 * duration_s):
+                found.append(f"file ends early: the header claims {header_s:.3f} s, packets last {duration_s:.3f} s")
+            elif -gap > max(1.0, 0.02 * duration_s):
+                found.append(f"the header claims {header_s:.3f} s, packets last {duration_s:.3f} s")
+        return found
+
+
+def _summary(container: InputContainer) -> dict[int, StreamLine]:
+    """Return what FFmpeg's own description of the streams says, by stream index."""
+    av.logging.set_level(av.logging.INFO)  # the level of the description
+    description: str = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
+    av.logging.set_level(av.logging.ERROR)
+    lines: dict[int, StreamLine] = {}
+    parts = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)
+    for index, body in zip(parts[1::2], parts[2::2], strict=True):
+        codec = re.match(r".*?: (?:Video|Audio|Subtitle|Data|Attachment|Unknown): ([\w.]+)", body)
+        size = re.match(r".*?: Video: .*?, (\d{1,6})x(\d{1,6})", body)
+        dovi = re.search(
+            r"^ +DOVI configuration record: .*profile: (\d+),.*compatibility id: (\d+)", body, re.MULTILINE
+        )
+        lines.setdefault(
+            int(index),
+            StreamLine(
+                codec=codec[1] if codec else None,
+                size=(int(size[1]), int(size[2])) if size else None,
+                dovi_profile=int(dovi[1]) if dovi else None,
+                dovi_compatibility_id=int(dovi[2]) if dovi else None,
+            ),
+        )
+    return lines
+
+
+def main() -> None:
+    """Answer the request on stdin."""
+    request = from_json(sys.stdin.buffer.read(), Request)
+    sys.stdout.buffer.write(to_json(answer(request)))
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

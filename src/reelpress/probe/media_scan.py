@@ -1,0 +1,258 @@
+"""Reads every packet of an opened file within a time budget, and turns timestamps into rates; decodes nothing.
+
+Header claims about counts and lengths are often wrong; packets are what a decoder will get.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+
+from reelpress.facts.values import Value
+
+MAX_TIMESTAMPS = 4_000_000  # per stream: 18 hours at 60 frames a second, 32 MB
+_DISCONTINUOUS = 0x0200  # AVFMT_TS_DISCONT: this container's clock may jump
+_JUMP_S = 10.0  # FFmpeg's -dts_delta_threshold
+_JUMP_BACK_S = 0.1  # how far a decode time may go back before FFmpeg shifts what follows
+_MAX_RETRIES = 100
+_COMMON_RATES = tuple(
+    Fraction(n, d)
+    for n, d in (
+        (30000, 1001), (24000, 1001), (60000, 1001), (24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (48, 1), (10, 1),
+        (12, 1), (15, 1), (20, 1), (100, 1), (120000, 1001), (120, 1), (240, 1), (15000, 1001), (12000, 1001), (5, 1),
+    )
+)  # fmt: skip
+
+
+class StreamScan:
+    """What the packets of one stream add up to; times are ticks of the stream's time base.
+
+    ``start`` and ``end`` span the packets that are shown. ``shown`` leaves out packets an edit list discards and
+    frames marked invisible; ``size_bytes`` counts every packet, since all of them are in the file.
+    """
+
+    def __init__(self, stream: av.stream.Stream, *, is_discontinuous: bool) -> None:
+        self.index, self.kind = stream.index, stream.type
+        self.time_base = stream.time_base or Fraction(1, 1_000_000)
+        context = stream.codec_context
+        self._is_visible = {"vp8": self._is_visible_vp8, "vp9": _is_visible_vp9}.get(context.name if context else "")
+        self.packets = self.shown = self.size_bytes = self.keyframes = self.corrupt = 0
+        self.start: int | None = None
+        self.end: int | None = None
+        self.last_duration = 0
+        self.pts: array[int] | None = array("q") if stream.type == "video" else None
+        self.untimed = self.counted = 0  # shown packets without a time: left out, or placed by their lengths
+        self.jumps: list[tuple[float, float]] = []  # (seconds into the stream, seconds jumped)
+        self.sizes: set[tuple[int, int]] = set()
+        self._shift = 0
+        self._previous: int | None = None
+        self._last_pts = self._heard_from = -(1 << 62)
+        self._tail = self._count_on = 0
+        self._back = int(_JUMP_BACK_S / self.time_base) if is_discontinuous else 1 << 62
+        self._forth = int(_JUMP_S / self.time_base) if is_discontinuous else 1 << 62
+
+    def add(self, packet: Packet[av.stream.Stream]) -> None:
+        """Count one packet."""
+        self.packets += 1
+        self.size_bytes += packet.size
+        self.keyframes += packet.is_keyframe
+        self.corrupt += packet.is_corrupt
+        if self.kind == "audio" and packet.has_sidedata("skip_samples"):
+            self._note_skipped(packet)
+        if packet.is_discard or (self._is_visible is not None and not self._is_visible(packet)):
+            return
+        self.shown += 1
+        pts, dts = packet.pts, packet.dts
+        clock = pts if dts is None else dts
+        if clock is None and packet.duration and self.counted == self.shown - 1:
+            # A bare stream has no times; like FFmpeg, count on at the rate it claims.
+            self.counted += 1
+            clock, self._count_on = self._count_on, self._count_on + packet.duration
+        if clock is None:
+            self.untimed += 1
+            return
+        if self._previous is not None:
+            step = clock - self._previous
+            if step > self._forth or (step < -self._back and dts is not None):
+                self._note_jump(step)
+        self._previous = clock
+        shown_at = (clock if pts is None else pts) + self._shift
+        duration = packet.duration or 0
+        end = shown_at + duration - self._tail
+        begin = shown_at if shown_at >= self._heard_from else min(self._heard_from, end)
+        if self.start is None or begin < self.start:
+            self.start = begin
+        if self.end is None or end > self.end:
+            self.end = end
+        if shown_at > self._last_pts:
+            self._last_pts, self.last_duration = shown_at, duration
+        if self.pts is not None and len(self.pts) < MAX_TIMESTAMPS:
+            self.pts.append(shown_at)
+
+    def close(self, *, has_durations: bool) -> None:
+        """Put the times in order, and give the last frame a length where the container stores none."""
+        if self.pts is None or len(self.pts) < 2 or self.end is None:
+            return
+        self.pts = array("q", sorted(self.pts))
+        steps = sorted(b - a for a, b in pairwise(self.pts))
+        usual = steps[len(steps) // 2]
+        if self.last_duration == 0 or (not has_durations and 2 * self.last_duration < usual):
+            self.last_duration = usual
+            self.end = max(self.end, self.pts[-1] + usual)
+
+    @property
+    def all_pts_kept(self) -> bool:
+        """False when there were more timestamps than are kept."""
+        return self.pts is not None and len(self.pts) + self.untimed == self.shown
+
+    def _note_jump(self, step: int) -> None:
+        if len(self.jumps) < 100 and self.start is not None and self._previous is not None:
+            at = self._previous + self._shift - self.start
+            self.jumps.append((float(at * self.time_base), float(step * self.time_base)))
+        self._shift -= step - max(self.last_duration, 1)
+
+    def _note_skipped(self, packet: Packet[av.stream.Stream]) -> None:
+        """Note the samples a player throws away: encoder delay, which may span several packets, and padding."""
+        raw = bytes(packet.get_sidedata("skip_samples"))
+        rate = getattr(packet.stream.codec_context, "sample_rate", None)
+        if len(raw) < 8 or not rate or packet.pts is None:
+            return
+        per_sample = 1 / (rate * self.time_base)
+        head, tail = (int.from_bytes(raw[i : i + 4], "little") for i in (0, 4))
+        if head:
+            self._heard_from = packet.pts + self._shift + round(head * per_sample)
+        self._tail = min(round(tail * per_sample), packet.duration or 0)
+
+    def _is_visible_vp8(self, packet: Packet[av.stream.Stream]) -> bool:
+        """Read show_frame, and the size a keyframe carries (RFC 6386 §9.1)."""
+        head = bytes(memoryview(packet)[:10])
+        if len(head) == 10 and head[3:6] == b"\x9d\x01\x2a":
+            width, height = (int.from_bytes(head[i : i + 2], "little") & 0x3FFF for i in (6, 8))
+            if len(self.sizes) < 100:
+                self.sizes.add((width, height))
+        return bool(head) and bool(head[0] & 0x10)
+
+
+def _is_visible_vp9(packet: Packet[av.stream.Stream]) -> bool:
+    """Read show_existing_frame and show_frame; a superframe ends with one that is shown (VP9 §6.2, Annex B)."""
+    data = memoryview(packet)
+    first, last = data[0], data[-1]
+    if first >> 6 != 0b10 or last & 0xE0 == 0xC0:
+        return True  # no VP9 header here, or a superframe: leave it to the decoder
+    bit = 2 if first & 0x30 == 0x30 else 3  # profile 3 has a reserved bit more
+    return bool(first >> bit & 1) or bool(first >> (bit - 2) & 1)
+
+
+class Scan(Value, frozen=True, kw_only=True):
+    """How reading all packets ended; ``reached_s`` is how far into the file it came when the budget ran out."""
+
+    is_complete: bool
+    error: str | None = None
+    reached_s: float | None = None
+
+
+def scan_packets(
+    container: InputContainer,
+    scans: Mapping[int, StreamScan],
+    feed: Callable[[Packet[av.stream.Stream]], None],
+    budget_s: float,
+) -> Scan:
+    """Count every packet into ``scans`` (by stream index) and hand it to ``feed``, for at most ``budget_s``."""
+    deadline = time.monotonic() + budget_s
+    retries = 0
+    while True:
+        try:
+            for count, packet in enumerate(container.demux()):
+                if count % 64 == 0 and time.monotonic() > deadline:
+                    return Scan(is_complete=False, reached_s=_reached_s(scans))
+                if packet.size and (scan := scans.get(packet.stream_index)) is not None:
+                    scan.add(packet)
+                    feed(packet)
+        except av.BlockingIOError:
+            retries += 1
+            if retries > _MAX_RETRIES:
+                return Scan(is_complete=True, error="the demuxer asks for more time without end")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            # FFmpeg itself stops reading here, so this is where the input ends.
+            return Scan(is_complete=True, error=str(getattr(error, "strerror", None) or error))
+        else:
+            return Scan(is_complete=True)
+
+
+def is_discontinuous(container: InputContainer) -> bool:
+    """Tell whether this container's clock may jump without being broken (MPEG-TS)."""
+    return bool(container.format.flags & _DISCONTINUOUS)
+
+
+def _reached_s(scans: Mapping[int, StreamScan]) -> float | None:
+    ends = [float(s.end * s.time_base) for s in scans.values() if s.end is not None and s.kind in {"video", "audio"}]
+    return max(ends, default=None)
+
+
+class Timing(Value, frozen=True, kw_only=True):
+    """The rates of a :class:`~reelpress.facts.media.VideoTrack`; ``why`` explains what is missing."""
+
+    fps_avg: Fraction | None = None
+    fps_nominal: Fraction | None = None
+    fps_peak: float | None = None
+    is_vfr: bool | None = None
+    why: str | None = None
+
+
+def _exact(rate: Fraction) -> Fraction:
+    """Return 30000/1001 for the 29.97 that containers make of it."""
+    return next((c for c in _COMMON_RATES if abs(c - rate) < c / 100_000), rate)
+
+
+def frame_timing(
+    pts: Sequence[int], time_base: Fraction, last_duration: int, claims: Sequence[Fraction | None]
+) -> Timing:
+    """Return the rates that presentation times show.
+
+    ``pts`` is sorted. ``claims`` are the container's and the codec's own rates, the most trusted first. A stream is
+    variable only when no constant rate explains its times to within a millisecond, or a tick where that is coarser:
+    containers round, and remuxing keeps the rounding while refining the time base.
+    """
+    sane = tuple(_exact(c) for c in claims if c is not None and Fraction(1, 1000) < c <= 1000)
+    count = len(pts)
+    if count < 2 or pts[-1] == pts[0]:
+        why = (
+            "a single frame has no interval"
+            if count == 1
+            else "all frames carry the same time"
+            if count
+            else "no frames"
+        )
+        return Timing(fps_nominal=sane[0] if sane else None, why=why)
+    span, gaps = pts[-1] - pts[0], count - 1
+    mean = span / gaps
+    tolerance = max(1.0, float(Fraction(1, 1000) / time_base))
+    steps = array("q", (b - a for a, b in pairwise(pts)))
+    is_even = max(steps) - mean <= tolerance + 1 / gaps and mean - min(steps) <= tolerance + 1 / gaps
+    drift = max(abs(t - pts[0] - i * mean) for i, t in enumerate(pts)) if is_even else 0.0
+    is_vfr = not is_even or drift > max(tolerance, mean / 2)
+    steps = array("q", sorted(steps))
+    median = max(steps[gaps // 2], 1)
+    matching = [c for c in sane if abs(1 / (c * time_base) - median) <= tolerance]
+    nominal = matching[0] if matching else None
+    if is_vfr:
+        fps_avg = count / ((span + (last_duration or median)) * time_base)
+        fast = steps[int(gaps * 0.05)] or median
+        peak = float(1 / (fast * time_base))
+        near = [c for c in (nominal, *_COMMON_RATES) if c is not None and abs(1 / (c * time_base) - fast) <= 1]
+        return Timing(
+            fps_avg=fps_avg.limit_denominator(100_000),
+            fps_nominal=nominal or (sane[0] if sane else None),
+            fps_peak=float(min(near, key=lambda c: abs(float(c) - peak))) if near else peak,
+            is_vfr=True,
+        )
+    fitting = [c for c in (*sane, *_COMMON_RATES) if abs(gaps / (c * time_base) - span) <= tolerance]
+    fps = fitting[0] if fitting else (gaps / (span * time_base)).limit_denominator(100_000)
+    return Timing(fps_avg=fps, fps_nominal=nominal or fps, fps_peak=float(fps), is_vfr=False)

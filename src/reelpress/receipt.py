@@ -1,0 +1,108 @@
+"""The receipt of a job: what ran, why, what came out, how that was checked, how long it took and what it cost.
+
+Its JSON is a contract, described in docs/json.md; ``schema`` changes when a field changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reelpress.facts.failure import FailureKind
+from reelpress.facts.values import Value
+from reelpress.plan.model import Reason, StreamDecision
+
+SCHEMA = 1
+
+Status = Literal["encoded", "copied", "skipped", "rejected", "failed", "cancelled"]
+Verdict = Literal["passed", "failed", "unmeasured", "damaged_input"]
+
+
+class Gate(Value, frozen=True, kw_only=True):
+    """One check of the output. ``damaged_input``: not met, because the input itself is broken."""
+
+    name: str
+    verdict: Verdict
+    expected: str
+    measured: str
+    text: str
+
+
+class AttemptRecord(Value, frozen=True, kw_only=True):
+    """One run of FFmpeg; ``failure`` is ``None`` when its output passed."""
+
+    encoder: str
+    device: Literal["cpu", "nvidia"]
+    ffmpeg_version: str
+    argv: tuple[str, ...]
+    returncode: int
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+    failure: FailureKind | None
+    evidence: str | None
+    stderr_tail: str
+
+
+class FileRecord(Value, frozen=True, kw_only=True):
+    """One file at the time it was read or written. ``sha256`` is ``None`` where it was not needed."""
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+    container: str | None
+    video: str | None  # e.g. "h264 1280x720 29.97 fps yuv420p"
+    audio: tuple[str, ...]
+    subtitles: tuple[str, ...]
+    duration_s: float | None
+    frames: int | None
+
+
+class Quality(Value, frozen=True, kw_only=True):
+    """How good the output is and how that was measured; ``unmeasured`` is an answer, and says why."""
+
+    method: str
+    score: float | None
+    text: str
+
+
+class Stage(Value, frozen=True, kw_only=True):
+    """Time spent: ``wall_s`` on the clock, ``cpu_s`` by child processes of the stage, ``usd`` estimated from that."""
+
+    name: Literal["probe", "sample", "encode", "copy", "check", "publish"]
+    wall_s: float
+    cpu_s: float
+    usd: float
+
+
+class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"):
+    """What became of one input."""
+
+    schema: int = SCHEMA
+    job: str
+    status: Status
+    exit_code: int
+    encoder: str | None  # the encoder that ran; "copy" for a remux, None where nothing was written
+    device: Literal["cpu", "nvidia"] | None
+    input: str
+    output: str | None
+    saved_share: float | None  # 0.6: the output is 60 % smaller
+    reasons: tuple[Reason, ...]
+    error: str | None
+    error_code: str | None
+    evidence: str | None
+    hint: str | None
+    source: FileRecord | None
+    result: FileRecord | None
+    streams: tuple[StreamDecision, ...]
+    attempts: tuple[AttemptRecord, ...]
+    gates: tuple[Gate, ...]
+    warnings: tuple[str, ...]
+    quality: Quality
+    stages: tuple[Stage, ...]
+    wall_s: float
+    cpu_s: float
+    usd: float
+    usd_basis: str
+    started_at: str  # UTC, ISO 8601
+    reelpress_version: str
+    host: str

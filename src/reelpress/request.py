@@ -1,0 +1,40 @@
+"""What the caller wants: one frozen value, independent of where it came from (flags, environment, API)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from reelpress.facts.values import Value
+
+Codec = Literal["h264", "hevc", "av1"]
+Hardware = Literal["auto", "require", "off"]
+HdrPolicy = Literal["tonemap", "keep"]
+AudioChannels = Literal["keep", "stereo"]
+
+CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1")
+
+
+class Request(Value, frozen=True, kw_only=True):
+    """What to make of an input.
+
+    ``crf`` is on the chosen encoder's own scale; ``None`` takes that encoder's default. ``max_width`` x
+    ``max_height`` is a box for the *longer* and the *shorter* side: 1280x720 lets a portrait video be 720x1280.
+    """
+
+    codec: Codec = "h264"
+    crf: float | None = None
+    preset: str | None = None
+    gpu_preset: str = "fast"
+    max_width: int = 1280
+    max_height: int = 720
+    max_fps: Fraction = Fraction(30)
+    audio_bitrate_bps: int = 128_000
+    audio_channels: AudioChannels = "keep"
+    hdr: HdrPolicy = "tonemap"
+    hardware: Hardware = "auto"
+    max_input_bytes: int = 1_000_000_000
+    min_saving: float = 0.05  # an encode must be at least this much smaller than its input, as a share of it
+    always_encode: bool = False  # deliver an encode even where it does not pay
+    max_pixels: int = 8192 * 8192
+    threads: int = 0  # 0 lets the encoder choose

@@ -1,0 +1,281 @@
+"""Why a run of FFmpeg failed: exit code and stderr in, a class with its evidence out. Pure.
+
+FFmpeg must run with ``-loglevel level+warning``: only lines that carry a level of ``warning`` or worse are looked at,
+so nothing a file says about itself (its title, its name in the dump of the input) can pass for an error. Rows are
+anchored at the start of a message or at its end, never found in the middle, where file names stand.
+
+FFmpeg 9 tells classes by exit code and text, 5.1 by text alone, and 5.1 exits with 0 on a full disk.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reelpress.facts.failure import Failure, FailureKind
+from reelpress.run.process import Stopped
+
+_EVIDENCE_CHARS = 300
+_DAMAGE_LINES = 20
+
+
+K = FailureKind
+
+_HINTS = {
+    K.INPUT_UNREADABLE: "the file is missing, incomplete, or not a media file; get it again from where it came",
+    K.INPUT_REFUSED: "the file is a playlist or names other files or hosts, which is refused for safety",
+    K.NO_DECODER: "this FFmpeg cannot decode the codec; try a fuller build",
+    K.TOO_MANY_PIXELS: "the picture is larger than the limit; raise the limit if the file can be trusted",
+    K.DECODE_ERRORS: "the file is damaged; a decoder that tolerates errors may save part of it",
+    K.ENCODER_MISSING: "this FFmpeg was built without the encoder; use another build or another encoder",
+    K.ENCODER_REFUSED: "the encoder does not take this size, pixel format, rate or profile",
+    K.OPTION_REJECTED: "this FFmpeg does not know the option or its value",
+    K.FILTER_FAILED: "a filter is absent from this FFmpeg or does not take these arguments",
+    K.OUTPUT_FULL: "free space, or a quota, ran out where the output is written",
+    K.OUTPUT_LIMIT: "the output grew beyond the size it was allowed",
+    K.OUTPUT_DENIED: "the output cannot be written there; check the folder and its permissions",
+    K.OUT_OF_MEMORY: "allow more memory, or use fewer threads or a smaller picture",
+    K.CHECK_NOT_MET: "the output is not what the input promised; see the checks",
+    K.CRASHED: "FFmpeg crashed; try another build, and keep the file for a bug report",
+    K.KILLED: "somebody else ended it; when that was the kernel, memory ran out",
+    K.CPU_LIMIT: "it used up its CPU seconds",
+    K.STALLED: "it made no headway; the input or the device behind it hangs",
+    K.TIMED_OUT: "it took longer than allowed; raise the limit or choose a faster preset",
+    K.CANCELLED: "somebody asked for it to stop",
+    K.STOPPED: "it was stopped on purpose",
+    K.UNKNOWN: "read the whole of stderr; if the cause is there, it deserves a row in the table",
+}
+
+_STOPPED: dict[Stopped, FailureKind] = {
+    "cancelled": K.CANCELLED,
+    "wall_clock": K.TIMED_OUT,
+    "stalled": K.STALLED,
+    "caller": K.STOPPED,
+    "cpu_limit": K.CPU_LIMIT,
+}
+_SIGNALS: dict[int, FailureKind] = {
+    signal.SIGXFSZ: K.OUTPUT_LIMIT,
+    signal.SIGXCPU: K.CPU_LIMIT,
+    signal.SIGKILL: K.KILLED,
+    signal.SIGTERM: K.KILLED,
+    signal.SIGINT: K.KILLED,
+    signal.SIGHUP: K.KILLED,
+    signal.SIGQUIT: K.KILLED,
+}
+# 9.0 returns the low byte of an error; 255 and 123 are what every version returns after signals, without a word.
+_EXIT_CODES = {
+    69: K.DECODE_ERRORS,
+    123: K.KILLED,
+    228: K.OUTPUT_FULL,
+    229: K.OUTPUT_LIMIT,
+    244: K.OUT_OF_MEMORY,
+    255: K.KILLED,
+}
+
+
+class _Line(NamedTuple):
+    contexts: str  # "h264", "vost#0:0/libx264 enc:libx264", or nothing
+    is_error: bool  # else a warning
+    message: str
+
+    def __str__(self) -> str:
+        return (f"[{self.contexts}] " if self.contexts else "") + self.message
+
+
+class _Row(NamedTuple):
+    """A message that decides. Of several rows that fit, the first counts; of a row's lines, the first."""
+
+    kind: FailureKind
+    message: re.Pattern[str]
+    contexts: re.Pattern[str]
+    not_contexts: re.Pattern[str]
+    at_zero: bool  # decides even though FFmpeg exits with 0
+    in_warnings: bool
+
+    def fits(self, line: _Line) -> bool:
+        return (
+            (line.is_error or self.in_warnings)
+            and self.message.search(line.message) is not None
+            and self.contexts.search(line.contexts) is not None
+            and self.not_contexts.search(line.contexts) is None
+        )
+
+
+def _row(
+    kind: FailureKind,
+    message: str,
+    *,
+    contexts: str = "",
+    not_contexts: str = "(?!)",
+    at_zero: bool = False,
+    in_warnings: bool = False,
+) -> _Row:
+    return _Row(kind, re.compile(message), re.compile(contexts), re.compile(not_contexts), at_zero, in_warnings)
+
+
+_WRITING = (
+    r"^(av_interleaved_write_frame\(\)"
+    r"|Error (writing trailer|closing file|muxing|submitting a packet to the muxer)).*: "
+)
+_ROWS = (
+    _row(K.OUTPUT_FULL, _WRITING + r"(No space left on device|Disk quota exceeded)$", at_zero=True),
+    _row(K.OUTPUT_LIMIT, _WRITING + r"File too large$", at_zero=True),
+    _row(K.OUTPUT_FULL, r"(^|: |\()(No space left on device|Disk quota exceeded)\)?$"),
+    _row(K.OUTPUT_LIMIT, r"(^|: |\()File too large\)?$"),
+    _row(K.OUT_OF_MEMORY, r"(^|: |\()Cannot allocate memory\)?$"),
+    _row(K.OUT_OF_MEMORY, r"^malloc of size \d+ failed"),
+    _row(K.OUT_OF_MEMORY, r"^Error allocating the (de|en)coder context"),
+    _row(
+        K.OUT_OF_MEMORY, r"^error while loading shared libraries: .*: (failed to map segment|cannot allocate memory)"
+    ),
+    _row(K.INPUT_REFUSED, r"^(Format|Protocol '[^']*') not on whitelist '"),
+    _row(K.INPUT_REFUSED, r"^Unsafe file name '"),
+    _row(K.INPUT_REFUSED, r"^Not detecting m3u8/hls with non standard extension"),
+    _row(K.INPUT_REFUSED, r"^(Filename extension of|URL) .*(blocked for security reasons|is not in allowed_\w+)"),
+    _row(K.TOO_MANY_PIXELS, r"^Picture size \d+x\d+ exceeds specified max pixel count"),
+    _row(K.ENCODER_MISSING, r"^Unknown encoder '"),
+    _row(K.ENCODER_MISSING, r"^(Automatic encoder selection failed|Encoder \(codec .*\) not found)"),
+    _row(K.NO_DECODER, r"^Unknown decoder '"),
+    _row(K.NO_DECODER, r"^(Decoding requested, but no decoder found|Decoder \(codec [^)]*\) not found)"),
+    _row(K.DECODE_ERRORS, r"^Decode error rate \S+ exceeds maximum"),
+    _row(K.DECODE_ERRORS, r"(^|: )corrupt input packet in stream \d+$"),
+    _row(K.DECODE_ERRORS, r"^Cannot determine format of input (stream )?\d+:\d+ after EOF"),
+    _row(K.DECODE_ERRORS, r"^Empty output (stream|on stream)"),
+    _row(K.INPUT_UNREADABLE, r"^(Stream map '.*' matches no streams|Output file.* does not contain any stream)"),
+    _row(K.FILTER_FAILED, r"", contexts=r"^Parsed_\w+_\d+"),
+    _row(K.FILTER_FAILED, r"", contexts=r"^AVFilterGraph"),
+    _row(K.FILTER_FAILED, r"^(Error applying option '.*' to filter|Error (re)?initializing filters|No such filter)"),
+    _row(K.FILTER_FAILED, r"^(Failed to inject frame into filter network|Error (configuring|parsing) .*filter)"),
+    _row(
+        K.FILTER_FAILED, r"^(Impossible to convert between the formats|Cannot find a matching stream for unlabeled)"
+    ),
+    _row(
+        K.OPTION_REJECTED, r"^(Unrecognized option '|Missing argument for option|Failed to set value '.*' for option)"
+    ),
+    _row(
+        K.OPTION_REJECTED,
+        r"^(Error setting option|Value \S+ for parameter '\w+' out of)",
+        not_contexts="^a?buffer|^graph",
+    ),
+    _row(K.OPTION_REJECTED, r"^Error setting preset/tune "),
+    _row(K.OPTION_REJECTED, r"^Requested output format '.*' is not (known|a suitable)"),
+    _row(K.OPTION_REJECTED, r"^(Invalid duration |Error applying encoder options|Error splitting the argument list)"),
+    _row(K.OPTION_REJECTED, r"^Codec AVOption .* is not an? (en|de)coding option"),
+    _row(K.ENCODER_REFUSED, r"^(width|height) not divisible by"),
+    _row(K.ENCODER_REFUSED, r"^Specified (sample|pixel|channel|color) .* not supported"),
+    _row(K.ENCODER_REFUSED, r"^(Image size is too small|Error setting profile|Cannot open lib\w+ encoder)"),
+    _row(K.ENCODER_REFUSED, r"", contexts=r"^(x264|x265|Svt)$"),
+    _row(K.ENCODER_REFUSED, r"^Error while opening encoder", contexts=r"^[vas]ost#"),
+    _row(K.ENCODER_REFUSED, r"^Error initializing output stream \d+:\d+ -- Error while opening encoder"),
+    _row(K.ENCODER_REFUSED, r"^(Error submitting video frame to the encoder|Video encoding failed)"),
+    _row(K.OPTION_REJECTED, r"^(Could not find tag for codec|Only audio, video, and subtitles are supported)"),
+    _row(K.OUTPUT_DENIED, _WRITING + r"(Input/output error|Stale file handle|Broken pipe)$", at_zero=True),
+    _row(K.OUTPUT_DENIED, r"^File '.*' already exists\. Exiting\.$", at_zero=True),
+    _row(K.OUTPUT_DENIED, r"^Error opening output ", contexts=r"^out#"),
+    _row(K.OUTPUT_DENIED, r": Read-only file system$"),
+    _row(K.OPTION_REJECTED, r"^Could not write header"),
+    _row(K.INPUT_UNREADABLE, r"^moov atom not found$"),
+    _row(K.INPUT_UNREADABLE, r"^Error (opening input|opening input files|during demuxing): "),
+    _row(
+        K.INPUT_UNREADABLE,  # 5.1 says no more than the name and the reason
+        r"^(?!Error ).*: (No such file or directory|Invalid data found when processing input|Permission denied"
+        r"|Is a directory|Not a directory|Protocol not found|Input/output error|File name too long)$",
+        contexts=r"^$",
+    ),
+)
+_LINE = re.compile(r"((?:\[[^\[\]]+ @ 0x[0-9a-f]+\] )*)\[(warning|error|fatal|panic)\] (.*)")
+_LIBRARY_LINE = re.compile(r"(x264|x265|Svt) ?\[(warning|error)\]: (.*)")  # these write past FFmpeg's log
+_LOADER_LINE = re.compile(r"\S+: (error while loading shared libraries: .*)")
+
+# Decoders and demuxers as 5.1 names them; 9 says "dec:" and "in#" besides. Some of the names are encoders' too.
+_INPUT_SIDE = re.compile(
+    r"^(in#|[vas]ist#|NULL$|mov,mp4|matroska,webm$|mpegts$|mpegp?s?$|avi$|flv$|asf|ogg$|wav$|h26[134]$|hevc$|vvc$|av1$"
+    r"|libdav1d$|vp[89]$|vc1$|wmv\d|mpeg\d?video$|mpeg4$|msmpeg4|mjpeg$|prores$|dnxhd$|dvvideo$|theora$|rv\d\d$"
+    r"|aac|mp[123]|ac3$|eac3$|dca$|truehd$|opus$|vorbis$|flac$|alac$|pcm_|wma)"
+)
+_DAMAGE = re.compile(
+    r"[Cc]orrupt|[Tt]runcated|[Dd]amaged|Invalid NAL unit|Error splitting the input|missing picture in access unit"
+    r"|error while decoding MB|concealing \d+|non-existing [PS]PS|[Nn]o frame!|decode_slice_header error|partial file"
+    r"|ended prematurely|ends prematurely|PES packet size mismatch|Continuity check failed|SPS decoding failure"
+    r"|Error (while decoding|submitting packet to decoder)|Decoding error|Could not find ref|Missing reference"
+)
+
+
+def classify(
+    returncode: int, stderr_tail: str, stopped: Stopped | None, *, output: str | None = None
+) -> Failure | None:
+    """Return why a run failed, or ``None`` for one that did not.
+
+    ``output`` is the output as FFmpeg was given it; 5.1 reports an input and an output that cannot be opened in the
+    same words, and only the name tells which. A run that exits with 0 has failed all the same when it says that it
+    could not write its output.
+    """
+    if stopped is not None:
+        return _failure(_STOPPED[stopped], f"stopped: {stopped}")
+    lines = list(_lines(stderr_tail))
+    found = _first_row(lines, at_zero=returncode == 0)
+    if returncode == 0:
+        return found
+    if returncode < 0:
+        kind = _SIGNALS.get(-returncode, K.CRASHED)
+        ran_out_first = kind is K.CRASHED and found is not None and found.kind is K.OUT_OF_MEMORY
+        return found if ran_out_first else _failure(kind, f"ended by signal {_signal_name(-returncode)}")
+    if output is not None and (found is None or found.kind is K.INPUT_UNREADABLE):
+        for line in lines:
+            if line.is_error and not line.contexts and line.message.startswith(f"{output}: "):
+                return _failure(K.OUTPUT_DENIED, str(line))
+    return found or _by_exit_code(returncode, lines, stderr_tail)
+
+
+def _by_exit_code(returncode: int, lines: list[_Line], stderr_tail: str) -> Failure:
+    last_error = next((str(line) for line in reversed(lines) if line.is_error), "")
+    if returncode in _EXIT_CODES:
+        return _failure(_EXIT_CODES[returncode], last_error or f"exit code {returncode} and no error message")
+    if damage := decode_damage(stderr_tail):
+        return _failure(K.DECODE_ERRORS, damage[0])
+    last_line = stderr_tail.strip().rpartition("\n")[2]
+    return _failure(K.UNKNOWN, last_error or last_line or f"exit code {returncode} and no error message")
+
+
+def decode_damage(stderr_tail: str) -> tuple[str, ...]:
+    """Return what a run says about damage of its input, each kind of message once, at most 20.
+
+    Meant for runs that exit with 0, as FFmpeg does on files that are cut short or have flipped bits.
+    """
+    seen: dict[str, str] = {}
+    for line in _lines(stderr_tail):
+        is_input_side = _INPUT_SIDE.search(line.contexts) is not None
+        is_decoder_report = not line.contexts and _DAMAGE.search(line.message) is not None  # 5.1
+        if (is_input_side and (line.is_error or _DAMAGE.search(line.message))) or is_decoder_report:
+            seen.setdefault(re.sub(r"-?\d+", "0", str(line)), str(line)[:_EVIDENCE_CHARS])
+    return tuple(seen.values())[:_DAMAGE_LINES]
+
+
+def _lines(stderr: str) -> Iterator[_Line]:
+    for text in stderr.split("\n"):
+        if found := _LINE.fullmatch(text):
+            contexts = " ".join(part.split(" @ ")[0] for part in found[1].strip("[] ").split("] [") if part)
+            yield _Line(contexts, found[2] != "warning", found[3].strip())
+        elif found := _LIBRARY_LINE.fullmatch(text):
+            yield _Line(found[1], found[2] == "error", found[3].strip())
+        elif found := _LOADER_LINE.fullmatch(text):
+            yield _Line("", is_error=True, message=found[1])
+
+
+def _first_row(lines: list[_Line], *, at_zero: bool) -> Failure | None:
+    for row in _ROWS:
+        if row.at_zero or not at_zero:
+            for line in lines:
+                if row.fits(line):
+                    return _failure(row.kind, str(line))
+    return None
+
+
+def _failure(kind: FailureKind, evidence: str) -> Failure:
+    return Failure(kind=kind, evidence=evidence[:_EVIDENCE_CHARS], hint=_HINTS[kind])
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else str(number)

@@ -1,0 +1,8 @@
+"""What every test tier shares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "golden")]
