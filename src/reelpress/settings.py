@@ -184,7 +184,7 @@ SETTINGS: tuple[Setting, ...] = (
 )  # fmt: skip
 
 # Names of ours in the environment that are not settings of the product: they steer its tests.
-RESERVED = frozenset({"REELPRESS_MEDIA", "REELPRESS_TEST_FFMPEG"})
+RESERVED = frozenset({"REELPRESS_MEDIA", "REELPRESS_MUTATIONS", "REELPRESS_TRACEBACK"})
 
 BY_NAME = {row.name: row for row in SETTINGS}
 

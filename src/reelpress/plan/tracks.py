@@ -74,7 +74,9 @@ def _audio(track: AudioTrack, request: Request) -> tuple[Action, list[str], str]
     channels = track.channels or 2
     target = _target_bitrate(track, request)
     downmix = request.audio_channels == "stereo" and channels > 2
-    obstacle = _copy_obstacle(track, target, downmix=downmix)
+    # one channel may keep what two were allowed: there is little to save, and a generation to lose
+    limit = round(request.audio_bitrate_bps * max(channels, 2) / 2 * COPY_HEADROOM)
+    obstacle = _copy_obstacle(track, limit, downmix=downmix)
     if obstacle is None:
         rate = f" at {track.bitrate_bps // 1000} kb/s" if track.bitrate_bps else ""
         return "copy", ["c", "copy"], f"AAC{rate} fits: copied, not encoded again."
@@ -87,14 +89,14 @@ def _audio(track: AudioTrack, request: Request) -> tuple[Action, list[str], str]
     return "encode", options, f"{obstacle} Encoded to AAC at {target // 1000} kb/s{mixed}."
 
 
-def _copy_obstacle(track: AudioTrack, target_bps: int, *, downmix: bool) -> str | None:
+def _copy_obstacle(track: AudioTrack, limit_bps: int, *, downmix: bool) -> str | None:
     """Return why the track cannot be copied, or ``None`` when it can."""
     checks = (
         (track.codec != "aac", f"{track.codec or 'Unknown codec'} is not AAC."),
         (downmix, f"{track.channels} channels were asked to become two."),
         (track.bitrate_bps is None, "Its bit rate is unknown."),
         (
-            track.bitrate_bps is not None and track.bitrate_bps > target_bps * COPY_HEADROOM,
+            track.bitrate_bps is not None and track.bitrate_bps > limit_bps,
             f"{(track.bitrate_bps or 0) // 1000} kb/s is above the wished rate.",
         ),
         ((track.sample_rate_hz or 0) > MAX_SAMPLE_RATE_HZ, f"{track.sample_rate_hz} Hz is above 48 kHz."),

@@ -129,10 +129,11 @@ class _Reader:
         header_s = None if container.duration is None else finite(container.duration / 1_000_000)
         scan = scan_packets(container, self.scans, self._feed, self.request.scan_budget_s)
         if scan.is_complete:
-            for sampler in self.samplers.values():
-                sampler.feed(None)
-        for packets in self.scans.values():
-            packets.close(has_durations=self.is_mov)
+            for decoder in self.samplers.values():
+                decoder.feed(None)
+        for index, packets in self.scans.items():
+            sampler = self.samplers.get(index)
+            packets.close(has_durations=self.is_mov, first_pts=sampler.first_pts if sampler is not None else None)
         problems = log_lines(self.logs)
         for index, sampler in self.samplers.items():
             timed = self.scans[index]

@@ -59,6 +59,7 @@ class FrameSampler:
     def __init__(self, stream: VideoStream, max_pixels: int) -> None:
         self.stream = stream
         self.frames = 0
+        self.first_pts: int | None = None  # of the first frame that comes out at the stream's beginning
         self.errors: list[str] = []
         self.sizes: set[tuple[int, int]] = set()
         self.format: VideoFormat | None = None
@@ -123,6 +124,8 @@ class FrameSampler:
             self._head_packets = _MAX_HEAD_PACKETS
 
     def _look(self, frame: VideoFrame) -> None:
+        if self.frames == 0:
+            self.first_pts = frame.pts
         self.frames += 1
         self.sizes.add((frame.width, frame.height))
         self.interlaced_frames += frame.interlaced_frame

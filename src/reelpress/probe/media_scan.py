@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -96,13 +97,21 @@ class StreamScan:
         if self.pts is not None and len(self.pts) < MAX_TIMESTAMPS:
             self.pts.append(shown_at)
 
-    def close(self, *, has_durations: bool) -> None:
-        """Put the times in order, and give the last frame a length where the container stores none."""
+    def close(self, *, has_durations: bool, first_pts: int | None) -> None:
+        """Put the times in order, and correct both ends by what is now known.
+
+        Frames before ``first_pts``, the first that a decoder put out, are not shown: a stream cut out of a longer one
+        begins with frames that need what was cut off. The last frame gets a length where the container has none.
+        """
         if self.pts is None or len(self.pts) < 2 or self.end is None:
             return
         self.pts = array("q", sorted(self.pts))
+        if first_pts is not None and 0 < (lost := bisect_left(self.pts, first_pts)) < len(self.pts):
+            self.pts = self.pts[lost:]
+            self.shown -= lost
+            self.start = self.pts[0]
         steps = sorted(b - a for a, b in pairwise(self.pts))
-        usual = steps[len(steps) // 2]
+        usual = steps[len(steps) // 2] if steps else 0
         if self.last_duration == 0 or (not has_durations and 2 * self.last_duration < usual):
             self.last_duration = usual
             self.end = max(self.end, self.pts[-1] + usual)

@@ -1,6 +1,6 @@
 """Why a run of FFmpeg failed: exit code and stderr in, a class with its evidence out. Pure.
 
-FFmpeg must run with ``-loglevel level+warning``: only lines that carry a level of ``warning`` or worse are looked at,
+FFmpeg must run with ``-loglevel level+warning`` or a wordier level: only lines that carry ``warning`` or worse count,
 so nothing a file says about itself (its title, its name in the dump of the input) can pass for an error. Rows are
 anchored at the start of a message or at its end, never found in the middle, where file names stand.
 
@@ -126,6 +126,7 @@ _ROWS = (
     _row(K.OUTPUT_LIMIT, r"(^|: |\()File too large\)?$"),
     _row(K.OUT_OF_MEMORY, r"(^|: |\()Cannot allocate memory\)?$"),
     _row(K.OUT_OF_MEMORY, r"^malloc of size \d+ failed"),
+    _row(K.OUT_OF_MEMORY, r"^pthread_create\(\) failed: Resource temporarily unavailable$"),
     _row(K.OUT_OF_MEMORY, r"^Error allocating the (de|en)coder context"),
     _row(
         K.OUT_OF_MEMORY, r"^error while loading shared libraries: .*: (failed to map segment|cannot allocate memory)"

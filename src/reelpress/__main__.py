@@ -1,0 +1,5 @@
+"""``python -m reelpress`` is the same as ``reelpress``."""
+
+from reelpress.cli.app import main
+
+main()

@@ -1,0 +1,348 @@
+"""What is promised of every output, proven on real files with both FFmpegs: picture, time, colour, streams."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import clips
+import measure
+import numpy as np
+import pytest
+from conftest import Compress
+
+from reelpress.probe.media import probe
+
+pytestmark = pytest.mark.media
+
+
+def tags(path: Path) -> dict[str, str]:
+    with av.open(str(path)) as container:
+        return dict(container.metadata)
+
+
+@pytest.mark.parametrize(
+    ("turn", "want"),
+    [
+        (0, ("red", "green", "blue", "white")),
+        (90, ("green", "white", "red", "blue")),
+        (180, ("white", "blue", "green", "red")),
+        (270, ("blue", "red", "white", "green")),
+    ],
+)
+def test_rotation_is_baked_and_the_flag_cleared(compress: Compress, tmp_path: Path, turn: int, want: tuple) -> None:
+    flat = measure.four_corners(tmp_path / "flat.mp4")
+    source = clips.rotated(tmp_path / "in.mp4", flat, turn)
+    receipt = compress(source)
+    assert measure.corners(measure.frames(tmp_path / "out.mp4")[10][1]) == want
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert (track.rotation_deg, track.mirrored) == (0, False)
+    assert (track.width, track.height) == ((180, 320) if turn in (90, 270) else (320, 180))
+    assert bool(turn) == any(r.code == "rotation_baked" for r in receipt.reasons)
+
+
+def test_mirrored_matrix_is_baked(compress: Compress, tmp_path: Path) -> None:
+    flat = measure.four_corners(tmp_path / "flat.mp4")
+    source = clips.rotated(tmp_path / "in.mp4", flat, 0, "-display_hflip")
+    compress(source)
+    assert measure.corners(measure.frames(tmp_path / "out.mp4")[10][1]) == ("green", "red", "white", "blue")
+    assert probe(tmp_path / "out.mp4").video[0].mirrored is False
+
+
+def test_variable_frame_rate_is_kept_by_timestamps(compress: Compress, tmp_path: Path) -> None:
+    source = clips.variable(tmp_path / "in.mp4")
+    compress(source)
+    before, after = measure.times(source), measure.times(tmp_path / "out.mp4")
+    assert len(after) == len(before)
+    assert np.abs(np.array(after) - np.array(before)).max() < 0.002
+
+
+def test_a_gap_stays_a_gap(compress: Compress, tmp_path: Path) -> None:
+    source = clips.with_gap(tmp_path / "in.mp4")
+    compress(source)
+    before, after = measure.times(source), measure.times(tmp_path / "out.mp4")
+    assert np.allclose(before, after, atol=0.002)
+
+
+@pytest.mark.parametrize(("rate", "cap", "want"), [("60", 30, 30), ("50", 30, 25), ("40", 30, 30), ("25", 30, 25)])
+def test_frame_rate_cap_drops_and_never_repeats(
+    compress: Compress, tmp_path: Path, rate: str, cap: int, want: float
+) -> None:
+    source = clips.plain(tmp_path / "in.mp4", rate=rate)
+    compress(source, max_fps=Fraction(cap))
+    before, after = measure.times(source), measure.times(tmp_path / "out.mp4")
+    assert len(after) / 2 == pytest.approx(want, rel=0.03)
+    assert all(min(abs(t - b) for b in before) < 0.002 for t in after), "a frame stands where none was"
+    assert len(set(after)) == len(after)
+
+
+def test_matroska_milliseconds_are_put_back_on_the_grid(compress: Compress, tmp_path: Path) -> None:
+    source = clips.plain(tmp_path / "in.mkv", rate="24000/1001")
+    compress(source)
+    after = measure.times(tmp_path / "out.mp4")
+    assert np.allclose(np.diff(after), 1001 / 24000, atol=1e-5)
+    assert float(measure.average_rate(tmp_path / "out.mp4")) == pytest.approx(24000 / 1001, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["hlg", "hdr10"])
+def test_hdr_becomes_bt709_and_is_not_washed_out(compress: Compress, tmp_path: Path, kind: str) -> None:
+    source = getattr(clips, kind)(tmp_path / "in.mp4")
+    receipt = compress(source)
+    colour = probe(tmp_path / "out.mp4").video[0].colour
+    assert (colour.primaries, colour.transfer, colour.matrix) == ("bt709", "bt709", "bt709")
+    assert colour.range in ("limited", None)
+    assert any(r.code == "tonemapped" for r in receipt.reasons)
+    picture = measure.frames(tmp_path / "out.mp4")[0][1].astype(float)
+    assert picture.max() - picture.min() > 150, "flat"
+    saturation = (picture.max(axis=2) - picture.min(axis=2)).max()
+    assert saturation > 120, "grey"
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1"])
+def test_hdr_is_kept_as_ten_bit_where_asked(compress: Compress, tmp_path: Path, codec: str) -> None:
+    source = clips.hdr10(tmp_path / "in.mp4")
+    compress(source, codec=codec, hdr="keep", preset="ultrafast" if codec == "hevc" else "12")
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert (track.codec, track.pix_fmt) == (codec, "yuv420p10le")
+    assert (track.colour.transfer, track.colour.primaries) == ("smpte2084", "bt2020")
+    assert track.colour.mastering_display is not None
+    assert track.colour.mastering_display.max_luminance == 1000
+    assert track.colour.content_light is not None
+    assert track.colour.content_light.max_cll == 1000
+
+
+def test_interlaced_is_deinterlaced(compress: Compress, tmp_path: Path) -> None:
+    source = clips.interlaced(tmp_path / "in.mp4")
+    assert probe(source).video[0].is_interlaced
+    receipt = compress(source)
+    assert any(r.code == "deinterlaced" for r in receipt.reasons)
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert track.is_interlaced is False
+    assert track.frames == probe(source).video[0].frames
+    # combing is energy between neighbouring rows that neighbours two rows apart do not have
+    before, after = measure.frames(source)[20][1], measure.frames(tmp_path / "out.mp4")[20][1]
+
+    def combing(picture: np.ndarray) -> float:
+        rows = picture.astype(float).mean(axis=2)
+        return float(np.abs(rows[1:-1] - (rows[:-2] + rows[2:]) / 2).mean())
+
+    assert combing(after) < 0.8 * combing(before)
+
+
+@pytest.mark.parametrize(("sar", "want"), [("64/45", (456, 180)), ("2/3", (212, 180)), ("1/1", (320, 180))])
+def test_pixels_become_square(compress: Compress, tmp_path: Path, sar: str, want: tuple[int, int]) -> None:
+    source = clips.plain(tmp_path / "in.mp4", "-vf", f"setsar={sar}")
+    compress(source)
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert track.sample_aspect_ratio == 1
+    assert abs(track.width - want[0]) <= 2
+    assert track.height == want[1]
+
+
+@pytest.mark.parametrize("size", ["321x181", "161x121", "99x33"])
+def test_odd_sizes_become_even_and_not_larger(compress: Compress, tmp_path: Path, size: str) -> None:
+    width, height = map(int, size.split("x"))
+    source = clips.make(tmp_path / "in.mkv", *clips.picture(size), "-c:v", "ffv1", "-pix_fmt", "yuv444p")
+    compress(source)
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert (track.width, track.height) == (width - 1, height - 1)
+
+
+@pytest.mark.parametrize(
+    "pix_fmt", ["yuv420p10le", "yuv422p", "yuv444p", "yuv422p10le", "yuvj420p", "gbrp", "bgra", "gray", "yuva420p"]
+)
+def test_every_pixel_format_becomes_limited_yuv420p(compress: Compress, tmp_path: Path, pix_fmt: str) -> None:
+    codec = "ffv1" if pix_fmt != "yuvj420p" else "mjpeg"
+    quality = ("-q:v", "1") if codec == "mjpeg" else ()
+    source = measure.four_corners(
+        tmp_path / "in.mkv", "-c:v", codec, *quality, "-pix_fmt", pix_fmt, "-strict", "-1", encode=()
+    )
+    compress(source)
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert track.pix_fmt == "yuv420p"
+    assert track.colour.range in ("limited", None)
+    if pix_fmt != "gray":
+        before, after = measure.frames(source)[10][1], measure.frames(tmp_path / "out.mp4")[10][1]
+        assert measure.corners(after) == ("red", "green", "blue", "white")
+        assert np.abs(before.astype(float).mean(axis=(0, 1)) - after.astype(float).mean(axis=(0, 1))).max() < 8
+
+
+def test_all_streams_are_kept_or_told(compress: Compress, tmp_path: Path) -> None:
+    source = clips.everything(tmp_path / "in.mkv", tmp_path)
+    receipt = compress(source)
+    out = probe(tmp_path / "out.mp4")
+    assert [a.codec for a in out.audio] == ["aac", "aac"]
+    assert [a.language for a in out.audio] == ["ger", "eng"]
+    assert [s.codec for s in out.subtitles] == ["mov_text"]
+    assert [c.title for c in out.chapters] == ["One", "Two"]
+    assert out.title == "A film"
+    assert {s.kind for s in receipt.streams if s.action == "drop"} == {"attachment", "attached_picture"}
+    assert sum("dropped" in w for w in receipt.warnings) == 2
+
+
+@pytest.mark.parametrize(("policy", "want"), [("keep", 6), ("stereo", 2)])
+def test_surround_is_kept_or_mixed_down(compress: Compress, tmp_path: Path, policy: str, want: int) -> None:
+    source = clips.make(
+        tmp_path / "in.mkv", *clips.picture(), *clips.tone(), *clips.X264, "-af", "aformat=channel_layouts=5.1",
+        "-c:a", "ac3", "-b:a", "448k",
+    )  # fmt: skip
+    compress(source, audio_channels=policy)
+    assert probe(tmp_path / "out.mp4").audio[0].channels == want
+
+
+def test_fitting_aac_is_copied_bit_for_bit(compress: Compress, tmp_path: Path) -> None:
+    source = clips.with_sound(tmp_path / "in.mp4", "-b:a", "96k")
+    receipt = compress(source)
+    assert next(s for s in receipt.streams if s.kind == "audio").action == "copy"
+
+    def packets(path: Path) -> list[bytes]:
+        with av.open(str(path)) as container:
+            return [bytes(p) for p in container.demux(audio=0) if p.size]
+
+    assert packets(tmp_path / "out.mp4") == packets(source)
+
+
+def test_date_place_and_title_are_kept(compress: Compress, tmp_path: Path) -> None:
+    source = clips.with_sound(
+        tmp_path / "in.mov", "-metadata", "creation_time=2024-01-24T14:50:14Z", "-metadata", "title=Holiday",
+        "-metadata", "com.apple.quicktime.location.ISO6709=+37.7450-122.4301+066.374/",
+        "-movflags", "use_metadata_tags",
+    )  # fmt: skip
+    compress(source)
+    out = probe(tmp_path / "out.mp4")
+    assert out.location == "+37.7450-122.4301+066.374/"
+    assert out.title == "Holiday"
+    assert (out.creation_time or "").startswith("2024-01-24T14:50:14")
+
+
+def test_date_and_title_are_kept_without_a_place(compress: Compress, tmp_path: Path) -> None:
+    source = clips.with_sound(tmp_path / "in.mkv", "-metadata", "title=A name", "-metadata", "comment=Said")
+    compress(source)
+    assert tags(tmp_path / "out.mp4")["title"] == "A name"
+    assert tags(tmp_path / "out.mp4")["comment"] == "Said"
+
+
+SYNC = {
+    "mp4 from zero": ("in.mp4", ("-c:a", "aac", "-b:a", "96k")),
+    "ts from 600 s": ("in.ts", ("-c:a", "aac", "-b:a", "96k", "-output_ts_offset", "600")),
+    "ts with mp2": ("in.ts", ("-c:a", "mp2",)),
+    "mkv with opus": ("in.mkv", ("-c:a", "libopus",)),
+    "mkv with pcm": ("in.mkv", ("-c:a", "pcm_s16le",)),
+    "video with b-frames": ("in.mp4", ("-bf", "3", "-preset", "medium", "-c:a", "aac", "-b:a", "96k")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SYNC)
+def test_sound_stays_with_the_picture(compress: Compress, tmp_path: Path, name: str) -> None:
+    file, options = SYNC[name]
+    source = measure.flash_and_beep(tmp_path / file, *options)
+    compress(source)
+    assert abs(measure.offset_ms(tmp_path / "out.mp4")) < 40
+
+
+def test_sound_stays_when_it_starts_late(compress: Compress, tmp_path: Path) -> None:
+    whole = measure.flash_and_beep(tmp_path / "whole.mp4", "-c:a", "aac", "-b:a", "96k")
+    late = clips.make(
+        tmp_path / "in.mp4", "-i", str(whole), "-ss", "0.5", "-i", str(whole), "-map", "0:v", "-map", "1:a",
+        "-c:v", "copy", "-c:a", "aac", "-af", "asetpts=PTS+0.5/TB",
+    )  # fmt: skip
+    compress(late)
+    assert abs(measure.offset_ms(tmp_path / "out.mp4")) < 40
+
+
+@pytest.mark.parametrize("codec", ["copy", "aac"])
+def test_edit_lists_leave_sound_and_picture_together(compress: Compress, tmp_path: Path, codec: str) -> None:
+    """A lossless cut starts at a keyframe before the cut and hides the rest with an edit list."""
+    whole = measure.flash_and_beep(tmp_path / "whole.mp4", "-g", "50", "-bf", "2", "-c:a", "aac", "-b:a", "96k")
+    cut = clips.make(tmp_path / "in.mp4", "-ss", "0.6", "-i", str(whole), "-c:v", "copy", "-c:a", codec)
+    compress(cut)
+    before, after = measure.flash_time(cut), measure.flash_time(tmp_path / "out.mp4")
+    assert abs(after - before) < 0.021
+    assert abs(measure.offset_ms(tmp_path / "out.mp4") - measure.offset_ms(cut)) < 40
+    assert abs(measure.offset_ms(tmp_path / "out.mp4")) < 40
+
+
+def test_audio_only_is_kept_with_a_reason(compress: Compress, tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "in.m4a", *clips.tone(), "-c:a", "aac")
+    receipt = compress(source, status="skipped")
+    assert receipt.reasons[0].code == "audio_only"
+    assert receipt.output is None
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("name", ["still.png", "still.jpg"])
+def test_images_are_rejected_with_a_reason(compress: Compress, tmp_path: Path, name: str) -> None:
+    source = clips.still(tmp_path / name)
+    receipt = compress(source, status="rejected")
+    assert receipt.exit_code == 3
+    assert "still picture" in (receipt.error or "")
+
+
+def test_empty_file_is_rejected_with_a_reason(compress: Compress, tmp_path: Path) -> None:
+    (tmp_path / "in.mp4").touch()
+    receipt = compress(tmp_path / "in.mp4", status="rejected")
+    assert (receipt.exit_code, "empty" in (receipt.error or "")) == (3, True)
+
+
+def test_nothing_is_enlarged(compress: Compress, tmp_path: Path) -> None:
+    source = clips.plain(tmp_path / "in.mp4", size="160x90")
+    compress(source)
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert (track.width, track.height) == (160, 90)
+
+
+def test_an_encode_that_would_grow_gives_way_to_a_remux(compress: Compress, tmp_path: Path) -> None:
+    source = clips.with_sound(tmp_path / "in.mkv", "-crf", "45", "-b:a", "64k")
+    receipt = compress(source, status="copied", always_encode=False, crf=10.0)
+    assert any(r.code == "outgrew" for r in receipt.reasons)
+    assert receipt.encoder == "copy"
+    assert receipt.source is not None
+    assert receipt.result is not None
+
+    def packets(path: Path) -> int:
+        with av.open(str(path)) as container:
+            return sum(1 for p in container.demux(video=0) if p.size)
+
+    assert packets(tmp_path / "out.mp4") == packets(source)
+
+
+def test_an_encode_that_would_grow_keeps_an_input_mp4_cannot_hold(compress: Compress, tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "in.webm", *clips.picture(), "-c:v", "libvpx-vp9", "-crf", "60", "-b:v", "0")
+    receipt = compress(source, status="skipped", always_encode=False, crf=5.0)
+    assert not (tmp_path / "out.mp4").exists()
+    assert any(r.code == "kept" for r in receipt.reasons)
+
+
+def test_output_is_faststart_and_says_so(compress: Compress, tmp_path: Path) -> None:
+    compress(clips.with_sound(tmp_path / "in.mp4"))
+    assert probe(tmp_path / "out.mp4").is_faststart is True
+
+
+def test_source_is_untouched_and_hashed(compress: Compress, tmp_path: Path) -> None:
+    source = clips.with_sound(tmp_path / "in.mp4")
+    before = (source.read_bytes(), source.stat().st_mtime_ns)
+    receipt = compress(source)
+    assert (source.read_bytes(), source.stat().st_mtime_ns) == before
+    digest = subprocess.run(["sha256sum", source, tmp_path / "out.mp4"], capture_output=True, text=True, check=True)
+    hashes = [line.split()[0] for line in digest.stdout.splitlines()]
+    assert receipt.source is not None
+    assert receipt.result is not None
+    assert [receipt.source.sha256, receipt.result.sha256] == hashes
+
+
+@pytest.mark.parametrize(("codec", "preset", "tag"), [("hevc", "ultrafast", "hvc1"), ("av1", "12", "av01")])
+def test_other_codecs_are_tagged_for_players(
+    compress: Compress, tmp_path: Path, codec: str, preset: str, tag: str
+) -> None:
+    compress(clips.with_sound(tmp_path / "in.mp4"), codec=codec, preset=preset)
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert (track.codec, track.codec_tag) == (codec, tag)
+
+
+def test_receipt_names_the_build_that_ran(compress: Compress, host: object, tmp_path: Path) -> None:
+    receipt = compress(clips.plain(tmp_path / "in.mp4"))
+    assert receipt.attempts[-1].ffmpeg_version == host.ffmpegs[0].version  # type: ignore[attr-defined]
+    assert json.dumps(receipt.attempts[-1].argv[0]) == json.dumps(host.ffmpegs[0].path)  # type: ignore[attr-defined]
