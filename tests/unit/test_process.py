@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reelpress.errors import ReelpressError, UsageError
-from reelpress.run import process
+from reelpress.run import child
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 MIB = 2**20
@@ -269,7 +269,7 @@ def test_a_child_dies_with_a_parent_that_is_killed():
 def test_a_parent_that_died_before_the_launcher_looked_is_noticed():
     status = os.pipe()
     try:
-        command = [sys.executable, "-I", "-S", str(process._LAUNCHER), str(status[1]), "1", "-", "-", "-"]
+        command = [sys.executable, "-I", "-S", str(child.LAUNCHER), str(status[1]), "1", "-", "-", "-"]
         done = subprocess.run([*command, "/bin/true", "true"], pass_fds=[status[1]], check=False)
         assert done.returncode == -signal.SIGKILL
     finally:
@@ -400,7 +400,7 @@ def test_an_exit_code_127_of_a_program_is_not_mistaken_for_ours():
 def test_a_launcher_that_fails_is_our_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     broken = tmp_path / "launcher.py"
     broken.write_text("raise SystemExit('no ctypes here')")
-    monkeypatch.setattr(process, "_LAUNCHER", broken)
+    monkeypatch.setattr(child, "LAUNCHER", broken)
     with pytest.raises(ReelpressError, match="launcher") as caught:
         run(["true"])
     assert not isinstance(caught.value, UsageError)
@@ -418,7 +418,7 @@ def test_an_exit_status_taken_by_somebody_else_is_never_success():
 
 @pytest.mark.filterwarnings("ignore:subprocess")
 def test_a_process_that_does_not_die_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(process, "_DEATH_S", 0.2)
+    monkeypatch.setattr(child, "_DEATH_S", 0.2)
     monkeypatch.setattr(process.os, "killpg", lambda *_: None)
     pids: list[int] = []
     with pytest.raises(ReelpressError, match="does not die"):
