@@ -46,8 +46,8 @@ FIT = (
     ":h='trunc(ih*min(1,min(1280/iw,720/ih))/2)*2':flags={scaler},format=yuv420p"
 )
 DEFAULT_SOURCES = (
-    "vladyslavuhr_video_stream/bbb_1080p_62s_51.ts#20+16",
-    "vidstack_files/agent327_720p_70s.mp4#22+16",
+    "vladyslavuhr_video_stream/bbb_1080p_62s_51.ts#20+12",
+    "vidstack_files/agent327_720p_70s.mp4#22+12",
     "facebookresearch_sam2/01_dog.mp4",
     "facebookresearch_sam2/05_default_juggle.mp4",
     "facebookresearch_sam2/bedroom.mp4",
@@ -402,12 +402,16 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure every source, print the table and write the results."""
+    """Measure every source; print the table and write the results after each of them."""
     options = arguments()
     sources: list[Source] = options.source or [parse_source(text) for text in DEFAULT_SOURCES]
+    candidates: list[Setting] = options.candidate
     ffmpeg = find_ffmpeg(options.ffmpeg)
-    report: dict[str, object] = {"machine": machine(ffmpeg), "reference_crf": REFERENCE_CRF}
-    report["settings"] = [asdict(s) for s in (REFERENCE, *options.candidate)]
+    about = {
+        "machine": machine(ffmpeg),
+        "settings": [asdict(s) for s in (REFERENCE, *candidates)],
+        "options": {"crf": options.crf, "repeats": options.repeats, "n": options.subsample},
+    }
     points: dict[str, dict[str, list[dict[str, float | None]]]] = {}
     comparisons: list[Comparison] = []
     refused: dict[str, str] = {}
@@ -416,25 +420,25 @@ def main() -> int:
             bench = Bench(ffmpeg, Path(folder), options.subsample)
             try:
                 found = run_source(
-                    bench, options.media, source, options.candidate, options.crf, options.repeats
+                    bench, options.media, source, candidates, options.crf, options.repeats
                 )
                 reference = found[REFERENCE][0]
-                mine = [
-                    compare(source.path, s.name, reference, found[s]) for s in options.candidate
-                ]
+                mine = [compare(source.path, s.name, reference, found[s]) for s in candidates]
             except MeasurementError as error:
                 refused[source.path] = str(error)
                 print(f"refused {source.path}: {error}", flush=True)
                 continue
         points[source.path] = {s.name: [asdict(p) for p in found[s]] for s in found}
         comparisons += mine
-        print_table(mine)
-    if comparisons:
         print_table(comparisons)
-    print(json.dumps(report["machine"]))
-    report |= {"means": means(comparisons), "comparisons": [asdict(c) for c in comparisons]}
-    report |= {"points": points, "refused": refused}
-    options.out.write_text(json.dumps(rounded(report), separators=(",", ":")) + "\n")
+        result = about | {
+            "means": means(comparisons),
+            "comparisons": [asdict(c) for c in comparisons],
+            "points": points,
+            "refused": refused,
+        }
+        options.out.write_text(json.dumps(rounded(result), separators=(",", ":")) + "\n")
+    print(json.dumps(about["machine"]))
     return 0 if comparisons else 1
 
 

@@ -1,8 +1,40 @@
-"""What every test tier shares."""
+"""What every test tier shares: where modules of the tests are, and the rule that CI skips no tier."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "golden")]
+import pytest
+
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), str(TESTS / "golden"), str(TESTS / "media"), str(TESTS / "corpus")]
+
+TIERS = ("unit", "golden", "media", "faults", "corpus")
+_ran: Counter[str] = Counter()
+_skipped: Counter[str] = Counter()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    tier = report.nodeid.split("/")[1] if "/" in report.nodeid else ""
+    if report.when == "call" and not report.skipped:
+        _ran[tier] += 1
+    elif report.skipped:
+        _skipped[tier] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for tier in TIERS:
+        if _ran[tier] or _skipped[tier]:
+            terminalreporter.write_line(f"tier {tier}: {_ran[tier]} ran, {_skipped[tier]} skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a tier of which more was skipped than ran is a failure, whatever the reason."""
+    chosen = {Path(str(item.fspath)).relative_to(TESTS).parts[0] for item in session.items}
+    idle = [t for t in TIERS if t in chosen and _skipped[t] > _ran[t]]
+    if os.environ.get("CI") == "true" and idle and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nCI must not skip a tier: {', '.join(idle)}")

@@ -21,7 +21,9 @@ MANIFEST = MEDIA / "manifest.csv"
 
 pytestmark = [
     pytest.mark.corpus,
-    pytest.mark.skipif(not MANIFEST.is_file(), reason=f"no media corpus at {MEDIA}; REELPRESS_MEDIA names another place"),
+    pytest.mark.skipif(
+        not MANIFEST.is_file(), reason=f"no media corpus at {MEDIA}; REELPRESS_MEDIA names another place"
+    ),
 ]
 
 
@@ -243,7 +245,9 @@ def test_hdr_is_found_by_the_bitstream() -> None:
 
 
 def test_dolby_vision_is_found_with_its_base_layer() -> None:
-    dolby = {n: facts(n).video[0].colour.dolby_vision for n in rows_with("width") if facts(n).video[0].colour.dolby_vision}
+    dolby = {
+        n: facts(n).video[0].colour.dolby_vision for n in rows_with("width") if facts(n).video[0].colour.dolby_vision
+    }
     phone = DolbyVision(profile=8, compatibility_id=4, base_layer="hlg")
     assert dolby == {"dolbyVision-hdr.MOV": phone, "sample_with_color_info.mp4": phone, "sample_edit_list.mp4": phone}
 

@@ -66,7 +66,12 @@ def test_a_plain_clip_is_described_in_full(flat: Path) -> None:
     assert video.size_bytes is not None
     assert 0 < video.size_bytes < facts.size_bytes
     assert video.bitrate_bps == round(video.size_bytes * 8 / 2.0)
-    assert (video.is_interlaced, video.field_order, video.decodes, video.changes_size) == (False, "progressive", True, False)
+    assert (video.is_interlaced, video.field_order, video.decodes, video.changes_size) == (
+        False,
+        "progressive",
+        True,
+        False,
+    )
 
 
 def test_facts_survive_a_trip_through_json(flat: Path) -> None:
@@ -138,7 +143,9 @@ def test_frames_whose_keyframe_was_cut_off_are_not_counted(folder: Path, encode:
     assert facts.duration_s == pytest.approx(decoded / 25, abs=0.001)
 
 
-@pytest.mark.parametrize(("name", "encode"), [("bare.h264", clips.X264), ("bare.m2v", ()), ("bare.obu", ("-c:v", "libsvtav1"))])
+@pytest.mark.parametrize(
+    ("name", "encode"), [("bare.h264", clips.X264), ("bare.m2v", ()), ("bare.obu", ("-c:v", "libsvtav1"))]
+)
 def test_a_bare_stream_has_the_length_its_frames_add_up_to(folder: Path, name: str, encode: tuple[str, ...]) -> None:
     facts = probe(clips.make(folder / name, *clips.picture(), *encode))
     assert facts.duration_s == pytest.approx(2.0)
@@ -282,13 +289,18 @@ def test_every_stream_chapter_and_tag_is_listed(folder: Path, tmp_path: Path) ->
     ]
     assert [(a.sample_rate_hz, a.channels, a.layout) for a in facts.audio] == [(48000, 1, "mono")] * 2
     assert [(s.codec, s.is_text, s.is_forced) for s in facts.subtitles] == [("subrip", True, True)]
-    assert {(o.kind, o.title) for o in facts.other} == {("attachment", "letters.ttf"), ("attached_picture", "cover.png")}
+    assert {(o.kind, o.title) for o in facts.other} == {
+        ("attachment", "letters.ttf"),
+        ("attached_picture", "cover.png"),
+    }
     assert [(c.start_s, c.end_s, c.title) for c in facts.chapters] == [(0.0, 1.2, "One"), (1.2, 2.0, "Two")]
     assert facts.title == "A film"
 
 
 def test_a_cover_is_never_the_video_even_when_it_comes_first(folder: Path, flat: Path, tmp_path: Path) -> None:
-    cover = clips.make(tmp_path / "big.png", *clips.picture("1920x1080", seconds=0.04), "-frames:v", "1", "-update", "1")
+    cover = clips.make(
+        tmp_path / "big.png", *clips.picture("1920x1080", seconds=0.04), "-frames:v", "1", "-update", "1"
+    )
     maps = ("-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "attached_pic")
     facts = probe(clips.make(folder / "cover.mp4", "-i", str(cover), "-i", str(flat), *maps))
     assert [(v.width, v.frames) for v in facts.video] == [(320, 50)]
@@ -323,10 +335,14 @@ def test_fragmented_mp4_is_measured(folder: Path) -> None:
     assert facts.duration_s == pytest.approx(2.0, abs=0.05)
 
 
-@pytest.mark.parametrize("name", ["x.avi", "x.flv", "x.mpg", "x.wmv", "x.mxf", "x.gif", "x.ogv", "x.dv", "x.y4m", "x.webm"])
+@pytest.mark.parametrize(
+    "name", ["x.avi", "x.flv", "x.mpg", "x.wmv", "x.mxf", "x.gif", "x.ogv", "x.dv", "x.y4m", "x.webm"]
+)
 def test_containers_people_have_are_opened(folder: Path, name: str) -> None:
     size = "720x576" if name == "x.dv" else "320x180"
-    facts = probe(clips.make(folder / name, *clips.picture(size), "-pix_fmt", "bgr8" if name == "x.gif" else "yuv420p"))
+    facts = probe(
+        clips.make(folder / name, *clips.picture(size), "-pix_fmt", "bgr8" if name == "x.gif" else "yuv420p")
+    )
     assert facts.main_video is not None
     assert facts.main_video.frames == 50
     assert facts.duration_s == pytest.approx(2.0, abs=0.05)
@@ -422,7 +438,7 @@ def test_missing_empty_and_special_files_are_refused(tmp_path: Path) -> None:
         (b"just a text\n" * 50, "not_media"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n", "not_media"),
         (bytes(5000), "not_media"),
-        (os.urandom(64) * 100, "not_media"),
+        (bytes((i * 167 + i // 7 * 13) % 256 for i in range(6400)), "not_media"),
         (b"%PDF-1.7\n" + bytes(3000), "not_media"),
     ],
 )
@@ -434,7 +450,9 @@ def test_what_is_no_media_is_refused(tmp_path: Path, content: bytes, reason: str
 
 @pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.webp", "p.bmp", "p.tiff", "p.gif", "p.apng"])
 @pytest.mark.parametrize("disguise", [None, "film.mp4"])
-def test_still_pictures_are_refused_as_pictures(folder: Path, tmp_path: Path, name: str, disguise: str | None) -> None:
+def test_still_pictures_are_refused_as_pictures(
+    folder: Path, tmp_path: Path, name: str, disguise: str | None
+) -> None:
     picture = folder / name
     if not picture.exists():
         clips.still(picture)
@@ -518,7 +536,21 @@ def test_samples_in_another_file_are_not_read(flat: Path, tmp_path: Path) -> Non
     path = clips.external_reference(tmp_path / "alias.mov", flat, target)
     target.write_bytes(flat.read_bytes())
     # The trap is real: told to, FFmpeg follows it.
-    trap = ("-v", "error", "-enable_drefs", "1", "-use_absolute_path", "1", "-i", str(path), "-c", "copy", "-f", "md5", "-")
+    trap = (
+        "-v",
+        "error",
+        "-enable_drefs",
+        "1",
+        "-use_absolute_path",
+        "1",
+        "-i",
+        str(path),
+        "-c",
+        "copy",
+        "-f",
+        "md5",
+        "-",
+    )
     followed = subprocess.run([clips.ffmpeg(), *trap], capture_output=True, check=True)
     assert followed.stdout.startswith(b"MD5=")
     watched = _Watched(target, flat.read_bytes())

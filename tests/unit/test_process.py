@@ -419,7 +419,7 @@ def test_an_exit_status_taken_by_somebody_else_is_never_success():
 @pytest.mark.filterwarnings("ignore:subprocess")
 def test_a_process_that_does_not_die_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(child, "_DEATH_S", 0.2)
-    monkeypatch.setattr(process.os, "killpg", lambda *_: None)
+    monkeypatch.setattr(child.os, "killpg", lambda *_: None)
     pids: list[int] = []
     with pytest.raises(ReelpressError, match="does not die"):
         run(["sh", "-c", "echo $$; sleep 1"], limits=Limits(wall_s=0.2), on_line=lambda line: pids.append(int(line)))

@@ -86,7 +86,7 @@ def why_not_opened(error: Exception, logs: list[Any], head: bytes, boxes: FileBo
         kind, what = "unsupported_format", f"the format {detected} is not accepted"
     elif boxes is not None and any(t.is_encrypted for t in boxes.tracks):
         kind, what = "encrypted", "the file is encrypted"
-    elif is_known or not isinstance(error, av.InvalidDataError):
+    elif is_known or not isinstance(error, (av.InvalidDataError, av.EOFError)):
         kind, what = "unreadable", "the file is too damaged to be opened"
     else:
         evidence = f"{_quote(head)}; {evidence}"

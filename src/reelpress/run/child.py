@@ -33,7 +33,10 @@ _CANNOT_EXECUTE = {
 
 
 def find_program(argv: Sequence[str]) -> str:
-    """Return the file that ``argv[0]`` names. Raises :class:`UsageError` when there is none, or argv cannot be passed."""
+    """Return the file that ``argv[0]`` names.
+
+    Raises :class:`UsageError` when there is none, or when the arguments cannot be passed to a program.
+    """
     if isinstance(argv, str) or not argv or not argv[0]:
         raise UsageError("a program is started from a list that begins with its name", evidence=repr(argv))
     try:
