@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reelpress.version import VERSION as __version__
+from reelpress.version import VERSION as __version__  # noqa: N811 - the name packages use
 
 if TYPE_CHECKING:
     from reelpress.api import acompress, compress, compress_many

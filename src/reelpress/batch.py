@@ -19,9 +19,12 @@ from reelpress.run.process import CancelToken
 
 # What counts as a video inside a folder; a file named on its own is taken whatever its name.
 VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .avi .divx .dv .f4v .flv .gif .ivf .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .qt .rm"
-    " .rmvb .ts .vob .webm .wmv".split()  # noqa: SIM905 - one line a reader can scan
-)
+    {
+        ".3g2", ".3gp", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m2ts", ".m2v", ".m4v", ".mkv",
+        ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm",
+        ".wmv",
+    }
+)  # fmt: skip
 PART_SUFFIX = ".reelpress-part"
 
 

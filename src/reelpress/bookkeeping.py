@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from reelpress.errors import ExitCode, InputError, OutputError, ReelpressError
+from reelpress.errors import ExitCode, InputError, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value

@@ -6,8 +6,6 @@ import os
 import secrets
 from pathlib import Path
 
-import msgspec
-
 from reelpress.bookkeeping import Book, Hashing, Snapshot
 from reelpress.check.decode import decode_output
 from reelpress.check.structure import check_structure
@@ -19,7 +17,7 @@ from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
 from reelpress.plan.ladder import sample_args
-from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, Reason, Reject
 from reelpress.plan.worth import SampleFacts, outlook_of, sample_windows
 from reelpress.probe.media import probe
 from reelpress.receipt import Gate, Receipt
@@ -312,7 +310,7 @@ class _Judge:
 
 
 def _too_large(execution: Execution, gates: tuple[Gate, ...]) -> str | None:
-    """Return the size that was too large, where it was: such an output is not wanted, whatever else is wrong with it."""
+    """Return the size that was too large, if it was: such an output is unwanted, whatever else is wrong with it."""
     if execution.outgrew is not None:
         return execution.outgrew
     failure = execution.failure

@@ -100,7 +100,7 @@ class EncodeError(ReelpressError):
     exit_code = ExitCode.CHECK_NOT_MET
 
 
-class Cancelled(ReelpressError):
+class Cancelled(ReelpressError):  # noqa: N818 - not a fault of anybody
     """The caller asked for the work to stop; nothing was delivered."""
 
     code = "cancelled"

@@ -42,7 +42,7 @@ def compress_video(
     max_fps: float | None = None,
     audio_bitrate: str | int | None = None,
     preset: str | None = None,
-    use_gpu: bool = True,  # noqa: FBT001, FBT002 - the plan's own signature
+    use_gpu: bool = True,
 ) -> tuple[Path, int]:
     """Compress a video and return the path and size in bytes of what to use from now on.
 

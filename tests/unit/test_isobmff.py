@@ -1,4 +1,4 @@
-"""The box walker: what it reads from well-formed files, and that no bytes make it raise, loop or read without bound."""
+"""The box walker: what it reads of well-formed files, and that no bytes make it raise, loop or read without bound."""
 
 from __future__ import annotations
 
@@ -183,8 +183,8 @@ class _CountingFile(io.BytesIO):
     st.lists(
         st.tuples(
             st.sampled_from([
-                b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"edts", b"elst", b"mdat", b"moof", b"free", b"dinf",
-                b"dref", b"mvhd", b"mdhd", b"tkhd", b"hdlr",
+                b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"edts", b"elst", b"mdat", b"moof", b"free",
+                b"dinf", b"dref", b"mvhd", b"mdhd", b"tkhd", b"hdlr",
             ]),
             st.one_of(st.integers(0, 200), st.integers(0, 2**32 - 1)),
             st.binary(max_size=60),

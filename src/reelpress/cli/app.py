@@ -46,7 +46,7 @@ Timeout = Annotated[str | None, typer.Option(help="Seconds one attempt may take 
 Always = Annotated[bool, typer.Option("--always-encode", help="Deliver an encode even where it does not pay.")]
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - Typer's callback signature
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"reelpress {VERSION}")
         raise typer.Exit
@@ -54,11 +54,11 @@ def _version(value: bool) -> None:  # noqa: FBT001 - Typer's callback signature
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Makes videos small and right, checks what came out, and proves it with a receipt."""
+    """Take the options that stand before a command."""
 
 
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")

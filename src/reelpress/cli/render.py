@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from reelpress.events import AttemptFailed, Event, Progressed, Started
 from reelpress.facts.values import to_json
 from reelpress.receipt import Receipt
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _WORDS = {
     "encoded": "green", "copied": "green", "skipped": "yellow", "rejected": "red", "failed": "red",
@@ -68,44 +70,36 @@ class ProgressBars:
 
     def __init__(self, out: IO[str], *, many: bool) -> None:
         self._out, self._many = out, many
-        self._tasks: dict[str, object] = {}
-        self._progress: object | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._bars: Progress | None = None
 
     def __enter__(self) -> Self:
         if self._out.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
-            self._progress = Progress(
+            self._bars = Progress(
                 TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"),
                 TextColumn("{task.fields[facts]}"), console=Console(file=self._out), transient=True,
             )  # fmt: skip
-            self._progress.start()
+            self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        from rich.progress import Progress
-
-        if isinstance(self._progress, Progress):
-            self._progress.stop()
+    def __exit__(self, *_error: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
 
     def on_event(self, event: Event) -> None:
         """Show what an event says."""
         if isinstance(event, AttemptFailed) and event.next_encoder is not None:
             text = f"{event.encoder} did not deliver ({event.failure}): {event.evidence}; trying {event.next_encoder}"
-            print(plain_text(text), file=self._out)  # noqa: T201
-        if self._progress is not None:
-            self._draw(event)
+            print(plain_text(text), file=self._out)
+        if self._bars is not None:
+            self._draw(self._bars, event)
 
-    def _draw(self, event: Event) -> None:
+    def _draw(self, bars: Progress, event: Event) -> None:
         from rich.markup import escape
-        from rich.progress import Progress
 
-        bars = self._progress
-        if not isinstance(bars, Progress):
-            return
         if isinstance(event, Started):
             name = plain_text(Path(event.input).name)
             short = name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
@@ -118,9 +112,9 @@ class ProgressBars:
             parts += [f"{human_time(event.eta_s)} left" if event.eta_s is not None else None]
             parts += [f"about {human_bytes(event.predicted_bytes)}" if event.predicted_bytes else None]
             facts = "  ".join(p for p in parts if p)
-            bars.update(task, completed=event.percent or 0, facts=facts)  # type: ignore[arg-type]
+            bars.update(task, completed=event.percent or 0, facts=facts)
         elif isinstance(event, Receipt):
-            bars.remove_task(task)  # type: ignore[arg-type]
+            bars.remove_task(task)
             del self._tasks[event.job]
 
 
@@ -188,7 +182,7 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
     for r in receipts:
         table.add_row(
             Text(plain_text(Path(r.input).name)), Text(r.status, style=_WORDS.get(r.status, "")),
-            human_bytes(r.source.size_bytes) if r.source else "", human_bytes(r.result.size_bytes) if r.result else "",
+            *(human_bytes(f.size_bytes) if f else "" for f in (r.source, r.result)),
             f"{r.saved_share:.0%}" if r.saved_share is not None else "", human_time(r.wall_s),
         )  # fmt: skip
     before = sum(r.source.size_bytes for r in receipts if r.source and r.result)

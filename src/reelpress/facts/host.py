@@ -1,4 +1,4 @@
-"""What this machine is: FFmpeg builds, cores, GPUs. Hardware is a fact handed to the planner, so tests can write it."""
+"""What this machine is: FFmpeg builds, cores, GPUs. Hardware is handed to the planner as a fact a test can write."""
 
 from __future__ import annotations
 

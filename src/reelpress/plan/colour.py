@@ -81,8 +81,9 @@ def _keep_hdr(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
         note = "Dolby Vision's dynamic metadata is dropped; its base layer stays."
         reasons = (*reasons, Reason(code="dolby_vision_dropped", text=note, fact=None))
     return ColourPlan(
-        filters=(_scale(size), f"format={pix_fmt}", "setsar=1"), pix_fmt=pix_fmt, primaries=colour.primaries or "bt2020",
-        transfer=colour.transfer, matrix=colour.matrix or "bt2020nc", range=colour.range or "limited",
+        filters=(_scale(size), f"format={pix_fmt}", "setsar=1"), pix_fmt=pix_fmt,
+        primaries=colour.primaries or "bt2020", transfer=colour.transfer,
+        matrix=colour.matrix or "bt2020nc", range=colour.range or "limited",
         keeps_hdr=colour, reasons=reasons,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The planner: ``plan(media, host, request) -> Plan``. Pure and total: valid facts always get an answer with reasons."""
+"""The planner: ``plan(media, host, request) -> Plan``. Pure and total: valid facts get an answer with reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reelpress.plan.colour import ColourPlan, plan_colour
 from reelpress.plan.encoders import EncoderRow, cpu_row
 from reelpress.plan.geometry import Size, Timing, fit, timing
 from reelpress.plan.ladder import copy_attempts, cpu_attempts
-from reelpress.plan.model import Copy, Encode, Expectation, Plan, Reason, Reject, Skip, StreamDecision
+from reelpress.plan.model import Action, Copy, Encode, Expectation, Plan, Reason, Reject, Skip, StreamDecision
 from reelpress.plan.tracks import TrackPlan, plan_tracks
 from reelpress.plan.worth import SampleFacts, outlook, sampled_outlook
 from reelpress.request import Request
@@ -25,7 +25,7 @@ INTERLACED_ORDERS = frozenset({"tt", "bb", "tb", "bt"})
 def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFacts | None = None) -> Plan:
     """Decide what to do with one file.
 
-    ``samples`` are the results of the test encodes that :func:`reelpress.plan.worth.sample_windows` asked for; without
+    ``samples`` are results of the test encodes that :func:`reelpress.plan.worth.sample_windows` asked for; without
     them a doubtful case is encoded and judged by its size.
     """
     early = _not_for_us(media, host, request)
@@ -39,7 +39,10 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
         text = f"{size.width}x{size.height} is smaller than {row.name} can encode; there is nothing to gain."
         return Skip(reasons=(Reason(code="too_small", text=text, fact=f"{size.width}x{size.height}"),))
     tracks = plan_tracks(media, request)
-    streams = (*_video_decisions(media, track, row), *tracks.streams)
+    streams = (
+        *_video_decisions(media, track, "encode", row.codec, f"{track.codec} becomes {row.codec}."),
+        *tracks.streams,
+    )
     clock, clock_reasons = timing(track, request)
     colour = plan_colour(track, size, row, request)
     deinterlace, field_reasons = _deinterlace(track)
@@ -145,11 +148,12 @@ def _no_video(media: MediaFacts) -> Plan:
     )
 
 
-def _video_decisions(media: MediaFacts, track: VideoTrack, row: EncoderRow) -> tuple[StreamDecision, ...]:
+def _video_decisions(
+    media: MediaFacts, track: VideoTrack, action: Action, codec: str, reason: str
+) -> tuple[StreamDecision, ...]:
     def decide(video: VideoTrack) -> StreamDecision:
         if video.index == track.index:
-            text = f"{video.codec} becomes {row.codec}."
-            return StreamDecision(index=video.index, kind="video", action="encode", codec=row.codec, reason=text)
+            return StreamDecision(index=video.index, kind="video", action=action, codec=codec, reason=reason)
         text = "Only the largest video stream is kept."
         return StreamDecision(index=video.index, kind="video", action="drop", codec=None, reason=text)
 
@@ -227,19 +231,14 @@ def _sound(track: VideoTrack, tracks: TrackPlan) -> _Sound:
 def _instead(
     media: MediaFacts, track: VideoTrack, host: HostFacts, request: Request, tracks: TrackPlan
 ) -> Copy | Skip:
-    """Return what to deliver where encoding does not pay: a remux that every player takes, or the input itself."""
+    """Return what to deliver where encoding does not pay: a remux every player takes, or the input itself."""
     obstacle = _copy_obstacle(track, request)
     if obstacle is not None:
         return Skip(reasons=(Reason(code="kept", text=f"The input is kept as it is: {obstacle}.", fact=track.codec),))
     sound = _sound(track, tracks)
     attempts = copy_attempts(media, track, host, request, tracks=tracks)
     text = f"Its {track.codec} video goes into an MP4 as it is, without a second lossy generation."
-    streams = tuple(
-        StreamDecision(index=v.index, kind="video", action="copy" if v.index == track.index else "drop",
-                       codec=v.codec if v.index == track.index else None,
-                       reason="Copied unchanged." if v.index == track.index else "Only the largest video stream is kept.")
-        for v in media.video
-    )  # fmt: skip
+    streams = _video_decisions(media, track, "copy", track.codec, "Copied unchanged.")
     expect = Expectation(
         codec=track.codec, width=track.width, height=track.height, pix_fmt=track.pix_fmt,
         sample_aspect_ratio=track.sample_aspect_ratio, rotation_deg=track.rotation_deg,

@@ -165,4 +165,5 @@ def _svt_display(display: MasteringDisplay) -> str:
         return f"({float(xy[0]):.5f},{float(xy[1]):.5f})"
 
     low, high = float(display.min_luminance), float(display.max_luminance)
-    return f"G{point(display.green)}B{point(display.blue)}R{point(display.red)}WP{point(display.white)}L({high:.4f},{low:.4f})"
+    points = f"G{point(display.green)}B{point(display.blue)}R{point(display.red)}WP{point(display.white)}"
+    return f"{points}L({high:.4f},{low:.4f})"

@@ -86,7 +86,8 @@ def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, .
         # counts frames instead of comparing times, so that millisecond rounding cannot make it uneven
         select = f"select='not(mod(n,{even}))'"
         at_most = None if track.frames is None else ceil(track.frames / even)
-        text = f"Every {_ordinal(even)} frame is kept: {float(fps):.5g} becomes {float(kept):.5g} fps (cap {float(cap):g})."
+        rates = f"{float(fps):.5g} becomes {float(kept):.5g} fps (cap {float(cap):g})"
+        text = f"Every {_ordinal(even)} frame is kept: {rates}."
     else:
         kept = min(cap, fps)
         # One frame per slot of 1/cap. The quarter slot keeps a frame whose time was rounded down in its own slot.

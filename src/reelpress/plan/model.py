@@ -1,7 +1,7 @@
 """What a plan is: a value that can be printed, stored, compared and carried out.
 
-A plan never names real paths: ``INPUT`` and ``OUTPUT`` stand for them until :func:`argv` puts them in, whole tokens at
-a time, so that no file name can become an option.
+A plan never names real paths: ``INPUT`` and ``OUTPUT`` stand for them until :func:`argv` puts them in, whole tokens
+at a time, so that no file name can become an option.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from reelpress.facts.values import Value
 from reelpress.plan.model import Action, StreamDecision
 from reelpress.request import Request
 
-# An AAC track up to this much above the wished bit rate is copied: a second lossy generation costs more than it saves.
+# AAC up to this much above the wished bit rate is copied: a second lossy generation costs more than it saves.
 COPY_HEADROOM = 1.25
 MAX_SAMPLE_RATE_HZ = 48_000
 MIN_BITRATE_BPS = 32_000

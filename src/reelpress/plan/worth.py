@@ -1,4 +1,4 @@
-"""Does encoding pay? Predicted from what the input already spends per pixel, and from samples where that is doubtful."""
+"""Does encoding pay? Predicted from what the input spends per pixel, and from samples where that is doubtful."""
 
 from __future__ import annotations
 

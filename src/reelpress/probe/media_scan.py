@@ -23,6 +23,7 @@ _DISCONTINUOUS = 0x0200  # AVFMT_TS_DISCONT: this container's clock may jump
 _JUMP_S = 10.0  # FFmpeg's -dts_delta_threshold
 _JUMP_BACK_S = 0.1  # how far a decode time may go back before FFmpeg shifts what follows
 _MAX_RETRIES = 100
+_HEAD_PACKETS = 256
 _COMMON_RATES = tuple(
     Fraction(n, d)
     for n, d in (
@@ -70,6 +71,22 @@ class StreamScan:
         if packet.is_discard or (self._is_visible is not None and not self._is_visible(packet)):
             return
         self.shown += 1
+        shown_at = self._place(packet)
+        if shown_at is None:
+            self.untimed += 1
+            return
+        duration = packet.duration or 0
+        end = shown_at + duration - self._tail
+        begin = shown_at if shown_at >= self._heard_from else min(self._heard_from, end)
+        self.start = begin if self.start is None else min(self.start, begin)
+        self.end = end if self.end is None else max(self.end, end)
+        if shown_at > self._last_pts:
+            self._last_pts, self.last_duration = shown_at, duration
+        if self.pts is not None and len(self.pts) < MAX_TIMESTAMPS:
+            self.pts.append(shown_at)
+
+    def _place(self, packet: Packet[av.stream.Stream]) -> int | None:
+        """Return when a packet is shown, on a clock that runs on where the container's jumps."""
         pts, dts = packet.pts, packet.dts
         clock = pts if dts is None else dts
         if clock is None and packet.duration and self.counted == self.shown - 1:
@@ -77,25 +94,13 @@ class StreamScan:
             self.counted += 1
             clock, self._count_on = self._count_on, self._count_on + packet.duration
         if clock is None:
-            self.untimed += 1
-            return
+            return None
         if self._previous is not None:
             step = clock - self._previous
             if step > self._forth or (step < -self._back and dts is not None):
                 self._note_jump(step)
         self._previous = clock
-        shown_at = (clock if pts is None else pts) + self._shift
-        duration = packet.duration or 0
-        end = shown_at + duration - self._tail
-        begin = shown_at if shown_at >= self._heard_from else min(self._heard_from, end)
-        if self.start is None or begin < self.start:
-            self.start = begin
-        if self.end is None or end > self.end:
-            self.end = end
-        if shown_at > self._last_pts:
-            self._last_pts, self.last_duration = shown_at, duration
-        if self.pts is not None and len(self.pts) < MAX_TIMESTAMPS:
-            self.pts.append(shown_at)
+        return (clock if pts is None else pts) + self._shift
 
     def close(self, *, has_durations: bool, first_pts: int | None) -> None:
         """Put the times in order, and correct both ends by what is now known.
@@ -173,13 +178,16 @@ def scan_packets(
     feed: Callable[[Packet[av.stream.Stream]], None],
     budget_s: float,
 ) -> Scan:
-    """Count every packet into ``scans`` (by stream index) and hand it to ``feed``, for at most ``budget_s``."""
+    """Count every packet into ``scans`` (by stream index) and hand it to ``feed``, for at most ``budget_s`` seconds.
+
+    The first ``_HEAD_PACKETS`` are read in any case: without them nothing could be said.
+    """
     deadline = time.monotonic() + budget_s
     retries = 0
     while True:
         try:
             for count, packet in enumerate(container.demux()):
-                if count % 64 == 0 and time.monotonic() > deadline:
+                if count % 64 == 0 and count >= _HEAD_PACKETS and time.monotonic() > deadline:
                     return Scan(is_complete=False, reached_s=_reached_s(scans))
                 if packet.size and (scan := scans.get(packet.stream_index)) is not None:
                     scan.add(packet)

@@ -119,9 +119,8 @@ def _why_not(
         return no_decoder(boxes, line)
     if scan.packets == 0:
         return "the stream has no packets"
-    return (
-        f"no frame came out of the {context.name} decoder: {sampler.errors[0] if sampler.errors else 'and no error'}"
-    )
+    reason = sampler.errors[0] if sampler.errors else "it gave no error"
+    return f"no frame came out of the {context.name} decoder: {reason}"
 
 
 def _size_and_pixels(context: Any, scan: StreamScan, sampler: FrameSampler, line: StreamLine) -> tuple[int, int, Any]:  # noqa: ANN401

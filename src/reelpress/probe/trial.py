@@ -42,9 +42,10 @@ def try_encoder(ffmpeg: FfmpegFacts, row: EncoderRow) -> EncoderFacts:
         failure = classify(done.returncode, done.stderr_tail, done.stopped)
         if failure is not None:
             return EncoderFacts(name=row.name, opens=False, why_not=failure.evidence)
+        graph = f"[0:v]format=yuv420p[a];[1:v]trim=end_frame={_FRAMES},format=yuv420p[b];[a][b]psnr"
         compare = (
             *common[:-2], "level+info", "-protocol_whitelist", "file", "-i", f"file:{out}", *picture,
-            "-lavfi", f"[0:v]format=yuv420p[a];[1:v]trim=end_frame={_FRAMES},format=yuv420p[b];[a][b]psnr", "-f", "null", "-",
+            "-lavfi", graph, "-f", "null", "-",
         )  # fmt: skip
         seen = run(compare, limits=_TRIAL)
     match = _AVERAGE.search(seen.stderr_tail)
