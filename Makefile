@@ -32,7 +32,7 @@ $(READY): requirements.lock pyproject.toml
 run: $(READY)
 	@mkdir -p out
 	@if [ -z "$$VIDEO" ]; then \
-		$(BIN)/python scripts/make_sample.py out/sample.mp4 && VIDEO=out/sample.mp4; \
+		mkdir -p out/made && VIDEO=out/made/sample.mp4 && $(BIN)/python scripts/make_sample.py "$$VIDEO" || exit; \
 	fi; \
 	exec $(BIN)/reelpress compress --overwrite -o out/ -- "$$VIDEO"
 
