@@ -63,7 +63,7 @@ def _options(
 
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
 def compress(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, or folders of videos.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, or folders of videos.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
     ] = None,
@@ -87,7 +87,10 @@ def compress(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Compress videos to checked MP4 files; the inputs are only ever read."""
+    """Compress videos to checked MP4 files.
+
+    The inputs are only ever read. What is not given comes from the environment or .env.
+    """
     from reelpress.cli.compress import run_compress
 
     flags = {
@@ -106,7 +109,10 @@ def compress(
 def probe(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A media file.")], json_output: Json = False
 ) -> None:
-    """Show what a file is: every stream, its timing, colour, and what is broken."""
+    """Show what a media file is.
+
+    Every stream, its timing and colour, and what is unknown or broken.
+    """
     from reelpress.cli.inspect import run_probe
 
     raise typer.Exit(run_probe(file, as_json=json_output))
@@ -129,7 +135,10 @@ def plan(
     always_encode: Always = False,
     json_output: Json = False,
 ) -> None:
-    """Explain what compress would do and why; writes nothing."""
+    """Explain what compress would do.
+
+    With its reasons and its command; nothing is written.
+    """
     from reelpress.cli.inspect import run_plan
 
     flags = {
@@ -144,7 +153,10 @@ def plan(
 
 @app.command(epilog="Example: reelpress doctor --hardware require")
 def doctor(hardware: Hardware = None, json_output: Json = False) -> None:
-    """Try every encoder of every FFmpeg here, and say what works and what to change."""
+    """Find out what works on this machine.
+
+    Every encoder of every FFmpeg encodes, and its output is decoded and compared.
+    """
     from reelpress.cli.doctor import run_doctor
 
     raise typer.Exit(run_doctor(hardware, as_json=json_output))
@@ -158,12 +170,13 @@ def main() -> None:
     """Run the program; the console script."""
     signal.signal(signal.SIGTERM, _terminate)  # a service manager's stop cleans up like Ctrl-C
     try:
-        app(standalone_mode=False)
-        code = int(ExitCode.DONE)
-    except typer.Exit as end:
-        code = end.exit_code
-    except KeyboardInterrupt:
+        # outside standalone mode Typer hands back the code of the Exit that a command raised
+        code = int(app(standalone_mode=False) or ExitCode.DONE)
+    except (KeyboardInterrupt, typer.Abort):
         code = int(ExitCode.INTERRUPTED)
+    except typer.TyperException as error:
+        _show(error)
+        code = int(ExitCode.USAGE)
     except ReelpressError as error:
         _complain(error.lines())
         code = int(error.exit_code)
@@ -182,17 +195,16 @@ def _complain(lines: list[str]) -> None:
         print(f"  {line}", file=sys.stderr)  # noqa: T201
 
 
-def _last_resort(error: Exception) -> int:
-    import click
+def _show(error: typer.TyperException) -> None:
+    """Print what Typer has to say about the arguments."""
+    show = getattr(error, "show", None)
+    if callable(show):
+        show()
+    else:
+        _complain([str(error)])
 
-    if isinstance(error, click.UsageError):
-        error.show()
-        return int(ExitCode.USAGE)
-    if isinstance(error, click.exceptions.Abort):
-        return int(ExitCode.INTERRUPTED)
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
+
+def _last_resort(error: Exception) -> int:
     import traceback
 
     where = traceback.extract_tb(error.__traceback__)[-1]
