@@ -171,7 +171,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)  # a service manager's stop cleans up like Ctrl-C
     try:
         # outside standalone mode Typer hands back the code of the Exit that a command raised
-        code = int(app(standalone_mode=False) or ExitCode.DONE)
+        code = int(app(prog_name="reelpress", standalone_mode=False) or ExitCode.DONE)
     except (KeyboardInterrupt, typer.Abort):
         code = int(ExitCode.INTERRUPTED)
     except typer.TyperException as error:

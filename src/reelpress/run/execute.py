@@ -156,7 +156,7 @@ class _Watch:
             if speed and self._duration_s and progress.out_time_s is not None:
                 eta = max(0.0, (self._duration_s - progress.out_time_s) / speed)
         size = progress.total_size_bytes
-        predicted = round(size / done) if size and done and done > 0.02 else None
+        predicted = round(size / done) if size and done and done >= 0.1 else None
         return Progressed(
             job=self._job.id, input=self._job.input, percent=None if done is None else round(self._percent, 1),
             frames=progress.frames, fps=progress.fps, speed=speed, eta_s=None if eta is None else round(eta, 1),

@@ -1,0 +1,79 @@
+"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from reelpress.plan.encoders import LEGACY_GPU_PRESETS
+from reelpress.settings_table import SETTINGS
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("compress", "probe", "plan", "doctor")
+
+
+def settings_page() -> str:
+    """Return docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Flags win over the environment, the environment over `.env` in the current folder, `.env` over defaults.",
+        "Anything outside the accepted values is refused before work begins, with the accepted ones named; so is a name",
+        "that is almost one of these. Written by `make docs` from `src/reelpress/settings_table.py`.",
+        "",
+        "| environment | flag | default | accepted | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for row in SETTINGS:
+        names = "<br>".join(f"`{name}`" for name in row.env)
+        flag = f"`{row.flag}`" if row.flag else "`--max-size`" if row.name in ("max_width", "max_height") else ""
+        lines.append(f"| {names} | {flag} | `{row.default}` | {row.accepts} | {row.help} |")
+    lines += [
+        "",
+        "## NVENC preset names",
+        "",
+        "FFmpeg 9 dropped most of the older names, so each stands for a preset and a tune that both FFmpegs know:",
+        "",
+        "| name | preset | tune |",
+        "|---|---|---|",
+        *(f"| `{name}` | `{preset}` | `{tune}` |" for name, (preset, tune) in LEGACY_GPU_PRESETS.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cli_page() -> str:
+    """Return docs/cli.md."""
+    lines = [
+        "# Command line",
+        "",
+        "Standard output is the result, standard error is talk; progress bars appear on a terminal only. With `--json`",
+        "standard output is NDJSON, described in [json.md](json.md). Exit codes are in [errors.md](errors.md). Written by",
+        "`make docs` from the program's own help.",
+    ]
+    for command in ("", *COMMANDS):
+        name = f"reelpress {command}".strip()
+        lines += ["", f"## `{name}`", "", "```text", _help(command).rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _help(command: str) -> str:
+    env = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERMINAL_WIDTH": "100"}
+    argv = [sys.executable, "-m", "reelpress", *([command] if command else []), "--help"]
+    text = subprocess.run(argv, capture_output=True, text=True, check=True, env=env).stdout
+    return "\n".join(line.rstrip() for line in text.splitlines())
+
+
+PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+
+
+def main() -> None:
+    """Write both pages."""
+    for name, page in PAGES.items():
+        (ROOT / "docs" / name).write_text(page())
+        print(f"docs/{name} written")
+
+
+if __name__ == "__main__":
+    main()
