@@ -1,0 +1,66 @@
+"""The documents say what the program does: generated pages are current, contracts name everything that exists."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from reelpress import events
+from reelpress.cli.doctor import Findings
+from reelpress.errors import ExitCode
+from reelpress.facts.failure import FailureKind
+from reelpress.receipt import AttemptRecord, FileRecord, Gate, Receipt, Status, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import write_docs  # noqa: E402
+
+
+@pytest.mark.parametrize("name", write_docs.PAGES)
+def test_generated_page_is_current(name: str) -> None:
+    assert (DOCS / name).read_text() == write_docs.PAGES[name](), "run `make docs`"
+
+
+def named(page: str) -> set[str]:
+    return set(re.findall(r"`([a-z0-9_A-Z]+)`", (DOCS / page).read_text()))
+
+
+@pytest.mark.parametrize("kind", [Receipt, FileRecord, AttemptRecord, Gate, Findings])
+def test_json_contract_names_every_field(kind: type) -> None:
+    assert set(kind.__struct_fields__) - named("json.md") == set()
+
+
+def test_json_contract_names_every_event() -> None:
+    kinds = {kind.__struct_config__.tag for kind in get_args(events.Event)} | {"doctor"}
+    assert kinds - named("json.md") == set()
+
+
+@pytest.mark.parametrize("kind", get_args(events.Event))
+def test_json_contract_names_every_field_of_events(kind: type) -> None:
+    assert set(kind.__struct_fields__) - named("json.md") - {"event"} == set()
+
+
+def test_every_word_of_the_contracts_is_explained() -> None:
+    assert set(get_args(Status)) - named("errors.md") == set()
+    assert set(get_args(Verdict)) - named("json.md") == set()
+    assert {kind.value for kind in FailureKind} - named("errors.md") == set()
+    codes = re.findall(r"^\| (\d+) \|", (DOCS / "errors.md").read_text(), re.MULTILINE)
+    assert {int(code) for code in codes} == {int(code) for code in ExitCode}
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_document_or_module_names_a_registry_or_this_machine() -> None:
+    hosts = re.compile("pypi" + r"\.org|files\." + "pythonhosted|npm" + r"js\.", re.IGNORECASE)
+    files = [p for p in ROOT.rglob("*") if p.suffix in (".md", ".py", ".toml", ".lock") and ".venv" not in p.parts]
+    assert [p.name for p in files if hosts.search(p.read_text(errors="replace"))] == []
