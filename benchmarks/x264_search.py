@@ -259,17 +259,13 @@ class Bench:
         report = self.folder / "vmaf.json"
         same = "settb=AVTB,setpts=N*40000"
         options = f"model=version=vmaf_v0.6.1:n_threads=2:n_subsample={self.subsample}"
-        graph = (
-            f"[0:v]{same}[a];[1:v]{same}[b];[a][b]libvmaf={options}:log_fmt=json:log_path={report}"
-        )
+        graph = f"[0:v]{same}[a];[1:v]{same}[b];[a][b]libvmaf={options}:log_fmt=json:log_path={report}"
         sink = ["-enc_time_base", "1:1000000", "-fps_mode", "passthrough", "-f", "null", "-"]
         self._run(["-i", f"file:{video}", "-i", f"file:{raw}", "-lavfi", graph, *sink])
         pooled = json.loads(report.read_text())["pooled_metrics"]["vmaf"]
         return float(pooled["mean"]), float(pooled["harmonic_mean"])
 
-    def measure(
-        self, media: Path, source: Source, raw: Path, setting: Setting, crf: float
-    ) -> Point:
+    def measure(self, media: Path, source: Source, raw: Path, setting: Setting, crf: float) -> Point:
         """Encode once from the source and once from the intermediate, and score the first."""
         scale = ["-map", "0:v:0", "-map", "0:a:0?", "-vf", FIT.format(scaler=setting.scaler)]
         cpu_pipeline, log = self.encode([*_input(media, source), *scale], setting, crf)
@@ -281,9 +277,7 @@ class Bench:
         skip = parse_p_skip(log)
         return Point(crf, packets.video_bytes, mean, harmonic, cpu_pipeline, cpu_encode, skip)
 
-    def again(
-        self, media: Path, source: Source, raw: Path, setting: Setting, point: Point
-    ) -> Point:
+    def again(self, media: Path, source: Source, raw: Path, setting: Setting, point: Point) -> Point:
         """Time the same encodes once more and keep the lesser CPU seconds."""
         scale = ["-map", "0:v:0", "-map", "0:a:0?", "-vf", FIT.format(scaler=setting.scaler)]
         pipeline, _ = self.encode([*_input(media, source), *scale], setting, point.crf)
@@ -419,9 +413,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(dir=options.work) as folder:
             bench = Bench(ffmpeg, Path(folder), options.subsample)
             try:
-                found = run_source(
-                    bench, options.media, source, candidates, options.crf, options.repeats
-                )
+                found = run_source(bench, options.media, source, candidates, options.crf, options.repeats)
                 reference = found[REFERENCE][0]
                 mine = [compare(source.path, s.name, reference, found[s]) for s in candidates]
             except MeasurementError as error:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import collections
 import csv
-import datetime
 import shutil
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "corpus"))
 
-from independent import FFPROBE, complaints, ffprobe  # type: ignore[import-not-found]  # noqa: E402
-
 import reelpress  # noqa: E402
+
+from independent import FFPROBE, complaints, ffprobe  # type: ignore[import-not-found]  # noqa: E402
 
 
 def main() -> None:
@@ -48,7 +48,8 @@ def main() -> None:
         wrong += bool(found)
         rows[row["category"]][receipt.status] += 1
         rows[row["category"]]["exit 1"] += receipt.exit_code == 1
-        print(f"{number:03} {row['category']:20} {receipt.status:9} {receipt.exit_code} {row['name'][:50]:50} {why[:90]}")
+        ending = f"{receipt.status:9} {receipt.exit_code}"
+        print(f"{number:03} {row['category']:20} {ending} {row['name'][:50]:50} {why[:90]}")
         for text in (*found, *(w for w in receipt.warnings if "damage" in w)):
             print(f"      ! {text[:160]}")
     print(f"{len(files)} files, {wrong} with complaints")
@@ -59,15 +60,14 @@ def main() -> None:
     sys.exit(bool(wrong))
 
 
-def _write(
-    rows: dict[str, collections.Counter[str]], sizes: dict[str, list[int]], wrong: int, total: int
-) -> None:
+def _write(rows: dict[str, collections.Counter[str]], sizes: dict[str, list[int]], wrong: int, total: int) -> None:
+    today = datetime.now(UTC).date()
     lines = [
         "# What becomes of real files",
         "",
-        f"`python scripts/corpus_table.py --write` over {total} files nobody here made, {datetime.date.today()}, default",
-        "settings. Every encoded output is judged by Debian's ffprobe as well: streams, size and shape, rotation, colour",
-        f"tags, field order, audio, faststart. Files with a complaint: {wrong}.",
+        f"`python scripts/corpus_table.py --write` over {total} files nobody here made, {today}, default settings.",
+        "Every encoded output is judged by Debian's ffprobe as well: streams, size and shape, rotation, colour tags,",
+        f"field order, audio, faststart. Files with a complaint: {wrong}.",
         "",
         "| category | files | encoded | copied | skipped | rejected | encoded: before → after |",
         "|---|---|---|---|---|---|---|",

@@ -67,9 +67,7 @@ CASES = {
     "input-no-stream-left": Case(args="-i IN/audio.m4a -an OUT/o.mp4", want="input_unreadable"),
     "input-unknown-protocol": Case(args=f"-i nonsense://x.mp4 {X264} OUT/o.mp4", want="input_unreadable"),
     "input-hls-in-mp4": Case(args=f"{' '.join(SAFE)} -i IN/hls.mp4 {X264} OUT/o.mp4", want="input_refused"),
-    "input-hls-remote": Case(
-        args=f"-protocol_whitelist file -i IN/remote.m3u8 {X264} OUT/o.mp4", want="input_refused"
-    ),
+    "input-hls-remote": Case(args=f"-protocol_whitelist file -i IN/remote.m3u8 {X264} OUT/o.mp4", want="input_refused"),
     "input-concat-in-mp4": Case(args=f"{' '.join(SAFE)} -i IN/concat.mp4 {X264} OUT/o.mp4", want="input_refused"),
     "input-concat-unsafe": Case(args=f"-i IN/unsafe.mp4 {X264} OUT/o.mp4", want="input_refused"),
     "input-http": Case(
@@ -87,9 +85,7 @@ CASES = {
     ),
     "input-flipped-xerror": Case(args=f"-xerror -i IN/flipped.mp4 {X264} OUT/o.mp4", want="decode_errors"),
     "input-flipped-audio": Case(args="-i IN/flipped-audio.m4a -c:a aac OUT/o.m4a", want=None, is_damaged=True),
-    "input-no-error-allowed": Case(
-        args=f"-max_error_rate 0 -i IN/flipped.mp4 {X264} OUT/o.mp4", want="decode_errors"
-    ),
+    "input-no-error-allowed": Case(args=f"-max_error_rate 0 -i IN/flipped.mp4 {X264} OUT/o.mp4", want="decode_errors"),
     "input-ruined": Case(args=f"-i IN/ruined.mp4 -an {X264} OUT/o.mp4", want="decode_errors"),
     "input-cut-mp4": Case(args=f"-i IN/cut.mp4 {X264} OUT/o.mp4", want=None, is_damaged=True),
     "input-cut-mp4-xerror": Case(args=f"-xerror -i IN/cut.mp4 {X264} OUT/o.mp4", want="decode_errors"),
@@ -128,9 +124,7 @@ CASES = {
     "filter-value": Case(args=f"-i IN/clip.mp4 -vf scale=w=abc:h=2 {X264} OUT/o.mp4", want="filter_failed"),
     "filter-option": Case(args=f"-i IN/clip.mp4 -vf scale=nonsense=2 {X264} OUT/o.mp4", want="filter_failed"),
     "filter-crop": Case(args=f"-i IN/clip.mp4 -vf crop=9000:9000 {X264} OUT/o.mp4", want="filter_failed"),
-    "filter-file-missing": Case(
-        args=f"-i IN/clip.mp4 -vf lut3d=IN/absent.cube {X264} OUT/o.mp4", want="filter_failed"
-    ),
+    "filter-file-missing": Case(args=f"-i IN/clip.mp4 -vf lut3d=IN/absent.cube {X264} OUT/o.mp4", want="filter_failed"),
     "filter-pixel-format": Case(args=f"-i IN/clip.mp4 -vf format=nonsense {X264} OUT/o.mp4", want="filter_failed"),
     # The output.
     "output-dev-full": Case(args=f"-i IN/clip.mp4 {X264} -f matroska /dev/full", want="output_full"),

@@ -9,10 +9,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "golden")]
 
-from cases import CASES  # type: ignore[import-not-found]  # noqa: E402
-
 from reelpress.facts.values import to_plain  # noqa: E402
 from reelpress.plan.compress import plan  # noqa: E402
+
+from cases import CASES  # type: ignore[import-not-found]  # noqa: E402
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Flags win over the environment, the environment over `.env` in the current folder, `.env` over defaults.",
-        "Anything outside the accepted values is refused before work begins, with the accepted ones named; so is a name",
-        "that is almost one of these. Written by `make docs` from `src/reelpress/settings_table.py`.",
+        "Anything outside the accepted values is refused before work begins, with the accepted ones named; so is a",
+        "name that is almost one of these. Written by `make docs` from `src/reelpress/settings_table.py`.",
         "",
         "| environment | flag | default | accepted | meaning |",
         "|---|---|---|---|---|",
@@ -48,9 +48,9 @@ def cli_page() -> str:
     lines = [
         "# Command line",
         "",
-        "Standard output is the result, standard error is talk; progress bars appear on a terminal only. With `--json`",
-        "standard output is NDJSON, described in [json.md](json.md). Exit codes are in [errors.md](errors.md). Written by",
-        "`make docs` from the program's own help.",
+        "Standard output is the result, standard error is talk; progress bars appear on a terminal only. With",
+        "`--json` standard output is NDJSON, described in [json.md](json.md). Exit codes are in",
+        "[errors.md](errors.md). Written by `make docs` from the program's own help.",
     ]
     for command in ("", *COMMANDS):
         name = f"reelpress {command}".strip()

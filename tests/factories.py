@@ -10,7 +10,9 @@ import msgspec
 from reelpress.facts.host import EncoderFacts, FfmpegFacts, HostFacts
 from reelpress.facts.media import AudioTrack, Colour, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
 
-FILTERS = frozenset("scale format setsar setparams select settb setpts bwdif zscale tonemap".split())
+FILTERS = frozenset(
+    {"scale", "format", "setsar", "setparams", "select", "settb", "setpts", "bwdif", "zscale", "tonemap"}
+)
 
 
 def video(**changes: Any) -> VideoTrack:

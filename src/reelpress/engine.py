@@ -90,9 +90,7 @@ def facts_and_plan(
     return facts, _plan(Path(source), facts, host, request, cancel or CancelToken(), book)
 
 
-def _plan(
-    source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book
-) -> Plan:
+def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
     decided = plan(facts, host, request)
     track = facts.main_video
     if not isinstance(decided, Encode) or request.always_encode or track is None:

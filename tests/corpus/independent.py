@@ -50,7 +50,7 @@ def complaints(source: dict[str, Any], output: Path, *, box: tuple[int, int] = (
         found.append(f"{len(sounds_out)} of {len(sounds_in)} audio streams")
     if any(s["codec_name"] != "aac" for s in sounds_out):
         found.append("audio that is not AAC")
-    raw = output.read_bytes()[:64 * 2**20]
+    raw = output.read_bytes()[: 64 * 2**20]
     if raw.find(b"moov") > raw.find(b"mdat") > 0:
         found.append("moov after mdat")
     return found

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from independent import FFPROBE, complaints, ffprobe
 
 from reelpress.api import compress
+
+from independent import FFPROBE, complaints, ffprobe
 
 ROOT = Path(__file__).resolve().parents[2]
 MEDIA = Path(os.environ.get("REELPRESS_MEDIA", ROOT.parent / "shared" / "media"))

@@ -48,7 +48,7 @@ class SmallDisk:
         return Path(f"/proc/{self.holder}/root{self.mounted}")
 
     def fill(self) -> None:
-        """Write until nothing fits any more."""
+        """Write until nothing fits any more, as another program would."""
         with contextlib.suppress(OSError), (self.seen / "filler").open("wb", buffering=0) as filler:
             while filler.write(bytes(4096)):
                 pass
@@ -96,13 +96,12 @@ def test_too_little_space_is_refused_before_any_work(tmp_path: Path, long_clip: 
 def test_a_disk_that_fills_up_during_the_encode_ends_cleanly(
     tmp_path: Path, long_clip: Path, build: str, moment: str, before: bytes | None
 ):
-    source = identity = None
+    before_it = reel.identity(long_clip)
     with small_disk(tmp_path / "disk", 64 * MIB) as disk:
-        source, identity = long_clip, reel.identity(long_clip)
         out = disk.seen / "out.mp4"
         if before is not None:
             out.write_bytes(before)
-        arguments = ("--preset", "fast", "--overwrite", "-o", disk.mounted / "out.mp4", source)
+        arguments = ("--preset", "fast", "--max-size", "480x270", "--overwrite", "-o", disk.mounted / "out.mp4", long_clip)
         with reel.running(*arguments, cwd=tmp_path, prefix=disk.enter, REELPRESS_FFMPEG=build) as run:
             run.until(moment, lambda event: moment != "progress" or bool(event["frames"]))
             disk.fill()
@@ -115,24 +114,23 @@ def test_a_disk_that_fills_up_during_the_encode_ends_cleanly(
         assert reel.names_in(disk.seen) == sorted(["filler", *(["out.mp4"] if before is not None else [])])
         assert before is None or out.read_bytes() == before
         (disk.seen / "filler").unlink()
-        assert reel.compress(
-            "--overwrite", "-o", disk.mounted / "out.mp4", source, cwd=tmp_path, prefix=disk.enter
-        ).receipt["status"] == "encoded"  # fmt: skip
-    assert reel.identity(source) == identity
+        again = reel.compress(
+            "--overwrite", "-o", disk.mounted / "out.mp4", long_clip, cwd=tmp_path, prefix=disk.enter
+        )  # fmt: skip
+        assert again.receipt["status"] == "encoded"
+    assert reel.identity(long_clip) == before_it
 
 
 def test_a_receipt_that_does_not_fit_is_an_output_that_failed(tmp_path: Path, short_clip: Path):
     with small_disk(tmp_path / "disk", 64 * 1024) as disk:
         disk.fill()
-        receipt = disk.mounted / "receipt.json"
-        ended = reel.compress(
-            "-o", "out.mp4", "--receipt", receipt, short_clip, cwd=tmp_path, prefix=disk.enter
-        )  # fmt: skip
+        out, receipt = tmp_path / "out.mp4", disk.mounted / "receipt.json"
+        ended = reel.compress("-o", out, "--receipt", receipt, short_clip, cwd=tmp_path, prefix=disk.enter)
         assert ended.code == 5
         assert b"No space left on device" in ended.stderr
         # what was delivered stays delivered
         assert ended.receipt["status"] == "encoded"
-        assert reel.is_whole(tmp_path / "out.mp4")
+        assert reel.is_whole(out)
 
 
 @pytest.mark.parametrize("mode", [(), ("--json",)], ids=["text", "json"])
@@ -319,7 +317,7 @@ def test_a_source_whose_default_target_is_too_long_is_refused(tmp_path: Path, sh
 def test_a_source_that_changes_while_it_is_read_is_not_delivered(tmp_path: Path, long_clip: Path, change: str):
     source = tmp_path / "in.mp4"
     shutil.copy(long_clip, source)
-    with reel.running("--preset", "fast", "-o", "out.mp4", "in.mp4", cwd=tmp_path) as run:
+    with reel.running("--preset", "fast", "--max-size", "480x270", "-o", "out.mp4", "in.mp4", cwd=tmp_path) as run:
         run.until("attempt_started")
         if change == "grows":
             with source.open("ab") as file:

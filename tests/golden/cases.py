@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from factories import audio, ffmpeg, host, media, other, subtitle, video
-
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import Chapter, Colour, ContentLight, DolbyVision, Edit, MasteringDisplay, MediaFacts
 from reelpress.plan.worth import SampleFacts
 from reelpress.request import Request
+
+from factories import audio, ffmpeg, host, media, other, subtitle, video
 
 F = Fraction
 HLG = Colour(range="limited", primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc")
@@ -105,7 +105,9 @@ CASES: dict[str, Case] = {
                                    location="+37.7450-122.4301+066.374/")),
     "no-audio": case(media(video())),
     "audio-only": case(media(audio())),
-    "nothing-decodable": case(media(video(decodes=False, codec="vvc"), unknown={"video.0.decodes": "no decoder for vvc"})),
+    "nothing-decodable": case(
+        media(video(decodes=False, codec="vvc"), unknown={"video.0.decodes": "no decoder for vvc"})
+    ),
     "no-streams": case(media(other(index=0))),
     "above-size-limit": case(media(size_bytes=1_500_000_000)),
     "already-tiny-h264-copied": case(

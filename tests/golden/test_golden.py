@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from cases import CASES
 
 from reelpress.facts.values import from_json, to_json
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Copy, Encode, Plan
+
+from cases import CASES
 
 PLANS = Path(__file__).parent / "plans"
 

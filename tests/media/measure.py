@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+
 from clips import X264, make
 
 FLASH_S = 1.0

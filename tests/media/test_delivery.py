@@ -8,13 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import clips
-import measure
 import numpy as np
 import pytest
-from conftest import Compress
 
 from reelpress.probe.media import probe
+
+import clips
+import measure
+from conftest import Compress
 
 pytestmark = pytest.mark.media
 

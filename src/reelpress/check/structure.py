@@ -37,9 +37,7 @@ def check_structure(
     """
     if len(media.video) != 1:
         found = f"{len(media.video)} video streams"
-        return (
-            Gate(name="video", verdict="failed", expected="1 video stream", measured=found, text="Not one video."),
-        )
+        return (Gate(name="video", verdict="failed", expected="1 video stream", measured=found, text="Not one video."),)
     track = media.video[0]
     damaged = bool(input_damage)
     gates = (

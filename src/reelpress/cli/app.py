@@ -80,9 +80,7 @@ def compress(
     min_saving: MinSaving = None,
     timeout: Timeout = None,
     always_encode: Always = False,
-    jobs: Annotated[
-        str | None, typer.Option("--jobs", "-j", help="Inputs at the same time [half the cores].")
-    ] = None,
+    jobs: Annotated[str | None, typer.Option("--jobs", "-j", help="Inputs at the same time [half the cores].")] = None,
     receipt: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the receipt as JSON.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
     json_output: Json = False,
@@ -145,9 +143,7 @@ def plan(
         "codec": codec, "crf": crf, "preset": preset, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
         "audio_channels": audio_channels, "hdr": hdr, "max_input_bytes": max_file_size, "min_saving": min_saving,
     }  # fmt: skip
-    code = run_plan(
-        file, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, as_json=json_output
-    )
+    code = run_plan(file, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, as_json=json_output)
     raise typer.Exit(code)
 
 

@@ -156,9 +156,7 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
     speed = ""
     if receipt.status == "encoded" and source is not None and source.duration_s and receipt.wall_s:
         speed = f", {source.duration_s / receipt.wall_s:.1f}x real time"
-    rows.append(
-        ("time", f"{human_time(receipt.wall_s)} ({receipt.cpu_s:.1f} CPU s, about ${receipt.usd:.5f}){speed}")
-    )
+    rows.append(("time", f"{human_time(receipt.wall_s)} ({receipt.cpu_s:.1f} CPU s, about ${receipt.usd:.5f}){speed}"))
     return rows
 
 

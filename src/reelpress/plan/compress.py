@@ -104,9 +104,7 @@ def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | 
     if media.main_video is None:
         return _no_video(media)
     if media.size_bytes > request.max_input_bytes and not request.always_encode:
-        text = (
-            f"{media.size_bytes} bytes is above the limit of {request.max_input_bytes} (COMPRESSION_MAX_FILE_SIZE)."
-        )
+        text = f"{media.size_bytes} bytes is above the limit of {request.max_input_bytes} (COMPRESSION_MAX_FILE_SIZE)."
         return Skip(reasons=(Reason(code="above_size_limit", text=text, fact=str(media.size_bytes)),))
     colour = media.main_video.colour
     if colour.dolby_vision is not None and colour.dolby_vision.base_layer == "none":
@@ -126,9 +124,7 @@ def _no_video(media: MediaFacts) -> Plan:
         codecs = ", ".join(v.codec for v in media.video)
         return Reject(
             code="input_unusable",
-            reasons=(
-                Reason(code="undecodable", text=f"Its video ({codecs}) cannot be decoded: {why}.", fact=codecs),
-            ),
+            reasons=(Reason(code="undecodable", text=f"Its video ({codecs}) cannot be decoded: {why}.", fact=codecs),),
             hint="Check the file in a player; if it plays there, its codec is one this FFmpeg lacks.",
         )
     if any(a.decodes for a in media.audio):
@@ -228,9 +224,7 @@ def _sound(track: VideoTrack, tracks: TrackPlan) -> _Sound:
     return _Sound(audio=tuple(a.duration_s for a in tracks.audio), offset_s=offset)
 
 
-def _instead(
-    media: MediaFacts, track: VideoTrack, host: HostFacts, request: Request, tracks: TrackPlan
-) -> Copy | Skip:
+def _instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Request, tracks: TrackPlan) -> Copy | Skip:
     """Return what to deliver where encoding does not pay: a remux every player takes, or the input itself."""
     obstacle = _copy_obstacle(track, request)
     if obstacle is not None:

@@ -153,9 +153,7 @@ def _x265_display(display: MasteringDisplay) -> str:
         return f"({round(xy[0] * 50000)},{round(xy[1] * 50000)})"
 
     low, high = round(display.min_luminance * 10000), round(display.max_luminance * 10000)
-    return (
-        f"G{point(display.green)}B{point(display.blue)}R{point(display.red)}WP{point(display.white)}L({high},{low})"
-    )
+    return f"G{point(display.green)}B{point(display.blue)}R{point(display.red)}WP{point(display.white)}L({high},{low})"
 
 
 def _svt_display(display: MasteringDisplay) -> str:

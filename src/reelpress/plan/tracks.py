@@ -60,9 +60,7 @@ def plan_tracks(media: MediaFacts, request: Request) -> TrackPlan:
         streams.append(
             _drop(other.index, other.kind, f"Its {name} stream ({other.codec or 'unknown'}) is not carried over.")
         )
-    return TrackPlan(
-        args=tuple(args), maps=tuple(maps), streams=tuple(streams), audio=tuple(kept), subtitles=subtitles
-    )
+    return TrackPlan(args=tuple(args), maps=tuple(maps), streams=tuple(streams), audio=tuple(kept), subtitles=subtitles)
 
 
 def _drop(index: int, kind: str, text: str) -> StreamDecision:

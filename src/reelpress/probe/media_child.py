@@ -122,9 +122,7 @@ class _Reader:
         """Read all packets, decode some frames, and return what the file is."""
         container = self.container
         if not len(container.streams):
-            raise RefusedError(
-                "not_media", "the file holds no streams", f"FFmpeg took it for {container.format.name}"
-            )
+            raise RefusedError("not_media", "the file holds no streams", f"FFmpeg took it for {container.format.name}")
         lines = _summary(container)
         header_s = None if container.duration is None else finite(container.duration / 1_000_000)
         scan = scan_packets(container, self.scans, self._feed, self.request.scan_budget_s)

@@ -58,9 +58,7 @@ def refuse_by_content(head: bytes, boxes: FileBoxes | None) -> None:
     """Refuse what is known by its first bytes: lists of other files, and pictures libav would take for video."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     is_sdp = start.startswith(b"v=0") and b"o=" in start[:200]
-    is_xml_list = start.startswith((b"<?xml", b"<!--")) and re.search(
-        rb"<(mpd|smil|asx|compositionplaylist)\b", start
-    )
+    is_xml_list = start.startswith((b"<?xml", b"<!--")) and re.search(rb"<(mpd|smil|asx|compositionplaylist)\b", start)
     if start.startswith(_PLAYLIST_STARTS) or is_sdp or is_xml_list:
         raise RefusedError("playlist", "the file is a list of other files, not a video", _quote(head))
     if start.startswith(b"version https://git-lfs"):

@@ -82,9 +82,7 @@ def execute(
             failure = accept(attempt, done)
         records.append(_record(attempt, done, failure, versions))
         if failure is None:
-            return Execution(
-                records=tuple(records), delivered=attempt, failure=None, outgrew=None, stderr_tail=stderr
-            )
+            return Execution(records=tuple(records), delivered=attempt, failure=None, outgrew=None, stderr_tail=stderr)
         following = attempts[number] if number < len(attempts) and failure.kind in attempt.falls_back_on else None
         on_event(
             AttemptFailed(job=job.id, input=job.input, number=number, encoder=attempt.encoder, failure=failure.kind,

@@ -128,9 +128,7 @@ _ROWS = (
     _row(K.OUT_OF_MEMORY, r"^malloc of size \d+ failed"),
     _row(K.OUT_OF_MEMORY, r"^pthread_create\(\) failed: Resource temporarily unavailable$"),
     _row(K.OUT_OF_MEMORY, r"^Error allocating the (de|en)coder context"),
-    _row(
-        K.OUT_OF_MEMORY, r"^error while loading shared libraries: .*: (failed to map segment|cannot allocate memory)"
-    ),
+    _row(K.OUT_OF_MEMORY, r"^error while loading shared libraries: .*: (failed to map segment|cannot allocate memory)"),
     _row(K.INPUT_REFUSED, r"^(Format|Protocol '[^']*') not on whitelist '"),
     _row(K.INPUT_REFUSED, r"^Unsafe file name '"),
     _row(K.INPUT_REFUSED, r"^Not detecting m3u8/hls with non standard extension"),
@@ -149,9 +147,7 @@ _ROWS = (
     _row(K.FILTER_FAILED, r"", contexts=r"^AVFilterGraph"),
     _row(K.FILTER_FAILED, r"^(Error applying option '.*' to filter|Error (re)?initializing filters|No such filter)"),
     _row(K.FILTER_FAILED, r"^(Failed to inject frame into filter network|Error (configuring|parsing) .*filter)"),
-    _row(
-        K.FILTER_FAILED, r"^(Impossible to convert between the formats|Cannot find a matching stream for unlabeled)"
-    ),
+    _row(K.FILTER_FAILED, r"^(Impossible to convert between the formats|Cannot find a matching stream for unlabeled)"),
     _row(
         K.OPTION_REJECTED, r"^(Unrecognized option '|Missing argument for option|Failed to set value '.*' for option)"
     ),
