@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from fractions import Fraction
@@ -19,6 +20,8 @@ from reelpress.run.process import CancelToken
 from reelpress.settings import Settings, load, request_from, split_size
 
 Source = str | os.PathLike[str]
+
+_LOG = logging.getLogger("reelpress")
 
 
 def compress(
@@ -49,7 +52,7 @@ def compress(
     """
     flags = _flags(codec, crf, preset, max_size, max_fps, audio_bitrate)
     request, policy, host = _prepare(flags, settings, hardware, always_encode=always_encode)
-    return compress_file(
+    receipt = compress_file(
         input,
         output,
         host=host,
@@ -59,6 +62,8 @@ def compress(
         on_event=on_event,
         cancel=cancel,
     )
+    _log(receipt)
+    return receipt
 
 
 async def acompress(
@@ -121,10 +126,30 @@ def compress_many(
     Receipts come in the order of ``inputs``. ``on_event`` is called from several threads, never two at once.
     """
     request, policy, host = _prepare({}, settings, hardware, always_encode=always_encode)
-    return run_batch(
+    receipts = run_batch(
         [Item(source=source, target=target) for source, target in inputs.items()],
         host=host, request=request, policy=policy, jobs=jobs, overwrite=overwrite, on_event=on_event, cancel=cancel,
     )  # fmt: skip
+    for receipt in receipts:
+        _log(receipt)
+    return receipts
+
+
+def _log(receipt: Receipt) -> None:
+    """Say in one line what became of an input: encoder, sizes, and every attempt that had to be given up."""
+    parts = [f"{receipt.input!r} {receipt.status}"]
+    if receipt.encoder is not None and receipt.device is not None:
+        parts.append(f"with {receipt.encoder} on the {receipt.device.upper()}")
+    if receipt.source is not None and receipt.result is not None and receipt.saved_share is not None:
+        sizes = f"{receipt.source.size_bytes} -> {receipt.result.size_bytes} bytes"
+        parts.append(f"{sizes} ({receipt.saved_share:.1%} smaller)")
+    parts += [
+        f"after {a.encoder} failed ({a.failure}: {a.evidence})" for a in receipt.attempts if a.failure is not None
+    ]
+    if receipt.error is not None:
+        parts.append(f"because {receipt.error}")
+    level = logging.ERROR if receipt.status in ("failed", "rejected") else logging.INFO
+    _LOG.log(level, "%s", ", ".join(parts))
 
 
 def _flags(

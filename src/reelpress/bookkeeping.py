@@ -112,16 +112,17 @@ class Book:
     @contextlib.contextmanager
     def stage(self, name: StageName) -> Iterator[None]:
         """Time a stage; stages may nest, and an outer one does not count the inner one's time again."""
-        start, inner = time.monotonic(), len(self.stages)
+        start, place = time.monotonic(), len(self.stages)
         self._cpu_s.append(0.0)
         try:
             yield
         finally:
-            nested = sum(s.wall_s for s in self.stages[inner:])
+            nested = sum(s.wall_s for s in self.stages[place:])
             cpu = self._cpu_s.pop()
             wall = time.monotonic() - start - nested
             usd = cpu * self._usd_per_cpu_hour / 3600
-            self.stages.append(Stage(name=name, wall_s=round(wall, 3), cpu_s=round(cpu, 3), usd=round(usd, 8)))
+            done = Stage(name=name, wall_s=round(wall, 3), cpu_s=round(cpu, 3), usd=round(usd, 8))
+            self.stages.insert(place, done)  # before what ran inside it: stages stand in the order they began
 
     def describe_source(self, path: Path, facts: MediaFacts) -> None:
         """Note what the input is."""

@@ -306,11 +306,18 @@ def test_closed_captions_are_seen(name: str) -> None:
         ("scte20.mp4", 1.720),  # two frames before it need one that was cut off,
         ("bbb_800x640_768kbps_30fps_avc_2b_firstpts_10_sec.mp4", 10.0),
         ("sample_edit_list.mp4", 0.0),
+        ("sample.avi", 0.0),
         ("edit_list_positive_shift.mp4", 0.0),
     ],
 )
 def test_starts_are_kept(name: str, start_s: float) -> None:
     assert facts(name).start_s == pytest.approx(start_s, abs=0.001)
+
+
+@pytest.mark.parametrize(("name", "frames_late"), [("test.avi", 1 / 25), ("sample-with-large-length.avi", 3 / 30)])
+def test_an_avi_with_b_frames_starts_when_ffmpeg_shows_its_first(name: str, frames_late: float) -> None:
+    assert facts(name).video[0].start_s == pytest.approx(frames_late)
+    assert facts(name).start_s == 0.0  # the sound
 
 
 def test_a_delayed_track_starts_late() -> None:

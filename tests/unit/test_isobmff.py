@@ -78,9 +78,7 @@ def test_fragments_are_seen_in_mvex_and_in_moof() -> None:
 
 @pytest.mark.parametrize("version", [0, 1])
 def test_edit_lists_are_in_seconds_and_an_empty_edit_has_no_media_time(version: int) -> None:
-    raw = FTYP + box(
-        b"moov", MVHD, trak(edits=elst((1000, -1), (4000, 180_000), version=version), wide=bool(version))
-    )
+    raw = FTYP + box(b"moov", MVHD, trak(edits=elst((1000, -1), (4000, 180_000), version=version), wide=bool(version)))
     assert read(raw).tracks[0].edits == (
         Edit(duration_s=1.0, media_time_s=None),
         Edit(duration_s=4.0, media_time_s=2.0),

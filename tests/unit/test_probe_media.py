@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import clips
 from reelpress.errors import Cancelled, InputError
 from reelpress.facts.formats import INPUT_FORMATS, PLAYLIST_FORMATS, STILL_IMAGE_FORMATS
 from reelpress.facts.media import ContentLight, MediaFacts, OtherTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.media import HINTS, ProbeLimits, probe
 from reelpress.run.process import CancelToken
+
+import clips
 
 pytestmark = pytest.mark.media
 
@@ -150,6 +151,29 @@ def test_a_bare_stream_has_the_length_its_frames_add_up_to(folder: Path, name: s
     facts = probe(clips.make(folder / name, *clips.picture(), *encode))
     assert facts.duration_s == pytest.approx(2.0)
     assert (facts.video[0].frames, facts.video[0].fps_avg) == (50, 25)
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_frames_of_an_avi_start_when_ffmpeg_shows_the_first(folder: Path, codec: str) -> None:
+    path = clips.make(folder / f"{codec}.avi", *clips.picture(), "-c:v", codec, "-bf", "2", "-pix_fmt", "yuv420p")
+    command = [
+        clips.ffmpeg(),
+        "-v",
+        "quiet",
+        "-copyts",
+        "-i",
+        str(path),
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framecrc",
+        "-",
+    ]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    times = [int(line.split(",")[2]) for line in lines if not line.startswith("#")]
+    facts = probe(path)
+    assert facts.start_s == pytest.approx(times[0] / 25)
+    assert (facts.video[0].frames, facts.duration_s) == (len(times), pytest.approx(2.0))
 
 
 def test_a_budget_that_runs_out_leaves_claims_and_says_so(folder: Path) -> None:
@@ -346,9 +370,7 @@ def test_fragmented_mp4_is_measured(folder: Path) -> None:
 )
 def test_containers_people_have_are_opened(folder: Path, name: str) -> None:
     size = "720x576" if name == "x.dv" else "320x180"
-    facts = probe(
-        clips.make(folder / name, *clips.picture(size), "-pix_fmt", "bgr8" if name == "x.gif" else "yuv420p")
-    )
+    facts = probe(clips.make(folder / name, *clips.picture(size), "-pix_fmt", "bgr8" if name == "x.gif" else "yuv420p"))
     assert facts.main_video is not None
     assert facts.main_video.frames == 50
     assert facts.duration_s == pytest.approx(2.0, abs=0.05)
@@ -456,9 +478,7 @@ def test_what_is_no_media_is_refused(tmp_path: Path, content: bytes, reason: str
 
 @pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.webp", "p.bmp", "p.tiff", "p.gif", "p.apng"])
 @pytest.mark.parametrize("disguise", [None, "film.mp4"])
-def test_still_pictures_are_refused_as_pictures(
-    folder: Path, tmp_path: Path, name: str, disguise: str | None
-) -> None:
+def test_still_pictures_are_refused_as_pictures(folder: Path, tmp_path: Path, name: str, disguise: str | None) -> None:
     picture = folder / name
     if not picture.exists():
         clips.still(picture)

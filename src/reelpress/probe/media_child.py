@@ -131,7 +131,11 @@ class _Reader:
                 decoder.feed(None)
         for index, packets in self.scans.items():
             sampler = self.samplers.get(index)
-            packets.close(has_durations=self.is_mov, first_pts=sampler.first_pts if sampler is not None else None)
+            packets.close(
+                has_durations=self.is_mov,
+                first_pts=sampler.first_pts if sampler is not None else None,
+                first_dts=sampler.first_dts if sampler is not None else None,
+            )
         problems = log_lines(self.logs)
         for index, sampler in self.samplers.items():
             timed = self.scans[index]

@@ -60,6 +60,7 @@ class FrameSampler:
         self.stream = stream
         self.frames = 0
         self.first_pts: int | None = None  # of the first frame that comes out at the stream's beginning
+        self.first_dts: int | None = None  # of the packet that brought it out
         self.errors: list[str] = []
         self.sizes: set[tuple[int, int]] = set()
         self.format: VideoFormat | None = None
@@ -125,7 +126,7 @@ class FrameSampler:
 
     def _look(self, frame: VideoFrame) -> None:
         if self.frames == 0:
-            self.first_pts = frame.pts
+            self.first_pts, self.first_dts = frame.pts, frame.dts
         self.frames += 1
         self.sizes.add((frame.width, frame.height))
         self.interlaced_frames += frame.interlaced_frame

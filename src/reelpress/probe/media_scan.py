@@ -57,6 +57,7 @@ class StreamScan:
         self._previous: int | None = None
         self._last_pts = self._heard_from = -(1 << 62)
         self._tail = self._count_on = 0
+        self._without_pts = 0
         self._back = int(_JUMP_BACK_S / self.time_base) if is_discontinuous else 1 << 62
         self._forth = int(_JUMP_S / self.time_base) if is_discontinuous else 1 << 62
 
@@ -88,6 +89,7 @@ class StreamScan:
     def _place(self, packet: Packet[av.stream.Stream]) -> int | None:
         """Return when a packet is shown, on a clock that runs on where the container's jumps."""
         pts, dts = packet.pts, packet.dts
+        self._without_pts += pts is None
         clock = pts if dts is None else dts
         if clock is None and packet.duration and self.counted == self.shown - 1:
             # A bare stream has no times; like FFmpeg, count on at the rate it claims.
@@ -102,21 +104,24 @@ class StreamScan:
         self._previous = clock
         return (clock if pts is None else pts) + self._shift
 
-    def close(self, *, has_durations: bool, first_pts: int | None) -> None:
+    def close(self, *, has_durations: bool, first_pts: int | None, first_dts: int | None) -> None:
         """Put the times in order, and correct both ends by what is now known.
 
         Frames before ``first_pts``, the first that a decoder put out, are not shown: a stream cut out of a longer one
-        begins with frames that need what was cut off. The last frame gets a length where the container has none.
+        begins with frames that need what was cut off. Where no packet says when it is shown (AVI), frames come as late
+        as the decoder's reordering makes them: at ``first_dts``. The last frame gets a length where none is stored.
         """
         if self.pts is None or len(self.pts) < 2 or self.end is None:
             return
         self.pts = array("q", sorted(self.pts))
-        if first_pts is not None and 0 < (lost := bisect_left(self.pts, first_pts)) < len(self.pts):
+        usual = sorted(b - a for a, b in pairwise(self.pts))[len(self.pts) // 2 - 1]
+        if 10 * self._without_pts > self.shown:
+            if first_dts is not None and 0 < (late := bisect_left(self.pts, first_dts)) < len(self.pts):
+                self.start, self.end = self.pts[late], self.end + late * usual
+        elif first_pts is not None and 0 < (lost := bisect_left(self.pts, first_pts)) < len(self.pts):
             self.pts = self.pts[lost:]
             self.shown -= lost
             self.start = self.pts[0]
-        steps = sorted(b - a for a, b in pairwise(self.pts))
-        usual = steps[len(steps) // 2] if steps else 0
         if self.last_duration == 0 or (not has_durations and 2 * self.last_duration < usual):
             self.last_duration = usual
             self.end = max(self.end, self.pts[-1] + usual)
