@@ -170,7 +170,7 @@ class _Work:
         self._refuse_targets()
         snapshot = Snapshot.take(self.source)
         with book.stage("probe"):
-            facts = probe(self.source, cancel=self.cancel)
+            facts = probe(self.source, cancel=self.cancel, spend=book.spend)
         book.describe_source(self.source, facts)
         self.emit(Probed(job=self.job.id, input=self.job.input, facts=facts))
         decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)
@@ -287,7 +287,7 @@ class _Judge:
         work, book = self._work, self._work.book
         with book.stage("check"):
             try:
-                self.facts = facts = probe(self._path, cancel=work.cancel)
+                self.facts = facts = probe(self._path, cancel=work.cancel, spend=book.spend)
             except InputError as error:
                 return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
             decoded, read = decode_output(

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(FFPROBE is None, reason="no ffprobe to judge by"),
 ]
 
-ROWS = list(csv.DictReader(MANIFEST.open())) if MANIFEST.is_file() else []
+ROWS = list(csv.DictReader(MANIFEST.read_text().splitlines())) if MANIFEST.is_file() else []
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[r["name"] for r in ROWS])

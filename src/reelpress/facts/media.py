@@ -71,7 +71,8 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     """One real video stream (never a cover picture).
 
     ``width`` x ``height`` are the decoded pixels; ``display_width`` x ``display_height`` are what a viewer should
-    see, after the sample aspect ratio and the rotation, before any rounding to even.
+    see, after the sample aspect ratio and the rotation, before any rounding to even. A ``mirrored`` picture is flipped
+    top to bottom first, then turned by ``rotation_deg``.
     """
 
     index: int

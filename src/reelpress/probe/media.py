@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -52,9 +53,13 @@ DEFAULT_LIMITS = ProbeLimits()
 
 
 def probe(
-    path: str | os.PathLike[str], *, limits: ProbeLimits = DEFAULT_LIMITS, cancel: CancelToken | None = None
+    path: str | os.PathLike[str],
+    *,
+    limits: ProbeLimits = DEFAULT_LIMITS,
+    cancel: CancelToken | None = None,
+    spend: Callable[[float], None] | None = None,
 ) -> MediaFacts:
-    """Return the facts of a media file.
+    """Return the facts of a media file; ``spend`` is told the CPU seconds that looking took.
 
     The name is taken as it is: no URL, no pattern, no option. Raises :class:`InputError`, whose ``reason`` is a key
     of ``HINTS``, when the file cannot be used or its bytes crash, stall or exhaust the child, and :class:`Cancelled`.
@@ -71,6 +76,8 @@ def probe(
         cancel=cancel,
         stdin=to_json(request),
     )
+    if spend is not None:
+        spend(finished.cpu_s)
     if finished.stopped == "cancelled":
         raise Cancelled("probing was cancelled")
     if finished.returncode != 0:
