@@ -129,7 +129,7 @@ def interpolate(points: Sequence[tuple[float, float]], x: float) -> float:
     """Return y at x on the broken line through the points; its ends go on straight."""
     line = sorted(points)
     if len(line) < 2 or line[0][0] == line[-1][0]:
-        raise MeasurementError("a curve needs two different points")
+        raise MeasurementError("VMAF does not change with CRF: nothing to compare")
     for (x0, y0), (x1, y1) in pairwise(line):
         if x1 > x0 and (x <= x1 or x1 == line[-1][0]):
             return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

@@ -187,7 +187,8 @@ def encode_of(case: tuple[Any, ...]) -> tuple[Encode, VideoTrack]:
 
 
 def filters_of(attempt: Attempt) -> list[str]:
-    return re.split(r",(?![^(]*\))", attempt.args[attempt.args.index("-filter:v:0") + 1])
+    """The filters one by one; a comma between quotes belongs to an expression."""
+    return re.split(r",(?=(?:[^']*'[^']*')*[^']*$)", attempt.args[attempt.args.index("-filter:v:0") + 1])
 
 
 @thorough

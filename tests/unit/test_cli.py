@@ -1,0 +1,525 @@
+"""The program as its callers meet it: exit codes, what goes to which stream, and that it says nothing it should not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import reelpress
+from reelpress.batch import collect
+from reelpress.cli.compress import exit_code
+from reelpress.errors import UsageError
+from reelpress.settings_table import SETTINGS
+from reelpress.version import VERSION
+
+import clips
+
+COMMANDS = ("compress", "probe", "plan", "doctor")
+ESCAPE = "\x1b"
+STATES = ("video", "junk", "missing")
+HOSTILE = "evil\x1b[31m\x07\x9b2J\u202e\nline.mp4"
+RECEIPT_KEYS = {
+    "event", "schema", "job", "status", "exit_code", "encoder", "device", "input", "output", "saved_share", "reasons",
+    "error", "error_code", "evidence", "hint", "source", "result", "streams", "attempts", "gates", "warnings",
+    "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "started_at", "reelpress_version", "host",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds with sound, at a wasteful bit rate."""
+    return clips.with_sound(tmp_path_factory.mktemp("clip") / "clip.mp4", "-crf", "4", "-b:a", "64k")
+
+
+class Cli:
+    """Starts the program in a folder of its own, without the developer's settings."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        ours = {name for row in SETTINGS for name in row.env} | {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE"}
+        self.environ = {name: text for name, text in os.environ.items() if name not in ours} | {
+            "PYTHONPATH": str(Path(reelpress.__file__).parents[1]), "XDG_CACHE_HOME": str(cache), "TERM": "xterm",
+            "COLUMNS": "80",
+        }  # fmt: skip
+
+    def __call__(self, *arguments: str | bytes | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "reelpress", *arguments], cwd=self.folder, env=self.environ | environ,
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
+        )  # fmt: skip
+
+    def events(self, *arguments: str | bytes | Path, **environ: str) -> list[dict[str, Any]]:
+        done = self(*arguments, "--json", **environ)
+        assert done.stdout, done.stderr
+        assert done.stdout.endswith("\n")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        found = {str(p.relative_to(self.folder)): p.stat() for p in self.folder.rglob("*")}
+        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, cache: Path) -> Cli:
+    return Cli(tmp_path, cache)
+
+
+@pytest.fixture
+def source(tmp_path: Path, clip: Path) -> Path:
+    return Path(shutil.copy(clip, tmp_path / "in.mp4"))
+
+
+def lean(*arguments: str | bytes | Path) -> tuple[str | bytes | Path, ...]:
+    return ("compress", *arguments, "--preset", "ultrafast")
+
+
+# --- help, version, usage ---
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_shows_an_example_and_fits_80_columns(cli: Cli, command: str) -> None:
+    done = cli(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Example: reelpress {command} " in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    done = cli("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(re.search(rf"^  {command}\b", done.stdout, re.MULTILINE) for command in COMMANDS)
+
+
+def test_help_imports_neither_the_engine_nor_anything_heavy(cli: Cli) -> None:
+    code = (
+        "import atexit, sys\n"
+        "heavy = {'av', 'rich', 'pydantic', 'pydantic_settings', 'msgspec', 'numpy', 'dotenv', 'pynvml', 'asyncio'}\n"
+        "atexit.register(lambda: print('HEAVY', sorted(m for m in sys.modules if m.split('.')[0] in heavy\n"
+        "    or m.startswith('reelpress.') and m.split('.')[1] not in ('cli', 'errors', 'version'))))\n"
+        "sys.argv = ['reelpress', '--help']\n"
+        "from reelpress.cli.app import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=cli.environ, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_version_is_the_packages(cli: Cli) -> None:
+    done = cli("--version")
+    assert (done.returncode, done.stdout) == (0, f"reelpress {VERSION}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compress", "in.mp4", "--bananas"),
+        ("transmogrify",),
+        ("compress",),
+        ("probe",),
+        ("probe", "a", "b"),
+        ("doctor", "x"),
+    ],
+    ids=" ".join,
+)
+def test_arguments_that_mean_nothing_are_usage_errors(cli: Cli, arguments: tuple[str, ...]) -> None:
+    done = cli(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--codec", "vp9"), ("--preset", "p4"), ("--max-size", "big"), ("--hardware", "maybe"), ("--jobs", "0")],
+)  # fmt: skip
+def test_a_value_that_is_not_accepted_is_refused_before_any_work(cli: Cli, option: str, value: str) -> None:
+    done = cli("compress", "missing.mp4", option, value)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert option in done.stderr
+    assert value in done.stderr
+    assert "accepted" in done.stderr
+
+
+def test_a_wrong_value_in_the_environment_is_a_usage_error_too(cli: Cli) -> None:
+    done = cli("plan", "missing.mp4", COMPRESSION_CRF="bad")
+    assert done.returncode == 2
+    assert "COMPRESSION_CRF cannot be 'bad'" in done.stderr
+
+
+# --- inputs that cannot be used ---
+
+
+@pytest.mark.parametrize("command", ["compress", "probe", "plan"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_missing_file_is_an_unusable_input(cli: Cli, command: str, as_json: bool) -> None:
+    done = cli(command, "missing.mp4", *(["--json"] if as_json else []))
+    assert done.returncode == 3
+    assert cli.files() == {}
+    if command == "compress" and as_json:
+        last = json.loads(done.stdout.splitlines()[-1])
+        assert (last["event"], last["status"], last["error_code"]) == ("receipt", "rejected", "input_unusable")
+    else:
+        assert re.match(r"reelpress: .*(exist|cannot be read|no such file)", done.stderr, re.IGNORECASE)
+
+
+# --- one valid line ---
+
+
+@pytest.mark.parametrize(("command", "event", "field"), [("probe", "probed", "facts"), ("plan", "planned", "plan")])
+def test_looking_with_json_is_one_line(cli: Cli, source: Path, command: str, event: str, field: str) -> None:
+    (line,) = cli.events(command, source.name)
+    assert (line["event"], line["input"]) == (event, "in.mp4")
+    assert line[field]
+
+
+def test_the_doctors_findings_are_one_line(cli: Cli) -> None:
+    (line,) = cli.events("doctor")
+    assert line["event"] == "doctor"
+    assert line["healthy"] is True
+    works = {e["name"] for build in line["builds"] for e in build["encoders"] if e["opens"]}
+    assert works >= {"libx264", "libx265", "libsvtav1"}
+    assert line["gpu"]["available"] or line["gpu"]["reason"]
+
+
+def test_the_doctor_speaks_to_people_and_refuses_where_hardware_is_required(cli: Cli) -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has an NVIDIA device")
+    done = cli("doctor", "--hardware", "require", PATH="/nowhere")
+    assert done.returncode == 4
+    assert "libx264" in done.stdout
+    assert "no NVIDIA device" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert ESCAPE not in done.stdout + done.stderr
+
+
+# --- compress, for programs ---
+
+
+def test_compress_with_json_is_a_stream_from_started_to_the_receipt(cli: Cli, source: Path) -> None:
+    events = cli.events(*lean(source.name), "--receipt", "receipt.json")
+    kinds = [e["event"] for e in events]
+    assert kinds[0] == "started"
+    assert kinds[-1] == "receipt"
+    assert [k for k in kinds if k != "progress"] == [
+        "started", "probed", "planned", "attempt_started", "checked", "receipt",
+    ]  # fmt: skip
+    assert {(e["job"], e["input"]) for e in events} == {(events[0]["job"], "in.mp4")}
+    percents = [e["percent"] for e in events if e["event"] == "progress" and e["percent"] is not None]
+    assert percents
+    assert percents == sorted(percents)
+    assert max(percents) < 100
+    receipt = events[-1]
+    assert set(receipt) == RECEIPT_KEYS
+    assert (receipt["status"], receipt["exit_code"], receipt["encoder"]) == ("encoded", 0, "libx264")
+    assert receipt["result"]["size_bytes"] == (cli.folder / "in.compressed.mp4").stat().st_size
+    assert json.loads((cli.folder / "receipt.json").read_text()) == receipt
+
+
+def test_percent_never_goes_back_even_when_another_ffmpeg_takes_over(cli: Cli, source: Path) -> None:
+    stub = script(cli.folder / "ffmpeg-that-crashes", f"""
+        case "$*" in *nostats*) {clips.ffmpeg()} "$@"; kill -SEGV $$;; *) exec {clips.ffmpeg()} "$@";; esac
+    """)  # fmt: skip
+    events = cli.events("compress", source.name, "--preset", "veryslow", REELPRESS_FFMPEG=str(stub))
+    failed = next(e for e in events if e["event"] == "attempt_failed")
+    assert (failed["failure"], failed["next_encoder"]) == ("crashed", "libx264")
+    assert (events[-1]["status"], len(events[-1]["attempts"])) == ("encoded", 2)
+    percents = [e["percent"] for e in events if e["event"] == "progress" and e["percent"] is not None]
+    assert len(percents) >= 4
+    assert percents == sorted(percents)
+
+
+def script(path: Path, body: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_a_file_name_that_is_not_utf8_is_compressed_and_told(cli: Cli, clip: Path) -> None:
+    name = b"caf\xe9.mp4"
+    try:
+        shutil.copy(clip, cli.folder / os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    done = cli(*lean(name), "--json", "--receipt", "receipt.json")
+    assert done.returncode == 0, done.stderr
+    receipt = [json.loads(line) for line in done.stdout.splitlines()][-1]
+    assert receipt["status"] == "encoded"
+    assert "caf" in receipt["input"]
+    assert json.loads((cli.folder / "receipt.json").read_text()) == receipt
+    assert cli("probe", name, "--json").returncode == 0
+
+
+def test_a_name_that_looks_like_an_option_is_a_file_after_two_dashes(cli: Cli, clip: Path) -> None:
+    shutil.copy(clip, cli.folder / "-y.mp4")
+    done = cli(*lean("--overwrite"), "--", "-y.mp4")
+    assert done.returncode == 0, done.stderr
+    assert (cli.folder / "-y.compressed.mp4").stat().st_size > 0
+
+
+# --- for people ---
+
+
+@pytest.mark.parametrize("command", ["compress", "probe", "plan"])
+def test_text_fits_80_columns_and_has_no_escape_codes_off_a_terminal(cli: Cli, source: Path, command: str) -> None:
+    long = source.rename(cli.folder / f"{'a rather long name ' * 6}.mp4")
+    done = cli(command, long.name)
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert ESCAPE not in done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "state"),
+    [
+        *((arguments, state) for arguments in (("compress",), ("probe",), ("plan",)) for state in STATES),
+        *(((command, "--json"), "video") for command in ("compress", "probe", "plan")),
+    ],
+)
+def test_a_hostile_file_name_cannot_steer_a_terminal(
+    cli: Cli, clip: Path, arguments: tuple[str, ...], state: str
+) -> None:
+    if state == "video":
+        shutil.copy(clip, cli.folder / HOSTILE)
+    elif state == "junk":
+        (cli.folder / HOSTILE).write_bytes(b"junk" * 100)
+    done = cli(*arguments, HOSTILE)
+    assert done.returncode == (0 if state == "video" else 3), done.stderr
+    said = done.stdout + done.stderr
+    allowed = {"\n"} if "--json" not in arguments else {"\n", "\x9b", "\u202e"}  # JSON need not escape these
+    assert [c for c in said if not c.isprintable() and c not in allowed] == []
+    assert not any(line.startswith("line.mp4") for line in said.splitlines())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("compress", f"x{ESCAPE}[31m", f"--{ESCAPE}[31m"), ("compress", "x", "-o", f"{ESCAPE}[31m/a", "--receipt",
+                                                         f"{ESCAPE}[31m/b"), (f"{ESCAPE}[31m",)],
+)  # fmt: skip
+def test_hostile_arguments_cannot_steer_a_terminal(cli: Cli, arguments: tuple[str, ...]) -> None:
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert ESCAPE not in done.stderr
+
+
+def in_terminal(cli: Cli, *arguments: str | bytes | Path, **environ: str) -> tuple[int, str, str]:
+    """Run with stderr on a terminal; returns the exit code, stdout, and what the terminal was sent."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "reelpress", *arguments], cwd=cli.folder, env=cli.environ | environ,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
+    ) as child:  # fmt: skip
+        os.close(theirs)
+        sent, deadline = b"", time.monotonic() + 60
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while time.monotonic() < deadline and (select.select([ours], [], [], 1)[0] or child.poll() is None):
+                sent += os.read(ours, 65536) if select.select([ours], [], [], 0)[0] else b""
+        assert child.stdout is not None
+        stdout = child.stdout.read().decode()
+        code = child.wait(10)
+    os.close(ours)
+    return code, stdout, sent.decode()
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_a_terminal_shows_a_bar_on_stderr_and_stdout_stays_plain(cli: Cli, tmp_path: Path) -> None:
+    clips.with_sound(tmp_path / "in.mp4", "-crf", "4")
+    code, stdout, sent = in_terminal(cli, "compress", "in.mp4")
+    assert code == 0
+    assert "in.mp4" in sent
+    assert "━" in sent
+    assert "%" in sent
+    assert COLOUR.search(sent)
+    assert ESCAPE not in stdout
+    assert "encoded" in stdout
+
+
+def test_no_color_leaves_a_bar_without_colours(cli: Cli, source: Path) -> None:
+    code, _, sent = in_terminal(cli, "compress", source.name, NO_COLOR="1")
+    assert code == 0
+    assert "━" in sent
+    assert not [c for c in COLOUR.findall(sent) if re.search(r"[34]\d", c)]
+
+
+def test_json_shows_no_bar_on_a_terminal(cli: Cli, source: Path) -> None:
+    code, stdout, sent = in_terminal(cli, *lean(source.name), "--json")
+    assert (code, sent) == (0, "")
+    assert stdout
+
+
+# --- one input, and where its output goes ---
+
+
+def test_plan_writes_nothing(cli: Cli, source: Path) -> None:
+    before = cli.files()
+    assert cli("plan", source.name).returncode == 0
+    assert cli.files() == before
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(cli: Cli, source: Path) -> None:
+    there = cli.folder / "out.mp4"
+    there.write_bytes(b"precious")
+    done = cli(*lean(source.name), "-o", "out.mp4")
+    assert done.returncode == 5
+    assert "--overwrite" in done.stderr
+    assert there.read_bytes() == b"precious"
+    assert cli(*lean(source.name), "-o", "out.mp4", "--overwrite").returncode == 0
+    assert there.stat().st_size > 1000
+
+
+def test_output_and_input_must_differ_even_with_overwrite(cli: Cli, source: Path) -> None:
+    before = source.read_bytes()
+    done = cli(*lean(source.name), "-o", "./in.mp4", "--overwrite")
+    assert done.returncode == 5
+    assert source.read_bytes() == before
+
+
+def test_an_output_that_ends_in_a_slash_is_a_folder(cli: Cli, source: Path) -> None:
+    """As the command's own help has it: ``compress holiday.mov -o small/``."""
+    done = cli(*lean(source.name), "-o", "small/")
+    assert done.returncode == 0, done.stderr
+    assert (cli.folder / "small" / "in.mp4").is_file()
+
+
+@pytest.mark.parametrize("spelling", ["in.mp4", "./in.mp4", "link.mp4"])
+def test_a_receipt_never_replaces_the_input(cli: Cli, source: Path, spelling: str) -> None:
+    (cli.folder / "link.mp4").symlink_to(source)
+    before = source.read_bytes()
+    done = cli(*lean(source.name), "--receipt", spelling)
+    assert source.read_bytes() == before, "the source was overwritten"
+    assert done.returncode == 2
+    assert not (cli.folder / "in.compressed.mp4").exists()
+
+
+def test_a_receipt_never_replaces_the_output(cli: Cli, source: Path) -> None:
+    done = cli(*lean(source.name), "-o", "out.mp4", "--receipt", "out.mp4")
+    assert done.returncode == 2
+
+
+def test_a_receipt_needs_its_folder_before_any_work(cli: Cli, source: Path) -> None:
+    done = cli(*lean(source.name), "--receipt", "nowhere/r.json")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+    assert list(cli.files()) == ["in.mp4"]
+
+
+@pytest.mark.parametrize("command", ["compress", "plan"])
+def test_required_hardware_that_is_absent_is_exit_code_4(cli: Cli, source: Path, command: str) -> None:
+    done = cli(command, source.name, "--hardware", "require")
+    assert done.returncode == 4
+    assert list(cli.files()) == ["in.mp4"]
+
+
+def test_an_input_above_the_limit_is_skipped_with_the_reason(cli: Cli, source: Path) -> None:
+    done = cli(*lean(source.name), COMPRESSION_MAX_FILE_SIZE="1k")
+    assert done.returncode == 0
+    assert "skipped" in done.stdout
+    assert "COMPRESSION_MAX_FILE_SIZE" in done.stdout
+    assert list(cli.files()) == ["in.mp4"]
+
+
+# --- many inputs ---
+
+
+def test_a_folder_is_mirrored_all_settled_and_summed_up(cli: Cli, clip: Path) -> None:
+    folder = cli.folder / "films"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.mov", "a.mp4", "deep/b.mp4", ".hidden.mp4", "old.compressed.mp4"):
+        shutil.copy(clip, folder / name)
+    (folder / "junk.mp4").write_bytes(b"junk" * 100)
+    (folder / "notes.txt").write_text("no video")
+    done = cli(*lean("films"), "-o", "out")
+    assert done.returncode == 3, "the gravest ending is the run's own"
+    made = {str(p.relative_to(cli.folder / "out")) for p in (cli.folder / "out").rglob("*") if p.is_file()}
+    assert made == {"a.mov.mp4", "a.mp4.mp4", "deep/b.mp4"}
+    assert "4 inputs: 3 encoded, 1 rejected" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "junk.mp4" in done.stderr
+    again = cli(*lean("films"), "-o", "out")
+    assert again.returncode == 5, "an output that exists is graver than an input that cannot be used"
+
+
+def test_a_folder_without_videos_is_a_usage_error(cli: Cli) -> None:
+    (cli.folder / "empty").mkdir()
+    done = cli("compress", "empty")
+    assert done.returncode == 2
+    assert "empty holds no videos" in done.stderr
+
+
+def test_one_input_whose_folder_cannot_be_made_stops_no_other(cli: Cli, source: Path, clip: Path) -> None:
+    films = cli.folder / "films"
+    for name in ("good/a.mp4", "bad/b.mp4"):
+        (films / name).parent.mkdir(parents=True)
+        shutil.copy(clip, films / name)
+    (cli.folder / "out").mkdir()
+    (cli.folder / "out" / "bad").write_text("a file where a folder should be")
+    events = cli.events(*lean("films"), "-o", "out")
+    ended = {e["input"]: (e["status"], e["exit_code"]) for e in events if e["event"] == "receipt"}
+    assert ended == {"films/good/a.mp4": ("encoded", 0), "films/bad/b.mp4": ("failed", 5)}
+
+
+@pytest.mark.parametrize(
+    ("codes", "want"),
+    [((), 0), ((0, 0), 0), ((0, 1), 1), ((1, 3), 3), ((3, 0, 4), 4), ((4, 5), 5), ((5, 70), 70), ((70, 130, 3), 130)],
+)
+def test_the_gravest_ending_is_the_exit_code(codes: tuple[int, ...], want: int) -> None:
+    assert exit_code([SimpleNamespace(exit_code=code) for code in codes]) == want  # type: ignore[misc]
+
+
+def touch(folder: Path, *names: str) -> list[Path]:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return [folder / name for name in names]
+
+
+def test_inputs_named_alike_get_outputs_named_for_them(tmp_path: Path) -> None:
+    items = collect(touch(tmp_path, "a.mov", "a.avi", "b.mkv"), tmp_path / "out")
+    assert [item.target.name for item in items] == ["a.mov.mp4", "a.avi.mp4", "b.mp4"]
+
+
+def test_outputs_that_cannot_be_told_apart_are_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="would both become"):
+        collect(touch(tmp_path, "x/a.mp4", "y/a.mp4"), tmp_path / "out")
+
+
+def test_a_file_cannot_take_several_outputs(tmp_path: Path) -> None:
+    target, *sources = touch(tmp_path, "out.mp4", "a.mp4", "b.mp4")
+    with pytest.raises(UsageError, match="several inputs"):
+        collect(sources, target)
+
+
+def test_a_folder_read_again_holds_the_same_inputs(tmp_path: Path) -> None:
+    """What a first run put beside its inputs is no input of the second."""
+    touch(tmp_path, "a.mov", "a.avi", "b.mp4")
+    first = collect([tmp_path], None)
+    touch(tmp_path, *(item.target.name for item in first))
+    assert collect([tmp_path], None) == first
+
+
+def test_a_folder_with_its_outputs_inside_holds_the_same_inputs_again(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mov", "deep/b.mp4")
+    first = collect([tmp_path], tmp_path / "small")
+    touch(tmp_path, *(str(item.target.relative_to(tmp_path)) for item in first))
+    assert collect([tmp_path], tmp_path / "small") == first
