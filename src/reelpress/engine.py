@@ -16,17 +16,16 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
-from reelpress.plan.ladder import sample_args
-from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, Reason, Reject
-from reelpress.plan.worth import SampleFacts, outlook_of, sample_windows
+from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject
+from reelpress.plan.sampling import sample_order
 from reelpress.probe.media import probe
+from reelpress.probe.sample import take_samples
 from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.execute import Execution, Job, execute
 from reelpress.run.failures import decode_damage
 from reelpress.run.partial import PartialFile, free_bytes
-from reelpress.run.process import CancelToken, Finished, Limits, run
-from reelpress.run.progress import ProgressParser
+from reelpress.run.process import CancelToken, Finished, Limits
 from reelpress.run.report import read_report
 
 # What a job leaves free on the disk it writes to.
@@ -91,33 +90,14 @@ def facts_and_plan(
 
 
 def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
+    """Plan; where the plan would be better with samples, take them and plan again."""
     decided = plan(facts, host, request)
     track = facts.main_video
-    if not isinstance(decided, Encode) or request.always_encode or track is None:
+    order = sample_order(decided, track, request) if isinstance(decided, Encode) and track is not None else None
+    if order is None or not isinstance(decided, Encode):
         return decided
-    windows = sample_windows(track) if outlook_of(decided.reasons) == "doubtful" else ()
-    if not windows:
-        return decided
-    written, seconds, attempt = 0, 0.0, decided.attempts[0]
     with book.stage("sample"):
-        for window in windows:
-            parser, size = ProgressParser(), 0
-            tokens = {INPUT: f"file:{source}", OUTPUT: f"file:{os.devnull}"}
-            command = [tokens.get(t, t) for t in sample_args(attempt, window.start_s, window.duration_s)]
-            sizes: list[int] = []
-
-            def on_line(line: str, parser: ProgressParser = parser, sizes: list[int] = sizes) -> None:
-                progress = parser.feed(line)
-                if progress is not None and progress.total_size_bytes is not None:
-                    sizes.append(progress.total_size_bytes)
-
-            done = run([attempt.ffmpeg, *command], limits=Limits(wall_s=120), cancel=cancel, on_line=on_line)
-            book.spend(done.cpu_s)
-            size = sizes[-1] if sizes else 0
-            if done.returncode != 0 or not size:
-                return decided  # a sample that cannot be taken decides nothing
-            written, seconds = written + size, seconds + window.duration_s
-    samples = SampleFacts(windows=len(windows), seconds=seconds, encoded_bytes_per_s=written / seconds)
+        samples = take_samples(order, decided.attempts[0].ffmpeg, source, cancel=cancel, spend=book.spend)
     return plan(facts, host, request, samples)
 
 

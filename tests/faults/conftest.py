@@ -28,7 +28,9 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half a second at 96x64, with sound, worth encoding."""
     out = tmp_path_factory.mktemp("short") / "short.mp4"
     sound = ("-c:a", "aac", "-b:a", "64k")
-    return clips.make(out, *clips.picture("96x64", seconds=0.6), *clips.tone(seconds=0.6), *clips.X264, "-crf", "4", *sound)
+    return clips.make(
+        out, *clips.picture("96x64", seconds=0.6), *clips.tone(seconds=0.6), *clips.X264, "-crf", "4", *sound
+    )
 
 
 @pytest.fixture(params=list(reel.builds()), scope="module")

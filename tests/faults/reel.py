@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import clips
-
 import reelpress
+
+import clips
 
 PART = ".reelpress-part"
 EXIT_CODES = {0, 1, 2, 3, 4, 5, 130}  # 70, a bug of ours, is documented too, and never acceptable here
@@ -103,9 +103,7 @@ def reel(*arguments: str | bytes | os.PathLike[str], cwd: Path, prefix: tuple[st
     return reelpress_ends(Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - start))
 
 
-def compress(
-    *arguments: str | bytes | os.PathLike[str], cwd: Path, prefix: tuple[str, ...] = (), **env: str
-) -> Ended:
+def compress(*arguments: str | bytes | os.PathLike[str], cwd: Path, prefix: tuple[str, ...] = (), **env: str) -> Ended:
     """Run ``reelpress compress --json`` with these arguments to its end; fast unless they say otherwise."""
     if not any(str(argument) == "--preset" for argument in arguments):
         arguments = ("--preset", "ultrafast", *arguments)

@@ -1,4 +1,4 @@
-"""Disks that are full or fill up, targets that cannot be written, sources that change: nothing is lost, nothing half done."""
+"""Full disks, targets that cannot be written, sources that change: nothing is lost, and nothing half done."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import reel
 
 import reelpress
+
+import reel
 
 pytestmark = pytest.mark.faults
 
 MIB = 2**20
 FAST = ("--preset", "ultrafast")
 # Root without the two capabilities that let it pass by permissions: the mode bits count, as for everybody else.
-UNPRIVILEGED = (
-    sys.executable, "-c",
-    "import ctypes, os, sys\n"
-    "assert os.getuid() or not any(ctypes.CDLL(None).prctl(24, n, 0, 0, 0) for n in (1, 2))\n"
-    "os.execv(sys.argv[1], sys.argv[1:])",
-)  # fmt: skip
+AS_UNPRIVILEGED = """
+import ctypes, os, sys
+assert os.getuid() or not any(ctypes.CDLL(None).prctl(24, number, 0, 0, 0) for number in (1, 2))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+UNPRIVILEGED = (sys.executable, "-c", AS_UNPRIVILEGED)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,16 @@ def test_a_disk_that_fills_up_during_the_encode_ends_cleanly(
         out = disk.seen / "out.mp4"
         if before is not None:
             out.write_bytes(before)
-        arguments = ("--preset", "fast", "--max-size", "480x270", "--overwrite", "-o", disk.mounted / "out.mp4", long_clip)
+        arguments = (
+            "--preset",
+            "fast",
+            "--max-size",
+            "480x270",
+            "--overwrite",
+            "-o",
+            disk.mounted / "out.mp4",
+            long_clip,
+        )
         with reel.running(*arguments, cwd=tmp_path, prefix=disk.enter, REELPRESS_FFMPEG=build) as run:
             run.until(moment, lambda event: moment != "progress" or bool(event["frames"]))
             disk.fill()
@@ -227,9 +237,7 @@ def test_a_target_that_is_a_folder_is_refused(tmp_path: Path, short_clip: Path, 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",)], ids=["plain", "overwrite"])
 @pytest.mark.parametrize("way", ["same name", "symbolic link", "hard link", "link as input", "detour"])
-def test_a_target_that_is_the_source_is_refused(
-    tmp_path: Path, short_clip: Path, way: str, options: tuple[str, ...]
-):
+def test_a_target_that_is_the_source_is_refused(tmp_path: Path, short_clip: Path, way: str, options: tuple[str, ...]):
     source, target, named = tmp_path / "in.mp4", tmp_path / "out.mp4", "in.mp4"
     shutil.copy(short_clip, source)
     if way == "symbolic link":

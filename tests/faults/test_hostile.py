@@ -1,4 +1,4 @@
-"""Hostile names, hostile bytes, hostile kinds of files: a reasoned status, a documented exit code, and nothing else read."""
+"""Hostile names, bytes and kinds of files: a reasoned status, a documented exit code, and nothing else read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import clips
 import pytest
-import reel
 
 import reelpress
+
+import clips
+import reel
 
 pytestmark = pytest.mark.faults
 
@@ -35,7 +36,7 @@ NAMES = {
     "a percent sign": "100%.mp4",
     "a pattern": "x%03d.mp4",
     "a glob": "[x]*?{a,b}.mp4",
-    "quotes": "it's \"x\" `x` $x $(x).mp4",
+    "quotes": 'it\'s "x" `x` $x $(x).mp4',
     "a backslash": "x\\n\\x.mp4",
     "a line break": "x\ny.mp4",
     "a carriage return": "x\ry.mp4",
@@ -257,7 +258,7 @@ def playlists(secret: Path, port: int) -> dict[str, bytes]:
         '<Representation id="1" bandwidth="1" mimeType="video/mp4"><BaseURL>{}</BaseURL></Representation>'
         "</AdaptationSet></Period></MPD>\n"
     )
-    sdp = f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+    sdp = f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n"
     found = {
         "hls-file": hls.format(url), "hls-name": hls.format(secret.name), "hls-http": hls.format(far),
         "hls-after-a-blank": "\n" + hls.format(secret.name), "hls-key": (
@@ -266,7 +267,8 @@ def playlists(secret: Path, port: int) -> dict[str, bytes]:
         "ffconcat": f"ffconcat version 1.0\nfile '{secret.name}'\n",
         "ffconcat-http": f"ffconcat version 1.0\nfile '{far}'\n",
         "dash-file": dash.format(url), "dash-http": dash.format(far), "sdp": sdp,
-        "pls": f"[playlist]\nFile1={far}\n", "m3u": f"{secret.name}\n", "asx": f'<asx><entry><ref href="{far}"/></entry></asx>',
+        "pls": f"[playlist]\nFile1={far}\n", "m3u": f"{secret.name}\n",
+        "asx": f'<asx><entry><ref href="{far}"/></entry></asx>',
         "smil": f'<smil><body><video src="{far}"/></body></smil>',
         "reference": f"[Reference]\nRef1={far}\n", "rtsptext": f"rtsptext\n{far}\n",
         "imf": f'<?xml version="1.0"?>\n<CompositionPlaylist xmlns="x"><Id>{far}</Id></CompositionPlaylist>\n',
@@ -309,7 +311,8 @@ def test_a_list_of_other_files_ends_with_3(listed: tuple[Path, reel.Ended]):
 @pytest.mark.parametrize(
     "name",
     ["http://127.0.0.1:{port}/x.mp4", "tcp://127.0.0.1:{port}", "concat:{secret}", "subfile,,start,0,end,0,,:{secret}",
-     "file:{secret}", "pipe:0", "data:video/mp4;base64,AAAA", "crypto:{secret}", "async:{secret}", "-", "lavfi:testsrc"],
+     "file:{secret}", "pipe:0", "data:video/mp4;base64,AAAA", "crypto:{secret}", "async:{secret}", "-",
+     "lavfi:testsrc"],
 )  # fmt: skip
 def test_a_name_that_looks_like_an_address_is_a_missing_file(
     tmp_path: Path, short_clip: Path, listener: tuple[int, list[object]], name: str
@@ -324,9 +327,7 @@ def test_a_name_that_looks_like_an_address_is_a_missing_file(
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mp4"])
-def test_a_movie_whose_samples_are_elsewhere_is_rejected(
-    tmp_path: Path, build: str, suffix: str
-):
+def test_a_movie_whose_samples_are_elsewhere_is_rejected(tmp_path: Path, build: str, suffix: str):
     secret = clips.plain(tmp_path / "secret.mov", size="64x64", seconds=0.4)
     alias = clips.external_reference(tmp_path / f"alias{suffix}", secret, secret)
     ended = reel.compress("--always-encode", "-o", "out.mp4", alias.name, cwd=tmp_path, REELPRESS_FFMPEG=build)
@@ -442,7 +443,9 @@ def test_a_folder_of_odd_files_yields_its_videos_alone(tmp_path: Path, short_cli
     assert [receipt["input"] for receipt in ended.receipts] == ["films/deep/good.mp4"]
 
 
-@pytest.mark.parametrize("arguments", [("--nonsense",), (), ("--crf", "nan", "x"), ("--preset", "x\n", "x"), ("-j0", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("--nonsense",), (), ("--crf", "nan", "x"), ("--preset", "x\n", "x"), ("-j0", "x")]
+)
 def test_a_command_that_cannot_be_meant_ends_with_2(tmp_path: Path, arguments: tuple[str, ...]):
     ended = reel.reel("compress", *arguments, cwd=tmp_path)
     assert ended.code == 2

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 import reel
 from conftest import SLOW
 
@@ -68,9 +69,7 @@ def test_a_rerun_after_kill_9_succeeds_and_sweeps_what_was_left(folder: Path):
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.002, 0.01, 0.03])
-def test_kill_9_around_the_delivery_leaves_a_whole_output_or_none(
-    tmp_path: Path, short_clip: Path, delay_s: float
-):
+def test_kill_9_around_the_delivery_leaves_a_whole_output_or_none(tmp_path: Path, short_clip: Path, delay_s: float):
     arguments = ("--preset", "ultrafast", "--always-encode", "-o", "out.mp4", str(short_clip))
     with reel.running(*arguments, cwd=tmp_path) as run:
         run.until("checked")

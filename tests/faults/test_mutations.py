@@ -14,15 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import clips
 import pytest
-import reel
 
 import reelpress
 from reelpress.engine import facts_and_plan
 from reelpress.errors import InputError
+from reelpress.facts.host import HostFacts
 from reelpress.probe.host import probe_host
-from reelpress.settings import load, request_from
+from reelpress.settings import Settings, load, request_from
+
+import clips
+import reel
 
 pytestmark = pytest.mark.faults
 
@@ -213,27 +215,29 @@ def mutate(name: str, base: bytes, seed: int) -> tuple[str, bytes]:
     """Return how a base was broken, and the broken file; the same for the same seed."""
     rng = random.Random(f"{name} {seed}")
     ways = ANYWHERE + 2 * IN_BOXES if boxes(base) and name.endswith((".mp4", ".mov")) else ANYWHERE
-    done = ways[seed % len(ways)]
+    done = rng.choice(ways)
     return done.__name__, bytes(done(bytearray(base), rng))
 
 
 # What becomes of them ------------------------------------------------------------------------------------------------
 
 
-def settings():
+def settings() -> Settings:
     flags = {"preset": "ultrafast", "threads": "1", "timeout_s": "40", "stall_timeout_s": "20"}
     return load(flags, environ={}, env_file=None)
 
 
-def planned(path: Path, host) -> str:
+def planned(path: Path, host: HostFacts) -> str:
     """Probe and plan; return what is to be done."""
     try:
         _, plan = facts_and_plan(path, host=host, request=request_from(settings()))
     except InputError as error:
-        assert error.reason, "a refusal has its word"
-        assert error.hint
-        return f"refused as {error.reason}"
-    return f"plan: {type(plan).__name__.lower()}"
+        refusal = error
+    else:
+        return f"plan: {type(plan).__name__.lower()}"
+    assert refusal.reason, "a refusal has its word"
+    assert refusal.hint
+    return f"refused as {refusal.reason}"
 
 
 def delivered(path: Path, seed: int) -> str:
@@ -295,7 +299,24 @@ def test_every_broken_file_gets_an_answer(tmp_path: Path, bases: dict[str, bytes
     assert len(tally) >= 3, "mutations that all end alike break too much or too little"
 
 
-def planned_base(folder: Path, name: str, raw: bytes, host) -> str:
+def planned_base(folder: Path, name: str, raw: bytes, host: HostFacts) -> str:
     whole = folder / name
     whole.write_bytes(raw)
     return planned(whole, host)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.avi", "film.webm"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_film_cut_short_is_delivered_and_said_to_be_short(tmp_path: Path, name: str, share: float):
+    codecs = ("-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus") if name.endswith(".webm") else clips.X264
+    options = (*codecs, "-crf", "12", "-b:a", "48k", *(("-movflags", "+faststart") if name.endswith(".mp4") else ()))
+    whole = clips.make(tmp_path / name, *clips.picture("160x90", "15", 30), *clips.tone(seconds=30), *options)
+    raw = whole.read_bytes()
+    whole.write_bytes(raw[: int(len(raw) * share)])
+    receipt = reelpress.compress(whole, tmp_path / "out.mp4", settings=settings(), always_encode=True)
+    assert (receipt.status, receipt.exit_code) == ("encoded", 1), receipt.error
+    assert {gate.verdict for gate in receipt.gates} <= {"passed", "damaged_input", "unmeasured"}
+    complete = next(gate for gate in receipt.gates if gate.name == "input_complete")
+    assert complete.verdict == "damaged_input"
+    assert any("file ends early" in warning for warning in receipt.warnings)
+    assert reel.is_whole(tmp_path / "out.mp4")

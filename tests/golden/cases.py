@@ -131,6 +131,14 @@ CASES: dict[str, Case] = {
         media(video(bitrate_bps=1_500_000, size_bytes=112_500_000, **LONG), size_bytes=122_000_000, duration_s=600.0),
         samples=SampleFacts(windows=3, seconds=12.0, encoded_bytes_per_s=190_000)
     ),
+    "long-and-still-searches-less": case(
+        media(video(bitrate_bps=8_000_000, size_bytes=600_000_000, **LONG), size_bytes=610_000_000, duration_s=600.0),
+        samples=SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=None, p_skip=0.61)
+    ),
+    "long-and-moving-searches-more": case(
+        media(video(bitrate_bps=8_000_000, size_bytes=600_000_000, **LONG), size_bytes=610_000_000, duration_s=600.0),
+        samples=SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=None, p_skip=0.44)
+    ),
     "too-small-for-av1": case(media(video(width=48, height=32)), Request(codec="av1")),
     "hardware-required": case(media(), Request(hardware="require")),
     "no-ffmpeg": case(media(), machine=host(ffmpeg()).__class__(ffmpegs=(), gpus=(), cores=2, memory_mb=None)),

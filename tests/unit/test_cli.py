@@ -28,6 +28,8 @@ from reelpress.version import VERSION
 
 import clips
 
+pytestmark = pytest.mark.media
+
 COMMANDS = ("compress", "probe", "plan", "doctor")
 ESCAPE = "\x1b"
 STATES = ("video", "junk", "missing")

@@ -502,14 +502,16 @@ def test_samples_decide_by_the_saving_that_was_asked_for(rate: float, verdict: s
     """10 s, of which the video is all 1 000 000 bytes: 95 000 bytes a second save just 5 %."""
     track = video(size_bytes=1_000_000)
     facts = media(track, size_bytes=1_000_000)
-    found = sampled_outlook(facts, track, SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=rate), 0.05)
+    found = sampled_outlook(facts, track, rate, SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=rate), 0.05)
     assert (found.verdict, found.predicted_bytes) == (verdict, rate * 10)
 
 
 def test_sound_and_container_count_as_they_are_in_the_prediction() -> None:
     track = video(size_bytes=400_000)
     facts = media(track, audio(), size_bytes=1_000_000)
-    found = sampled_outlook(facts, track, SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=10_000), 0.05)
+    found = sampled_outlook(
+        facts, track, 10_000, SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=10_000), 0.05
+    )
     assert found.predicted_bytes == 700_000
 
 

@@ -8,7 +8,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.colour import ColourPlan, plan_colour
-from reelpress.plan.encoders import EncoderRow, cpu_row
+from reelpress.plan.encoders import LEAN, STILL_FROM_P_SKIP, EncoderRow, cpu_row
 from reelpress.plan.geometry import Size, Timing, fit, timing
 from reelpress.plan.ladder import copy_attempts, cpu_attempts
 from reelpress.plan.model import Action, Copy, Encode, Expectation, Plan, Reason, Reject, Skip, StreamDecision
@@ -48,16 +48,19 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     deinterlace, field_reasons = _deinterlace(track)
     instead = _instead(media, track, host, request, tracks)
     verdict = outlook(track, size, None if clock.fps is None else float(clock.fps))
-    if samples is not None:
-        verdict = sampled_outlook(media, track, samples, request.min_saving)
+    if samples is not None and samples.encoded_bytes_per_s is not None:
+        verdict = sampled_outlook(media, track, samples.encoded_bytes_per_s, samples, request.min_saving)
     worth = Reason(code=f"worth_{verdict.verdict}", text=verdict.text, fact=None)
     if verdict.verdict == "no" and not request.always_encode:
         return _with_reasons(instead, (worth,))
     crf = row.crf_default if request.crf is None else request.crf
     preset = request.preset or row.preset_default
+    still = (
+        preset == LEAN and samples is not None and samples.p_skip is not None and samples.p_skip >= STILL_FROM_P_SKIP
+    )
     attempts = cpu_attempts(
         media, track, host, row, request,
-        colour=colour, clock=clock, before_scale=deinterlace, tracks=tracks, crf=crf, preset=preset,
+        colour=colour, clock=clock, before_scale=deinterlace, tracks=tracks, crf=crf, preset=preset, still=still,
     )  # fmt: skip
     if not attempts:
         text = f"No FFmpeg here has {row.name} and the filters this input needs."
@@ -67,12 +70,14 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
             hint="Run `reelpress doctor`, or reinstall imageio-ffmpeg, whose FFmpeg has them all.",
         )
     settings = Reason(code="settings", text=f"{row.name}, preset {preset}, CRF {crf:g}.", fact=None)
+    content = _content_reasons(samples) if still else ()
     return Encode(
         attempts=attempts,
         expect=_expect(media, track, request, row=row, size=size, clock=clock, colour=colour, tracks=tracks),
         streams=streams,
         reasons=(
             settings,
+            *content,
             *_hardware_reason(host, request),
             *size_reasons,
             *field_reasons,
@@ -82,6 +87,14 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
         ),
         otherwise=instead,
     )
+
+
+def _content_reasons(samples: SampleFacts | None) -> tuple[Reason, ...]:
+    skip = samples.p_skip if samples is not None else None
+    if skip is None:
+        return ()
+    text = f"{skip:.0%} of the picture repeats from frame to frame in samples: the encoder may search less."
+    return (Reason(code="content_still", text=text, fact=f"P-skip {skip:.0%}"),)
 
 
 def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | None:

@@ -13,6 +13,15 @@ from reelpress.facts.media import Colour, MasteringDisplay
 from reelpress.facts.values import Value
 from reelpress.request import Codec
 
+# The product's own H.264 preset: `faster`'s quality and size for less CPU. Found by benchmarks/x264_search.py, numbers
+# in benchmarks/results. Pictures that mostly repeat (by x264's own count of skipped macroblocks in samples) need
+# less search; film and faces lose a tenth in size by that, so without samples the thorough setting is used.
+LEAN = "lean"
+LEAN_BASE = "veryfast"
+LEAN_STILL = "trellis=1:rc-lookahead=40"
+LEAN_MOTION = "trellis=1:rc-lookahead=40:ref=2:subme=3:me=dia"
+STILL_FROM_P_SKIP = 0.45
+
 X264_PRESETS = (
     "lean", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
@@ -99,14 +108,17 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
-def quality_args(row: EncoderRow, *, crf: float, preset: str, hdr: Colour | None, threads: int) -> tuple[str, ...]:
+def quality_args(
+    row: EncoderRow, *, crf: float, preset: str, hdr: Colour | None, threads: int, still: bool = False
+) -> tuple[str, ...]:
     """Return the encoder's own options for one CPU encode, stream specifier ``v:0`` throughout.
 
-    ``hdr`` is the colour description to write when HDR is kept, else ``None``. ``threads`` 0 leaves the choice to
+    ``still`` says that samples found a picture that mostly repeats (only ``lean`` cares). ``hdr`` is the colour
+    description to write when HDR is kept, else ``None``. ``threads`` 0 leaves the choice to
     the encoder.
     """
     if row.name == "libx264":
-        args = _x264_args(crf=crf, preset=preset)
+        args = _x264_args(crf=crf, preset=preset, still=still)
     elif row.name == "libx265":
         args = _x265_args(crf=crf, preset=preset, hdr=hdr)
     else:
@@ -114,8 +126,8 @@ def quality_args(row: EncoderRow, *, crf: float, preset: str, hdr: Colour | None
     return args if threads == 0 else (*args, "-threads:v:0", str(threads))
 
 
-def _x264_args(*, crf: float, preset: str) -> tuple[str, ...]:
-    base, extra = (preset, "") if preset != "lean" else ("veryfast", "trellis=1:rc-lookahead=30")
+def _x264_args(*, crf: float, preset: str, still: bool) -> tuple[str, ...]:
+    base, extra = (preset, "") if preset != LEAN else (LEAN_BASE, LEAN_STILL if still else LEAN_MOTION)
     args = ("-c:v:0", "libx264", "-preset:v:0", base, "-crf:v:0", _number(crf), "-profile:v:0", "high")
     return (*args, "-x264-params:v:0", extra) if extra else args
 

@@ -70,11 +70,12 @@ def cpu_attempts(
     tracks: TrackPlan,
     crf: float,
     preset: str,
+    still: bool,
 ) -> tuple[Attempt, ...]:
     """Return one attempt per FFmpeg that has the encoder, newest first."""
     filters = ",".join((*before_scale, *clock.filters, *colour.filters))
     needed = {name.partition("=")[0] for name in filters.split(",") if "=" in name}
-    quality = quality_args(row, crf=crf, preset=preset, hdr=colour.keeps_hdr, threads=request.threads)
+    quality = quality_args(row, crf=crf, preset=preset, hdr=colour.keeps_hdr, threads=request.threads, still=still)
     args = (
         *input_args(media, request),
         "-map", f"0:{track.index}", *tracks.maps,
@@ -113,20 +114,6 @@ def copy_attempts(
             why=f"remux with FFmpeg {build.version} ({build.origin})",
         )
         for build in host.ffmpegs
-    )  # fmt: skip
-
-
-def sample_args(attempt: Attempt, start_s: float, duration_s: float) -> tuple[str, ...]:
-    """Return an attempt's command cut down to encoding one window of the video alone, its bytes counted, not kept."""
-    args = list(attempt.args)
-    at = args.index("-i")
-    first_map = args.index("-map")
-    end = next(i for i, token in enumerate(args) if token == "-video_track_timescale")  # noqa: S105 - an option's name
-    maps_end = args.index("-filter:v:0")
-    video_map = args[first_map : first_map + 2]
-    return (
-        *args[:at], "-ss", f"{start_s:.3f}", "-t", f"{duration_s:.3f}", "-i", INPUT,
-        *video_map, *args[maps_end:end], "-an", "-sn", "-dn", "-map_metadata", "-1", "-f", "rawvideo", OUTPUT,
     )  # fmt: skip
 
 

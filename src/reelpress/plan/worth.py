@@ -28,11 +28,16 @@ PROJECT_FACTOR = 1.3
 
 
 class SampleFacts(Value, frozen=True, kw_only=True):
-    """What short test encodes came to: bytes per second of programme, and the same windows of the source."""
+    """What short test encodes came to.
+
+    ``encoded_bytes_per_s`` is per second of programme, ``None`` when the samples were made at another size and say
+    nothing of bytes. ``p_skip`` is the share of macroblocks in P-frames, 0 to 1, that x264 found unchanged.
+    """
 
     windows: int
     seconds: float
-    encoded_bytes_per_s: float
+    encoded_bytes_per_s: float | None
+    p_skip: float | None = None
 
 
 class Window(Value, frozen=True, kw_only=True):
@@ -77,10 +82,12 @@ def sample_windows(track: VideoTrack) -> tuple[Window, ...]:
     )
 
 
-def sampled_outlook(media: MediaFacts, track: VideoTrack, samples: SampleFacts, min_saving: float) -> Outlook:
+def sampled_outlook(
+    media: MediaFacts, track: VideoTrack, bytes_per_s: float, samples: SampleFacts, min_saving: float
+) -> Outlook:
     """Predict from sample encodes; audio and container are taken to stay as they are."""
     duration = track.duration_s or media.duration_s or 0.0
-    predicted = round(samples.encoded_bytes_per_s * duration) + media.size_bytes - (track.size_bytes or 0)
+    predicted = round(bytes_per_s * duration) + media.size_bytes - (track.size_bytes or 0)
     share = predicted / media.size_bytes
     text = f"{samples.windows} samples of {samples.seconds:.1f} s in all predict {share:.0%} of the input's size."
     verdict: Literal["yes", "no"] = "yes" if share <= 1 - min_saving else "no"
