@@ -37,7 +37,7 @@ def fit(track: VideoTrack, request: Request) -> tuple[Size, tuple[Reason, ...]]:
     )
     box_w, box_h = (long_side, short_side) if shown_w >= shown_h else (short_side, long_side)
     scale = min(Fraction(1), Fraction(box_w, shown_w), Fraction(box_h, shown_h))
-    size = Size(width=_even(shown_w * scale, shown_w), height=_even(shown_h * scale, shown_h))
+    size = Size(width=_even(shown_w * scale, min(shown_w, box_w)), height=_even(shown_h * scale, min(shown_h, box_h)))
     reasons = []
     if track.rotation_deg or track.mirrored:
         turn = f"{track.rotation_deg} degrees" + (" and mirrored" if track.mirrored else "")
