@@ -183,4 +183,5 @@ def policy_from(settings: Settings) -> RunPolicy:
         stall_timeout_s=settings.stall_timeout_s,
         memory_limit_bytes=settings.memory_limit_bytes,
         usd_per_cpu_hour=settings.usd_per_cpu_hour,
+        decode_whole=settings.decode_check == "whole",
     )

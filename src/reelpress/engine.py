@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from reelpress.bookkeeping import Book, Hashing, Snapshot
@@ -51,6 +52,7 @@ class RunPolicy(Value, frozen=True, kw_only=True):
     stall_timeout_s: float = 120.0
     memory_limit_bytes: int = 16_000_000_000
     usd_per_cpu_hour: float = 0.0864
+    decode_whole: bool = False
 
 
 def compress_file(
@@ -266,18 +268,22 @@ class _Judge:
         """Return a failure when the output is not what was planned."""
         work, book = self._work, self._work.book
         with book.stage("check"):
-            try:
-                self.facts = facts = probe(self._path, cancel=work.cancel, spend=book.spend)
-            except InputError as error:
-                return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
-            decoded, read = decode_output(
-                attempt.ffmpeg, self._path, facts.duration_s, has_audio=bool(facts.audio), cancel=work.cancel
-            )
+            expect = self._decided.expect
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                reading = pool.submit(
+                    decode_output, attempt.ffmpeg, self._path, expect.duration_s,
+                    whole=work.policy.decode_whole, has_audio=bool(expect.audio), cancel=work.cancel,
+                )  # fmt: skip
+                try:
+                    self.facts = facts = probe(self._path, cancel=work.cancel, spend=book.spend)
+                except InputError as error:
+                    return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
+                decoded, read = reading.result()
             book.spend(read.cpu_s)
             damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
             track = self._source_facts.main_video
             report = read_report(done.stderr_tail, track.index) if track is not None else None
-            self.gates = check_structure(self._decided.expect, facts, decoded, input_damage=damage, report=report)
+            self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report)
             book.damage = damage
         work.emit(Checked(job=work.job.id, input=work.job.input, gates=self.gates))
         failed = [g for g in self.gates if g.verdict == "failed"]

@@ -39,6 +39,7 @@ class Settings(Value, frozen=True, kw_only=True):
     max_input_bytes: int
     min_saving: float
     timeout_s: float | None
+    decode_check: str
     stall_timeout_s: float
     memory_limit_bytes: int
     max_pixels: int

@@ -139,6 +139,11 @@ SETTINGS: tuple[Setting, ...] = (
         help="Wall-clock limit of one attempt; auto is 30 minutes plus ten times the video's duration.",
     ),
     Setting(
+        name="decode_check", env=("COMPRESSION_DECODE_CHECK",), default="sampled", accepts="sampled, whole",
+        flag="--decode-check", parse=_choice("sampled", "whole"),
+        help="Which part of an output the software decoder reads before it is delivered.",
+    ),
+    Setting(
         name="stall_timeout_s", env=("COMPRESSION_STALL_TIMEOUT",), default="120", accepts="1 to 86400 seconds",
         parse=_number(1, 86_400, float), help="An encode without a new frame or byte for this long is stopped.",
     ),

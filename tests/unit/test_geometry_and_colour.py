@@ -6,9 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from cases import DISPLAY, HDR10, HLG, TEN_BIT
 
-from factories import audio, media, other, subtitle, video
 from reelpress.facts.media import Chapter, Colour, ContentLight, Edit
 from reelpress.plan.colour import plan_colour
 from reelpress.plan.encoders import (
@@ -36,6 +34,9 @@ from reelpress.plan.worth import (
     sampled_outlook,
 )
 from reelpress.request import CODECS, Request
+
+from cases import DISPLAY, HDR10, HLG, TEN_BIT
+from factories import audio, media, other, subtitle, video
 
 F = Fraction
 HD = Size(width=1280, height=720)
@@ -125,9 +126,7 @@ def test_a_rate_no_even_thinning_comes_close_to_is_thinned_by_time(fps: Fraction
 
 
 @pytest.mark.parametrize(("peak", "capped"), [(44.9, False), (45.1, True), (None, False)])
-def test_fast_stretches_of_a_variable_rate_are_capped_only_well_above_the_cap(
-    peak: float | None, capped: bool
-) -> None:
+def test_fast_stretches_of_a_variable_rate_are_capped_only_well_above_the_cap(peak: float | None, capped: bool) -> None:
     clock, _ = timing(video(is_vfr=True, fps_avg=F(24), fps_peak=peak), Request())
     assert clock.keeps_all_frames is not capped
 
@@ -297,9 +296,7 @@ def test_half_of_the_hdr10_metadata_is_written_alone(part: str) -> None:
     x265 = after(args_of("hevc", colour), "-x265-params:v:0")
     svt = after(args_of("av1", colour), "-svtav1-params:v:0")
     assert ("max-cll=600,90" in x265, "master-display=" in x265) == (part == "content_light", part != "content_light")
-    assert svt.startswith(
-        {"mastering_display": "mastering-display=G(", "content_light": "content-light=600,90"}[part]
-    )
+    assert svt.startswith({"mastering_display": "mastering-display=G(", "content_light": "content-light=600,90"}[part])
 
 
 @pytest.mark.parametrize(("crf", "want"), [(23, "23"), (23.0, "23"), (18.5, "18.5"), (0, "0")])
@@ -509,9 +506,7 @@ def test_samples_decide_by_the_saving_that_was_asked_for(rate: float, verdict: s
 def test_sound_and_container_count_as_they_are_in_the_prediction() -> None:
     track = video(size_bytes=400_000)
     facts = media(track, audio(), size_bytes=1_000_000)
-    found = sampled_outlook(
-        facts, track, 10_000, SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=10_000), 0.05
-    )
+    found = sampled_outlook(facts, track, 10_000, SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=10_000), 0.05)
     assert found.predicted_bytes == 700_000
 
 

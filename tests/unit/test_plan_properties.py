@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from msgspec import structs
 
-from factories import audio, ffmpeg, host, media, other, subtitle, video
 from reelpress.facts.host import EncoderFacts, HostFacts
 from reelpress.facts.media import Chapter, Colour, ContentLight, DolbyVision, Edit, MediaFacts, VideoTrack
 from reelpress.facts.values import from_json, to_json
@@ -25,6 +24,8 @@ from reelpress.plan.geometry import FPS_TOLERANCE, timing
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, argv
 from reelpress.plan.worth import SampleFacts
 from reelpress.request import CODECS, Request
+
+from factories import audio, ffmpeg, host, media, other, subtitle, video
 
 F = Fraction
 # The same examples every time: a red run is a change of the code. For new ones: raise the number, drop derandomize.

@@ -7,44 +7,36 @@ from pathlib import Path
 from reelpress.check.structure import Decoded
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
-WHOLE_UP_TO_S = 10.0
-WINDOW_S = 2.0
+WHOLE_UP_TO_S = 5.0
+WINDOW_FRAMES = 30
 
 
 def decode_output(
-    ffmpeg: str, path: Path, duration_s: float | None, *, has_audio: bool, cancel: CancelToken | None
+    ffmpeg: str, path: Path, duration_s: float | None, *, whole: bool, has_audio: bool, cancel: CancelToken | None
 ) -> tuple[Decoded, Finished]:
     """Decode an MP4 of ours and return what the decoders complained about.
 
-    ``duration_s`` ``None`` decodes everything. Hardware decoders are never used here: a decoder must not vouch for
-    the encoder beside it.
+    A file of unknown duration is decoded whole, as is one no longer than ``WHOLE_UP_TO_S``. Of others: 30 frames from
+    the start, 30 from the keyframe before the middle, and everything from the keyframe before the last second on.
+    Hardware decoders are never used here: a decoder must not vouch for the encoder beside it.
     """
-    source = ("-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2")
+    # errors are looked for, not pictures: leaving out the loop filter saves a third of the work
+    source = ("-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2", "-skip_loop_filter", "all")
     name = f"file:{path}"
-    whole = duration_s is None or duration_s <= WHOLE_UP_TO_S
-    if duration_s is None or whole:
+    if whole or duration_s is None or duration_s <= WHOLE_UP_TO_S:
+        whole = True
         inputs: tuple[str, ...] = (*source, "-i", name)
-        count, seconds = 1, duration_s or 0.0
+        limits: tuple[str, ...] = ("-map", "0:v", *(("-map", "0:a") if has_audio else ()))
     else:
-        starts = (0.0, duration_s / 2 - WINDOW_S / 2, max(0.0, duration_s - WINDOW_S))
-        inputs = tuple(t for s in starts for t in (*source, "-ss", f"{s:.3f}", "-t", f"{WINDOW_S + 1:g}", "-i", name))
-        count, seconds = len(starts), WINDOW_S * len(starts)
-    maps = tuple(t for n in range(count) for t in ("-map", f"{n}:v", *(("-map", f"{n}:a") if has_audio else ())))
+        starts = ((), *(("-noaccurate_seek", "-ss", f"{s:.3f}") for s in (duration_s / 2, duration_s - 1)))
+        inputs = tuple(token for start in starts for token in (*source, *start, "-i", name))
+        few = str(WINDOW_FRAMES)
+        limits = ("-map", "0:v", "-map", "1:v", "-map", "2:v", "-frames:v:0", few, "-frames:v:1", few)
+        limits = (*limits, *(("-map", "2:a") if has_audio else ()))
+    command = (ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *inputs, *limits)
     done = run(
-        (
-            ffmpeg,
-            "-hide_banner",
-            "-nostdin",
-            "-nostats",
-            "-loglevel",
-            "level+error",
-            *inputs,
-            *maps,
-            "-f",
-            "null",
-            "-",
-        ),
-        limits=Limits(wall_s=60 + 2 * (duration_s or 600), stall_s=None),
+        (*command, "-fps_mode", "passthrough", "-f", "null", "-"),
+        limits=Limits(wall_s=60 + 2 * (duration_s or 600)),
         cancel=cancel,
     )
     # the null muxer speaks of timestamps it would have written, which is no matter of the decoder
@@ -52,4 +44,4 @@ def decode_output(
     errors = [line for line in lines if line and not line.startswith("[null @")]
     if done.returncode != 0 and not errors:
         errors = [f"the decoder ended with {done.returncode}"]
-    return Decoded(seconds=seconds, whole=whole, errors=tuple(errors[:5])), done
+    return Decoded(whole=whole, errors=tuple(errors[:5])), done

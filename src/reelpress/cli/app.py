@@ -43,6 +43,9 @@ Hardware = Annotated[
 MaxFileSize = Annotated[str | None, typer.Option(help="Larger inputs are skipped [1GB].")]
 MinSaving = Annotated[str | None, typer.Option(help="Share an encode must save to be delivered [0.05].")]
 Timeout = Annotated[str | None, typer.Option(help="Seconds one attempt may take [auto].")]
+DecodeCheck = Annotated[
+    str | None, typer.Option(metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
+]
 Always = Annotated[bool, typer.Option("--always-encode", help="Deliver an encode even where it does not pay.")]
 
 
@@ -79,6 +82,7 @@ def compress(
     max_file_size: MaxFileSize = None,
     min_saving: MinSaving = None,
     timeout: Timeout = None,
+    decode_check: DecodeCheck = None,
     always_encode: Always = False,
     jobs: Annotated[str | None, typer.Option("--jobs", "-j", help="Inputs at the same time [half the cores].")] = None,
     receipt: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the receipt as JSON.")] = None,
@@ -94,7 +98,7 @@ def compress(
     flags = {
         "codec": codec, "crf": crf, "preset": preset, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
         "audio_channels": audio_channels, "hdr": hdr, "max_input_bytes": max_file_size, "min_saving": min_saving,
-        "timeout_s": timeout, "jobs": jobs,
+        "timeout_s": timeout, "decode_check": decode_check, "jobs": jobs,
     }  # fmt: skip
     code = run_compress(
         inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, receipt=receipt,

@@ -5,6 +5,8 @@ Both questions are asked only where the programme is long enough for the answer 
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEAN, LEAN_MOTION, LEAN_STILL
@@ -12,9 +14,9 @@ from reelpress.plan.model import INPUT, OUTPUT, Encode
 from reelpress.plan.worth import Window, outlook_of, sample_windows
 from reelpress.request import Request
 
-CONTENT_FROM_DURATION_S = 40.0
+CONTENT_FROM_DURATION_S = 20.0
 CONTENT_WINDOWS = 3
-CONTENT_WINDOW_S = 2.0
+CONTENT_SHARE = 1 / 30  # of the programme in each window, between one and two seconds
 
 
 class SampleOrder(Value, frozen=True, kw_only=True):
@@ -30,19 +32,24 @@ class SampleOrder(Value, frozen=True, kw_only=True):
 
 def sample_order(decided: Encode, track: VideoTrack, request: Request) -> SampleOrder | None:
     """Return the samples this plan would be better with, or ``None``."""
-    attempt = decided.attempts[0]
+    attempt, fps = decided.attempts[0], track.fps_avg
+    if fps is None:
+        return None
     if not request.always_encode and outlook_of(decided.reasons) == "doubtful":
         windows = sample_windows(track)
         if windows:
-            return _order(windows, [_full_size(attempt.args, w) for w in windows], counts_bytes=True)
+            return _order(windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
     duration = track.duration_s
     lean = attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
     if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S:
         width, height = decided.expect.width // 4 * 2, decided.expect.height // 4 * 2
-        parts = (duration * (i + 0.5) / CONTENT_WINDOWS - CONTENT_WINDOW_S / 2 for i in range(CONTENT_WINDOWS))
-        windows = tuple(Window(start_s=round(start, 3), duration_s=CONTENT_WINDOW_S) for start in parts)
+        each = min(2.0, max(1.0, duration * CONTENT_SHARE))
+        parts = (duration * (i + 0.5) / CONTENT_WINDOWS - each / 2 for i in range(CONTENT_WINDOWS))
+        windows = tuple(Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in parts)
         if width >= 64 and height >= 64:
-            return _order(windows, [_half_size(attempt.args, w, width, height) for w in windows], counts_bytes=False)
+            return _order(
+                windows, [_half_size(attempt.args, w, fps, width, height) for w in windows], counts_bytes=False
+            )
     return None
 
 
@@ -51,24 +58,30 @@ def _order(windows: tuple[Window, ...], commands: list[tuple[str, ...]], *, coun
     return SampleOrder(commands=tuple(commands), seconds=seconds, counts_bytes=counts_bytes)
 
 
-def _full_size(args: tuple[str, ...], window: Window) -> tuple[str, ...]:
+def _full_size(args: tuple[str, ...], window: Window, fps: Fraction) -> tuple[str, ...]:
     """Cut a command down to one window of the video, encoded as planned; packets are counted, not kept."""
     settings = args[args.index("-filter:v:0") : args.index("-video_track_timescale")]
     still = tuple(LEAN_STILL if token == LEAN_MOTION else token for token in settings)
-    return (*_windowed(args, window), *still, *_COUNTED)
+    return (*_from_keyframe(args, window), *still, *_frames(window, fps), *_COUNTED)
 
 
-def _half_size(args: tuple[str, ...], window: Window, width: int, height: int) -> tuple[str, ...]:
+def _half_size(args: tuple[str, ...], window: Window, fps: Fraction, width: int, height: int) -> tuple[str, ...]:
     """Encode one window at half the size, as fast as can be: what x264 skips there, it skips at full size too."""
     filters = f"scale=w={width}:h={height}:flags=fast_bilinear,format=yuv420p"
     quality = ("-c:v:0", "libx264", "-preset:v:0", "veryfast", "-crf:v:0", "22.5", "-x264-params:v:0", LEAN_STILL)
-    return (*_windowed(args, window), "-filter:v:0", filters, *quality, "-fps_mode:v:0", "vfr", *_COUNTED)
+    head = (*_from_keyframe(args, window), "-filter:v:0", filters, *quality, "-fps_mode:v:0", "vfr")
+    return (*head, *_frames(window, fps), *_COUNTED)
 
 
 _COUNTED = ("-an", "-sn", "-dn", "-map_metadata", "-1", "-f", "rawvideo", OUTPUT)
 
 
-def _windowed(args: tuple[str, ...], window: Window) -> tuple[str, ...]:
+def _from_keyframe(args: tuple[str, ...], window: Window) -> tuple[str, ...]:
+    """Start at the keyframe before the window: nothing is decoded in vain, and any place is as good as another."""
     at, first_map = args.index("-i"), args.index("-map")
-    span = ("-ss", f"{window.start_s:.3f}", "-t", f"{window.duration_s:.3f}")
-    return (*args[:at], *span, "-i", INPUT, *args[first_map : first_map + 2])
+    start = ("-noaccurate_seek", "-ss", f"{window.start_s:.3f}")
+    return (*args[:at], *start, "-i", INPUT, *args[first_map : first_map + 2])
+
+
+def _frames(window: Window, fps: Fraction) -> tuple[str, ...]:
+    return ("-frames:v:0", str(max(2, round(window.duration_s * fps))))

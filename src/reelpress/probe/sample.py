@@ -15,6 +15,8 @@ from reelpress.run.progress import ProgressParser
 
 _SAMPLE = Limits(wall_s=120, stall_s=60)
 # x264's closing statistics; the prefix is FFmpeg's own and no file can write it there
+_I_FRAMES = re.compile(r"^\[libx264 @ 0x[0-9a-f]+\] \[info\] frame I:\d+ .*size: *([0-9]+)", re.MULTILINE)
+_KEYFRAME_EVERY_S = 250 / 30  # x264's default keyint at 30 frames a second
 _P_SKIP = re.compile(r"^\[libx264 @ 0x[0-9a-f]+\] \[info\] mb P .*skip: *([0-9.]+)%", re.MULTILINE)
 
 
@@ -37,7 +39,7 @@ def take_samples(
         spend(done.cpu_s)
         if done.returncode != 0 or not sizes[-1]:
             return None
-        written += sizes[-1]
+        written += sizes[-1] - _extra_keyframe(done.stderr_tail, order.seconds / len(order.commands))
         skips += [float(share) / 100 for share in _P_SKIP.findall(done.stderr_tail)[-1:]]
     return SampleFacts(
         windows=len(order.commands),
@@ -45,3 +47,9 @@ def take_samples(
         encoded_bytes_per_s=written / order.seconds if order.counts_bytes else None,
         p_skip=sum(skips) / len(skips) if skips else None,
     )
+
+
+def _extra_keyframe(stderr_tail: str, seconds: float) -> int:
+    """Return the bytes by which a sample is too large for starting with a keyframe that the whole would not have."""
+    sizes = _I_FRAMES.findall(stderr_tail)
+    return round(int(sizes[-1]) * max(0.0, 1 - seconds / _KEYFRAME_EVERY_S)) if sizes else 0
