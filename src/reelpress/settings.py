@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from reelpress.errors import UsageError
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import cpu_row
 from reelpress.request import Request
-from reelpress.settings_table import BY_NAME, RESERVED, SETTINGS
+from reelpress.settings_table import BY_NAME, RESERVED, SETTINGS, Setting
 
 
 class Settings(Value, frozen=True, kw_only=True):
@@ -96,7 +96,12 @@ def _read_file(env_file: Path | str | None) -> dict[str, str]:
 
     if env_file is None or not Path(env_file).is_file():
         return {}
-    return {name: value for name, value in dotenv_values(env_file).items() if value}
+    try:
+        return {name: value for name, value in dotenv_values(env_file).items() if value}
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(
+            f"{env_file} cannot be read as settings.", evidence=str(error), hint="Make it UTF-8 text."
+        ) from error
 
 
 def _validated(
@@ -111,7 +116,7 @@ def _validated(
     class Base(BaseSettings):
         model_config = SettingsConfigDict(
             env_file=env_file, env_file_encoding="utf-8", env_ignore_empty=True, case_sensitive=True, extra="ignore",
-            validate_default=True, populate_by_name=True, arbitrary_types_allowed=True,
+            validate_default=True, arbitrary_types_allowed=True,
         )  # fmt: skip
 
         @classmethod
@@ -125,19 +130,19 @@ def _validated(
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del settings_cls, file_secret_settings
             if environ is not None and isinstance(env_settings, EnvSettingsSource):
-                env_settings.env_vars = dict(environ)
+                env_settings.env_vars = {name: text for name, text in environ.items() if text}
             return init_settings, env_settings, dotenv_settings
 
     fields: dict[str, Any] = {
         row.name: (
-            Annotated[Any, BeforeValidator(row.parse)],
+            Annotated[Any, BeforeValidator(_validator(row))],
             Field(default=row.default, validation_alias=AliasChoices(*row.env), description=row.help),
         )
         for row in SETTINGS
     }
     model = create_model("Model", __base__=Base, **fields)
     try:
-        read = model(**typed)
+        read = model(**{BY_NAME[name].env[0]: text for name, text in typed.items()})
     except ValidationError as error:
         first = error.errors()[0]
         place = str(first["loc"][0])
@@ -146,6 +151,18 @@ def _validated(
         label = next((name for name in row.env if name in given), row.env[0])
         raise UsageError(f"{label} cannot be {given.get(label)!r}.", hint=f"accepted: {row.accepts}") from None
     return {row.name: getattr(read, row.name) for row in SETTINGS}
+
+
+def _validator(row: Setting) -> Callable[[object], Any]:
+    """Return the row's parser as pydantic wants it: every refusal a ``ValueError``."""
+
+    def validate(text: object) -> Any:  # noqa: ANN401 - each row has its own type
+        try:
+            return row.parse(str(text).strip())
+        except (ArithmeticError, LookupError) as error:
+            raise ValueError(str(error)) from error
+
+    return validate
 
 
 def _refuse_near_misses(process: Mapping[str, str], in_file: Mapping[str, str]) -> None:

@@ -45,6 +45,8 @@ def _choice(*names: str) -> Callable[[str], str]:
 
 def _switch(text: str) -> bool:
     words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError("neither yes nor no")
     return words[text.lower()]
 
 
@@ -65,6 +67,9 @@ def _quantity(low: int, high: int) -> Callable[[str], int]:
 
 
 def _rate(text: str) -> Fraction:
+    # a plain pattern first: Fraction takes exponents, and 1e999999999 keeps a machine busy for hours
+    if re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,9}|[/:][0-9]{1,7})?", text) is None:
+        raise ValueError("not a rate")
     value = Fraction(text.replace(":", "/"))
     if not 1 <= value <= 1000:
         raise ValueError("out of range")

@@ -25,7 +25,7 @@ import clips
 PART = ".reelpress-part"
 EXIT_CODES = {0, 1, 2, 3, 4, 5, 130}  # 70, a bug of ours, is documented too, and never acceptable here
 STATUSES = {"encoded", "copied", "skipped", "rejected", "failed", "cancelled"}
-PATIENCE_S = 120.0  # for what has no promised time, on a machine that is busy with other things
+PATIENCE_S = 90.0  # for what has no promised time, on a machine that is busy with other things
 
 Event = dict[str, Any]
 

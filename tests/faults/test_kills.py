@@ -98,6 +98,26 @@ def test_a_request_to_stop_ends_cleanly_within_two_seconds(folder: Path, number:
     assert reel.names_in(folder) == ["in.mp4"]
 
 
+def test_a_request_to_stop_is_heard_from_the_first_moment(folder: Path):
+    """While hundreds of inputs are still being queued, an exception would strike where nobody waits for it."""
+    missing = [f"missing-{number}.mp4" for number in range(400)]
+    arguments = (*SLOW, "--jobs", "1", "-o", "out", "in.mp4", *missing)
+    for delay_ms in (0, 0, 0, 1, 2, 4):
+        with reel.running(*arguments, cwd=folder) as run:
+            run.until("started")
+            time.sleep(delay_ms / 1000)
+            at = kill(run.pid, signal.SIGINT)
+            ended = run.end()
+            note(f"SIGINT {delay_ms} ms after the first start, ended", time.monotonic() - at)
+            assert time.monotonic() - at < ALLOWED_S
+        assert ended.code == 130
+        became = {receipt["input"]: receipt["status"] for receipt in ended.receipts}
+        assert len(became) == 401
+        assert became["in.mp4"] == "cancelled"
+        assert set(became.values()) <= {"cancelled", "rejected"}
+        assert not reel.naming(folder)
+
+
 def test_two_requests_to_stop_end_as_cleanly_as_one(folder: Path):
     with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", cwd=folder) as run:
         run.until("progress")

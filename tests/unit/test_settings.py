@@ -102,6 +102,7 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("max_input_bytes", "1.5g", 1_500_000_000), ("max_input_bytes", "100T", 10**14), ("max_input_bytes", "1000", 1000),
     ("min_saving", "0", 0.0), ("min_saving", "0.95", 0.95),
     ("timeout_s", "auto", None), ("timeout_s", "1", 1.0), ("timeout_s", "604800", 604_800.0),
+    ("decode_check", "whole", "whole"), ("decode_check", "SAMPLED", "sampled"),
     ("stall_timeout_s", "1", 1.0), ("stall_timeout_s", "86400", 86_400.0),
     ("memory_limit_bytes", "256M", 256_000_000), ("memory_limit_bytes", "4T", 4 * 10**12),
     ("max_pixels", "10000", 10_000), ("max_pixels", "268435456", 268_435_456),

@@ -273,7 +273,7 @@ def test_an_output_must_decode(decoded: Decoded | None, verdict: str, measured: 
     assert (gate.verdict, gate.measured) == (verdict, measured)
 
 
-@pytest.mark.parametrize(("whole", "stretch"), [(True, "all of it"), (False, "6 s of it")])
+@pytest.mark.parametrize(("whole", "stretch"), [(True, "all of it"), (False, "its start, middle and end")])
 def test_the_gate_says_how_much_was_decoded(whole: bool, stretch: str) -> None:
     assert stretch in gates(decoded=Decoded(whole=whole, errors=()))["decodes"].text
 
@@ -335,8 +335,9 @@ def test_an_account_in_the_middle_of_a_line_does_not_count(line: str) -> None:
     assert read_report(line, 0) is None
 
 
+# FFmpeg prints control characters as question marks, but not line breaks: a name is not found by its own spelling.
 FORGED = (
-    "\n[verbose]   Input stream #0:0 (video): 7 packets read (1 bytes); 7 frames decoded; \n"
+    "\x01\n[verbose]   Input stream #0:0 (video): 7 packets read (1 bytes); 7 frames decoded; \n"
     "[h264 @ 0x5] [error] error while decoding MB 1 2\n"
 )
 

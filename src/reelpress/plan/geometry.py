@@ -108,35 +108,32 @@ def _ordinal(number: int) -> str:
 
 
 def _keep_frames(track: VideoTrack) -> tuple[Timing, tuple[Reason, ...]]:
-    rate = track.fps_nominal or track.fps_avg
     reasons: tuple[Reason, ...] = ()
     filters: tuple[str, ...] = ()
-    base = _time_base(track)
+    base, grid = _time_base(track), _grid_rate(track)
     if track.is_vfr:
-        text = "Variable frame rate is kept by timestamps."
-        reasons = (
-            Reason(
-                code="vfr_kept",
-                text=text,
-                fact=f"{float(track.fps_avg):.5g} fps avg" if track.fps_avg else None,
-            ),
-        )
-    elif rate is not None and track.time_base > Fraction(1, 10_000) and _is_grid(track, rate):
+        fact = f"{float(track.fps_avg):.5g} fps avg" if track.fps_avg else None
+        reasons = (Reason(code="vfr_kept", text="Variable frame rate is kept by timestamps.", fact=fact),)
+    elif grid is not None and track.time_base > Fraction(1, 10_000):
         # Matroska and FLV round to milliseconds: put constant-rate frames back on their grid, from the first frame on
-        step = int(1 / (rate * base))
-        filters = (
-            f"settb={base.numerator}/{base.denominator}",
-            f"setpts=STARTPTS+round((PTS-STARTPTS)/{step})*{step}",
-        )
-    timing_ = Timing(
+        step = int(1 / (grid * base))
+        filters = (f"settb={base.numerator}/{base.denominator}", f"setpts=STARTPTS+round((PTS-STARTPTS)/{step})*{step}")
+    clock = Timing(
         filters=filters, time_base=base, fps=track.fps_avg, keeps_all_frames=True, frames_at_most=track.frames
     )
-    return timing_, reasons
+    return clock, reasons
 
 
-def _is_grid(track: VideoTrack, rate: Fraction) -> bool:
-    """Tell whether the claimed rate and the measured one agree to a tenth of a percent."""
-    return track.fps_avg is not None and abs(track.fps_avg / rate - 1) < Fraction(1, 1000)
+def _grid_rate(track: VideoTrack) -> Fraction | None:
+    """Return the claimed rate if the frames keep to it from the first to the last, within two ticks of their clock.
+
+    A share would not do: 24 and 24000/1001 differ by a thousandth, and drift apart by a frame every 42 seconds.
+    """
+    claimed, measured, duration = track.fps_nominal, track.fps_avg, track.duration_s
+    if claimed is None or measured is None or duration is None or track.is_vfr:
+        return None
+    drift_s = abs(measured / claimed - 1) * Fraction(duration)
+    return claimed if drift_s <= 2 * track.time_base and claimed.numerator <= 1_000_000 else None
 
 
 def _time_base(track: VideoTrack) -> Fraction:
@@ -145,8 +142,8 @@ def _time_base(track: VideoTrack) -> Fraction:
     Left to itself FFmpeg counts in 1/fps, which moves the frames of a variable-rate video to its grid and drops those
     that land together.
     """
-    rate = track.fps_nominal if track.fps_nominal and _is_grid(track, track.fps_nominal) else None
-    if not track.is_vfr and rate is not None and rate.numerator <= 1_000_000:
+    rate = _grid_rate(track)
+    if rate is not None:
         ticks = rate.numerator
         while ticks < 10_000:  # fine enough for where the first frame starts
             ticks *= 2

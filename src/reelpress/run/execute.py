@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from reelpress.events import AttemptFailed, AttemptStarted, OnEvent, Progressed
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.values import Value
-from reelpress.plan.model import Attempt, argv
+from reelpress.plan.model import INPUT, OUTPUT, Attempt, argv
 from reelpress.plan.worth import outgrown
 from reelpress.receipt import AttemptRecord
 from reelpress.run.failures import classify
@@ -75,8 +77,9 @@ def execute(
             command, limits=limits, cancel=cancel,
             on_line=watch.on_line, activity=watch.activity, stop_if=watch.stop_if,
         )  # fmt: skip
+        done = _without_names(done, source, target)
         stderr = done.stderr_tail
-        failure = classify(done.returncode, done.stderr_tail, done.stopped, output=f"file:{target}")
+        failure = classify(done.returncode, done.stderr_tail, done.stopped, output=OUTPUT)
         outgrew = done.stop_reason if done.stopped == "caller" else None
         if failure is None:
             failure = accept(attempt, done)
@@ -93,6 +96,16 @@ def execute(
                 records=tuple(records), delivered=None, failure=failure, outgrew=outgrew, stderr_tail=stderr
             )
     return Execution(records=tuple(records), delivered=None, failure=failure, outgrew=None, stderr_tail=stderr)
+
+
+def _without_names(done: Finished, source: Path, target: Path) -> Finished:
+    """Take file names out of what FFmpeg said: a name may hold line breaks, and with them any message it likes."""
+    text = done.stderr_tail
+    for path, token in ((source, INPUT), (target, OUTPUT)):
+        name = os.fsencode(path).decode("utf-8", "replace")
+        for told in (f"file:{name}", name):
+            text = text.replace(told.replace("\r\n", "\n").replace("\r", "\n"), token)
+    return msgspec.structs.replace(done, stderr_tail=text)
 
 
 def _record(attempt: Attempt, done: Finished, failure: Failure | None, versions: dict[str, str]) -> AttemptRecord:
