@@ -40,7 +40,7 @@ test: $(READY)
 	@$(BIN)/python -m pytest
 
 test-fast: $(READY)
-	@$(BIN)/python -m pytest tests/unit tests/golden
+	@$(BIN)/python -m pytest tests/unit tests/golden -m "not media"
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

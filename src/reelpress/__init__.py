@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reelpress.version import VERSION as __version__  # noqa: N811 - the name packages use
 
 if TYPE_CHECKING:
-    from reelpress.api import acompress, compress, compress_many
+    from reelpress.api import acompress, compress, compress_many, probe_file
     from reelpress.errors import (
         Cancelled,
         EncodeError,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     )
     from reelpress.facts.media import MediaFacts
     from reelpress.legacy import VideoCompressionError, compress_video, get_gpu_info, is_gpu_available
-    from reelpress.probe.media import probe
     from reelpress.receipt import Receipt
     from reelpress.run.process import CancelToken
 
@@ -36,6 +35,7 @@ _HOMES = {
     "acompress": "api",
     "compress": "api",
     "compress_many": "api",
+    "probe_file": "api",
     "Cancelled": "errors",
     "EncodeError": "errors",
     "ExitCode": "errors",
@@ -49,7 +49,6 @@ _HOMES = {
     "compress_video": "legacy",
     "get_gpu_info": "legacy",
     "is_gpu_available": "legacy",
-    "probe": "probe.media",
     "Receipt": "receipt",
     "CancelToken": "run.process",
 }
@@ -74,7 +73,7 @@ __all__ = [
     "compress_video",
     "get_gpu_info",
     "is_gpu_available",
-    "probe",
+    "probe_file",
 ]
 
 
@@ -84,7 +83,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
         raise AttributeError(f"module 'reelpress' has no attribute {name!r}")
     from importlib import import_module
 
-    # a submodule of the same name as a function of ours (probe) must not win over it later
     value = getattr(import_module(f"reelpress.{home}"), name)
     globals()[name] = value
     return value

@@ -13,7 +13,9 @@ from reelpress.batch import Item, run_batch
 from reelpress.engine import RunPolicy, compress_file
 from reelpress.events import OnEvent
 from reelpress.facts.host import HostFacts
+from reelpress.facts.media import MediaFacts
 from reelpress.probe.host import probe_host
+from reelpress.probe.media import probe
 from reelpress.receipt import Receipt
 from reelpress.request import Codec, Hardware, Request
 from reelpress.run.process import CancelToken
@@ -135,11 +137,20 @@ def compress_many(
     return receipts
 
 
+def probe_file(path: Source) -> MediaFacts:
+    """Return the facts of a media file.
+
+    Raises :class:`InputError`, whose ``reason`` is stable, when it cannot be used.
+    """
+    return probe(path)
+
+
 def _log(receipt: Receipt) -> None:
     """Say in one line what became of an input: encoder, sizes, and every attempt that had to be given up."""
-    parts = [f"{receipt.input!r} {receipt.status}"]
+    head = f"{receipt.input!r} {receipt.status}"
+    parts = []
     if receipt.encoder is not None and receipt.device is not None:
-        parts.append(f"with {receipt.encoder} on the {receipt.device.upper()}")
+        head += f" with {receipt.encoder} on the {receipt.device.upper()}"
     if receipt.source is not None and receipt.result is not None and receipt.saved_share is not None:
         sizes = f"{receipt.source.size_bytes} -> {receipt.result.size_bytes} bytes"
         parts.append(f"{sizes} ({receipt.saved_share:.1%} smaller)")
@@ -149,7 +160,7 @@ def _log(receipt: Receipt) -> None:
     if receipt.error is not None:
         parts.append(f"because {receipt.error}")
     level = logging.ERROR if receipt.status in ("failed", "rejected") else logging.INFO
-    _LOG.log(level, "%s", ", ".join(parts))
+    _LOG.log(level, "%s", ", ".join((head, *parts)))
 
 
 def _flags(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ VIDEO_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 PART_SUFFIX = ".reelpress-part"
+COMPRESSED_SUFFIX = ".compressed.mp4"
 
 
 class Item(Value, frozen=True, kw_only=True):
@@ -35,16 +37,19 @@ class Item(Value, frozen=True, kw_only=True):
     target: Path
 
 
-def collect(inputs: Sequence[Path], output: Path | None) -> tuple[Item, ...]:
+def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ...]:
     """Turn what was named into items: folders are searched through, outputs never collide.
 
-    ``output`` is a file for one input, a folder for several, ``None`` for beside each input. Raises
+    ``output`` is a file for one input, a folder for several or where it ends in a slash, ``None`` for beside each
+    input. A folder of outputs inside a folder of inputs is not searched. Raises
     :class:`UsageError` before any work when that cannot be meant.
     """
+    is_folder = output is not None and str(output).endswith(os.sep)
+    output = None if output is None else Path(output)
     sources: list[tuple[Path, Path]] = []
     for named in inputs:
         if named.is_dir():
-            found = sorted(_videos(named))
+            found = sorted(_videos(named, output))
             if not found:
                 raise UsageError(f"{named} holds no videos.", hint=f"looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
             sources += [(path, path.relative_to(named)) for path in found]
@@ -53,35 +58,36 @@ def collect(inputs: Sequence[Path], output: Path | None) -> tuple[Item, ...]:
     many = len(sources) > 1 or any(p.is_dir() for p in inputs)
     if output is None:
         items = [Item(source=source, target=default_target(source)) for source, _ in sources]
-    elif many or output.is_dir() or str(output).endswith(os.sep):
+    elif many or output.is_dir() or is_folder:
         if output.exists() and not output.is_dir():
             raise UsageError(f"-o {output} is a file, but there are several inputs.", hint="Name a folder.")
         items = [Item(source=source, target=output / relative.with_suffix(".mp4")) for source, relative in sources]
     else:
         items = [Item(source=sources[0][0], target=output)]
-    return _without_collisions(items)
+    return _without_collisions(items, ".mp4" if output is not None else COMPRESSED_SUFFIX)
 
 
-def _videos(folder: Path) -> list[Path]:
+def _videos(folder: Path, output: Path | None) -> list[Path]:
     found = []
+    outputs = None if output is None else output.resolve()
     for root, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if (Path(root) / name).resolve() != outputs)
         for name in names:
             path = Path(root) / name
-            ours = name.endswith((PART_SUFFIX, ".compressed.mp4"))
+            ours = name.endswith((PART_SUFFIX, COMPRESSED_SUFFIX))
             if path.suffix.lower() in VIDEO_SUFFIXES and not ours and not name.startswith(".") and path.is_file():
                 found.append(path)
     return found
 
 
-def _without_collisions(items: list[Item]) -> tuple[Item, ...]:
+def _without_collisions(items: list[Item], suffix: str) -> tuple[Item, ...]:
     """Give ``a.mov`` and ``a.avi`` different outputs: the second kind of name says which it came from."""
     counts: dict[Path, int] = {}
     for item in items:
         counts[item.target] = counts.get(item.target, 0) + 1
     fixed = [
         item if counts[item.target] == 1
-        else Item(source=item.source, target=item.target.with_name(f"{item.source.name}.mp4"))
+        else Item(source=item.source, target=item.target.with_name(f"{item.source.name}{suffix}"))
         for item in items
     ]  # fmt: skip
     seen: dict[Path, Path] = {}
@@ -126,7 +132,8 @@ def run_batch(
 
     def one(item: Item) -> Receipt:
         if not token.is_cancelled:
-            item.target.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # the job says what is wrong with it
+                item.target.parent.mkdir(parents=True, exist_ok=True)
         return compress_file(
             item.source, item.target, host=host, request=request, policy=policy, overwrite=overwrite,
             on_event=emit, cancel=token,

@@ -209,6 +209,8 @@ def _check_preset(settings: Settings) -> None:
 
 def request_from(settings: Settings, *, hardware: str | None = None, always_encode: bool = False) -> Request:
     """Return the request these settings describe; ``hardware`` ``None`` follows the GPU switch."""
+    if hardware not in (None, "auto", "require", "off"):
+        raise UsageError(f"--hardware cannot be {hardware!r}.", hint="accepted: auto, require, off")
     return Request(
         codec=settings.codec,  # type: ignore[arg-type]
         crf=settings.crf,

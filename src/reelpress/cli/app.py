@@ -68,7 +68,7 @@ def _options(
 def compress(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, or folders of videos.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
+        str | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
     ] = None,
     codec: Codec = None,
     crf: Crf = None,
@@ -189,7 +189,9 @@ def main() -> None:
 
 
 def _complain(lines: list[str]) -> None:
-    first, *rest = lines
+    from reelpress.cli.render import plain_text
+
+    first, *rest = (plain_text(line) for line in lines)
     print(f"reelpress: {first}", file=sys.stderr)  # noqa: T201
     for line in rest:
         print(f"  {line}", file=sys.stderr)  # noqa: T201

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reelpress.api import policy_from
-from reelpress.batch import collect, run_batch
+from reelpress.batch import Item, collect, run_batch
 from reelpress.cli.render import JsonLines, ProgressBars, plain_text, print_receipt, print_summary
 from reelpress.errors import ExitCode, OutputError, UsageError
 from reelpress.facts.values import to_json
@@ -42,7 +42,7 @@ def settings_and_request(
 
 def run_compress(
     inputs: Sequence[Path],
-    output: Path | None,
+    output: str | None,
     flags: Mapping[str, str | None],
     *,
     max_size: str | None,
@@ -55,8 +55,8 @@ def run_compress(
     """Compress everything that was named and return the exit code."""
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     items = collect(inputs, output)
-    if receipt is not None and not receipt.absolute().parent.is_dir():
-        raise UsageError(f"--receipt {receipt}: its folder does not exist.", hint="Create it first.")
+    if receipt is not None:
+        _refuse_receipt(receipt, items)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr, many=len(items) > 1)
     with reader:
@@ -84,6 +84,14 @@ def exit_code(receipts: Sequence[Receipt]) -> int:
     """Return one code for all: the gravest, 0 when every input ended well."""
     codes = {ExitCode(r.exit_code) for r in receipts}
     return int(next((code for code in _SEVERITY if code in codes), ExitCode.DONE))
+
+
+def _refuse_receipt(path: Path, items: Sequence[Item]) -> None:
+    """Refuse to write the receipt where it cannot be, or over a video."""
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--receipt {path}: its folder does not exist.", hint="Create it first.")
+    if path.resolve() in {video.resolve() for item in items for video in (item.source, item.target)}:
+        raise UsageError(f"--receipt {path} is an input or an output.", hint="Name another file.")
 
 
 def _write_receipts(path: Path, receipts: Sequence[Receipt]) -> None:

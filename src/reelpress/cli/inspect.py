@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 from reelpress.cli.compress import settings_and_request
 from reelpress.cli.render import human_bytes, human_time, plain_text
 from reelpress.engine import facts_and_plan
-from reelpress.errors import ExitCode
+from reelpress.errors import ExitCode, InputError
 from reelpress.events import Planned, Probed
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import to_json
@@ -21,7 +22,8 @@ from reelpress.probe.media import probe
 
 def run_probe(file: Path, *, as_json: bool) -> int:
     """Print the facts of a file."""
-    facts = probe(file)
+    with _named(file):
+        facts = probe(file)
     if as_json:
         _write(Probed(job="", input=str(file), facts=facts))
     else:
@@ -41,7 +43,8 @@ def run_plan(
     """Print what compress would do; the exit code is the one a refusal would have."""
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
-    facts, decided = facts_and_plan(file, host=host, request=request)
+    with _named(file):
+        facts, decided = facts_and_plan(file, host=host, request=request)
     if as_json:
         _write(Planned(job="", input=str(file), plan=decided))
     else:
@@ -50,6 +53,17 @@ def run_plan(
         return int(ExitCode.DONE)
     codes = {"hardware_absent": ExitCode.HARDWARE_ABSENT, "usage": ExitCode.USAGE}
     return int(codes.get(decided.code, ExitCode.INPUT_UNUSABLE))
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{file}: {error.what}", evidence=error.evidence, hint=error.hint, reason=error.reason
+        ) from error
 
 
 def _write(event: Probed | Planned) -> None:

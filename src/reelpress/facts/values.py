@@ -27,8 +27,24 @@ def _decode(kind: type, raw: object) -> object:
 
 
 def to_json(value: object) -> bytes:
-    """Return compact UTF-8 JSON; a fraction is written as ``"30000/1001"``."""
-    return msgspec.json.encode(value, enc_hook=_encode)
+    """Return compact UTF-8 JSON; a fraction is written as ``"30000/1001"``.
+
+    Bytes of file names that are no UTF-8 are written as U+FFFD.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=_encode)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(to_plain(value)))
+
+
+def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - the JSON data model
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    return value
 
 
 def from_json(raw: bytes | str, kind: type[T]) -> T:

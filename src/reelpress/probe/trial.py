@@ -41,7 +41,8 @@ def try_encoder(ffmpeg: FfmpegFacts, row: EncoderRow) -> EncoderFacts:
         done = run(encode, limits=_TRIAL)
         failure = classify(done.returncode, done.stderr_tail, done.stopped)
         if failure is not None:
-            return EncoderFacts(name=row.name, opens=False, why_not=failure.evidence)
+            why_not = _own_words(row, done.stderr_tail) or failure.evidence
+            return EncoderFacts(name=row.name, opens=False, why_not=why_not)
         graph = f"[0:v]format=yuv420p[a];[1:v]trim=end_frame={_FRAMES},format=yuv420p[b];[a][b]psnr"
         compare = (
             *common[:-2], "level+info", "-protocol_whitelist", "file", "-i", f"file:{out}", *picture,
@@ -54,6 +55,12 @@ def try_encoder(ffmpeg: FfmpegFacts, row: EncoderRow) -> EncoderFacts:
     if float(match[1]) < _MIN_PSNR_DB:
         return EncoderFacts(name=row.name, opens=False, why_not=f"its pictures are wrong: PSNR {match[1]} dB")
     return EncoderFacts(name=row.name, opens=True)
+
+
+def _own_words(row: EncoderRow, stderr: str) -> str | None:
+    """Return what the encoder itself said first: FFmpeg's last words are only that it could not be opened."""
+    match = re.search(rf"^\[{re.escape(row.name)} @ [^\]]*\] \[(?:error|fatal)\] (.+)$", stderr, re.MULTILINE)
+    return match[1].strip() if match else None
 
 
 def _options(row: EncoderRow) -> tuple[str, ...]:

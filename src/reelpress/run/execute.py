@@ -65,20 +65,20 @@ def execute(
     """
     records: list[AttemptRecord] = []
     failure: Failure | None = None
-    stderr = ""
+    stderr, percent = "", 0.0
     for number, attempt in enumerate(attempts, start=1):
         command = argv(attempt, source=str(source), target=str(target))
         on_event(
             AttemptStarted(job=job.id, input=job.input, number=number, of=len(attempts), encoder=attempt.encoder,
                            why=attempt.why, argv=command)
         )  # fmt: skip
-        watch = _Watch(job, target, duration_s, max_bytes, on_event)
+        watch = _Watch(job, target, duration_s, max_bytes, on_event, percent)
         done = run(
             command, limits=limits, cancel=cancel,
             on_line=watch.on_line, activity=watch.activity, stop_if=watch.stop_if,
         )  # fmt: skip
         done = _without_names(done, source, target)
-        stderr = done.stderr_tail
+        stderr, percent = done.stderr_tail, watch.percent
         failure = classify(done.returncode, done.stderr_tail, done.stopped, output=OUTPUT)
         outgrew = done.stop_reason if done.stopped == "caller" else None
         if failure is None:
@@ -103,6 +103,8 @@ def _without_names(done: Finished, source: Path, target: Path) -> Finished:
     text = done.stderr_tail
     for path, token in ((source, INPUT), (target, OUTPUT)):
         name = os.fsencode(path).decode("utf-8", "replace")
+        # as FFmpeg's log has it
+        name = "".join("?" if c < "\x08" or "\x0d" < c < " " else c for c in name)
         for told in (f"file:{name}", name):
             text = text.replace(told.replace("\r\n", "\n").replace("\r", "\n"), token)
     return msgspec.structs.replace(done, stderr_tail=text)
@@ -121,13 +123,13 @@ class _Watch:
     """Turns FFmpeg's progress into events, and sees stalls and runaway outputs."""
 
     def __init__(
-        self, job: Job, target: Path, duration_s: float | None, max_bytes: int | None, on_event: OnEvent
+        self, job: Job, target: Path, duration_s: float | None, max_bytes: int | None, on_event: OnEvent, percent: float
     ) -> None:
         self._job, self._target, self._duration_s, self._max_bytes = job, target, duration_s, max_bytes
         self._on_event = on_event
         self._parser = ProgressParser()
         self._latest: Progress | None = None
-        self._percent = 0.0
+        self.percent = percent
         self._history: list[tuple[float, float]] = []
 
     def on_line(self, line: str) -> None:
@@ -163,13 +165,13 @@ class _Watch:
         eta = None
         if done is not None:
             # 100 is said by the receipt alone, once the output is checked and in place
-            self._percent = max(self._percent, min(99.0, 99.0 * done))
+            self.percent = max(self.percent, min(99.0, 99.0 * done))
             if speed and self._duration_s and progress.out_time_s is not None:
                 eta = max(0.0, (self._duration_s - progress.out_time_s) / speed)
         size = progress.total_size_bytes
         predicted = round(size / done) if size and done and done >= 0.1 else None
         return Progressed(
-            job=self._job.id, input=self._job.input, percent=None if done is None else round(self._percent, 1),
+            job=self._job.id, input=self._job.input, percent=None if done is None else round(self.percent, 1),
             frames=progress.frames, fps=progress.fps, speed=speed, eta_s=None if eta is None else round(eta, 1),
             size_bytes=size, predicted_bytes=predicted,
         )  # fmt: skip
