@@ -32,7 +32,11 @@ def main() -> None:
     rows: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     sizes: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     wrong = 0
-    files = [r for r in csv.DictReader((options.media / "manifest.csv").read_text().splitlines()) if options.only in r["name"]]
+    files = [
+        r
+        for r in csv.DictReader((options.media / "manifest.csv").read_text().splitlines())
+        if options.only in r["name"]
+    ]
     for number, row in enumerate(files):
         source, target = options.media / "files" / row["name"], folder / f"{number:03}.mp4"
         receipt = reelpress.compress(source, target, overwrite=True)

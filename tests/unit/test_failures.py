@@ -125,9 +125,7 @@ def test_a_name_cannot_pass_for_an_error(name: str):
 
 
 def test_words_that_only_sound_like_failure_are_not_one():
-    healthy = (
-        "[libx264 @ 0x0] [warning] error rate 0.0: No space left on device\n[h264 @ 0x0] [warning] mmco: unref\n"
-    )
+    healthy = "[libx264 @ 0x0] [warning] error rate 0.0: No space left on device\n[h264 @ 0x0] [warning] mmco: unref\n"
     assert classify(0, healthy, None) is None
 
 

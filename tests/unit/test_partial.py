@@ -306,9 +306,7 @@ def test_a_partial_file_that_vanished_is_an_output_error(tmp_path: Path):
     assert names_in(tmp_path) == []
 
 
-def test_a_file_system_without_locks_still_delivers_and_sweeps_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_system_without_locks_still_delivers_and_sweeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def no_locks(fd: int, operation: int) -> None:
         raise OSError(errno.EOPNOTSUPP, "no locks here")
 
@@ -321,9 +319,7 @@ def test_a_file_system_without_locks_still_delivers_and_sweeps_nothing(
     assert left.exists()
 
 
-def test_a_file_swept_between_its_creation_and_its_lock_is_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_swept_between_its_creation_and_its_lock_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     lock, swept = partial._lock, []
 
     def swept_first(fd: int, *, wait: bool) -> bool | None:

@@ -296,9 +296,7 @@ def test_signals_and_core_size_are_as_a_program_expects_them():
     said = {line.split()[0]: line.split() for line in done.stdout.decode().splitlines() if line.startswith("Sig")}
     assert int(said["SigBlk:"][1], 16) == 0
     assert int(said["SigIgn:"][1], 16) == 0
-    assert any(
-        line.split()[:6] == [b"Max", b"core", b"file", b"size", b"0", b"0"] for line in done.stdout.splitlines()
-    )
+    assert any(line.split()[:6] == [b"Max", b"core", b"file", b"size", b"0", b"0"] for line in done.stdout.splitlines())
 
 
 def test_variables_that_change_what_ffmpeg_says_are_not_passed_on(monkeypatch: pytest.MonkeyPatch):

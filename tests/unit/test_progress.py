@@ -50,9 +50,7 @@ def test_each_block_is_one_value():
 
 
 def test_what_ffmpeg_does_not_know_is_none_and_not_zero():
-    [block] = blocks(
-        "frame=3\nfps=N/A\ntotal_size=N/A\nout_time_us=N/A\nout_time=N/A\nspeed=N/A\nprogress=continue\n"
-    )
+    [block] = blocks("frame=3\nfps=N/A\ntotal_size=N/A\nout_time_us=N/A\nout_time=N/A\nspeed=N/A\nprogress=continue\n")
     assert block == Progress(frames=3)
 
 
