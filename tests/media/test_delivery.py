@@ -347,3 +347,28 @@ def test_receipt_names_the_build_that_ran(compress: Compress, host: object, tmp_
     receipt = compress(clips.plain(tmp_path / "in.mp4"))
     assert receipt.attempts[-1].ffmpeg_version == host.ffmpegs[0].version  # type: ignore[attr-defined]
     assert json.dumps(receipt.attempts[-1].argv[0]) == json.dumps(host.ffmpegs[0].path)  # type: ignore[attr-defined]
+
+
+def test_an_encode_on_course_to_outgrow_its_input_is_stopped_midway(compress: Compress, tmp_path: Path) -> None:
+    noise = ("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20,noise=alls=60:allf=t")
+    source = clips.make(tmp_path / "in.mkv", *noise, *clips.X264, "-crf", "51")
+    receipt = compress(source, status="copied", always_encode=False, crf=1.0, preset="medium")
+    first = receipt.attempts[0]
+    assert first.failure == "stopped"
+    assert "allowed" in (first.evidence or "") or "bytes" in " ".join(r.text for r in receipt.reasons)
+    assert receipt.encoder == "copy"
+
+
+@pytest.mark.parametrize(("picture", "still"), [("color=gray", True), ("testsrc2,noise=alls=60:allf=t", False)])
+def test_samples_tell_a_still_picture_from_a_moving_one(
+    compress: Compress, tmp_path: Path, picture: str, still: bool
+) -> None:
+    name, _, more = picture.partition(",")
+    joint = ":" if "=" in name else "="
+    graph = f"{name}{joint}size=320x180:rate=25:duration=24" + (f",{more}" if more else "")
+    source = clips.make(tmp_path / "in.mp4", "-f", "lavfi", "-i", graph, *clips.X264)
+    receipt = compress(source, preset=None)
+    assert any(r.code == "content_still" for r in receipt.reasons) is still
+    assert "sample" in [s.name for s in receipt.stages]
+    thorough = any("subme=3" in token for token in receipt.attempts[-1].argv)
+    assert thorough is not still
