@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
-from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject
+from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
 from reelpress.probe.media import probe
 from reelpress.probe.sample import take_samples
@@ -43,6 +44,9 @@ INPUT_FAILURES = frozenset(
 )  # fmt: skip
 OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT})
 BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
+
+
+KEEP = Skip(reasons=(Reason(code="kept", text="The input is kept as it is.", fact=None),))
 
 
 class RunPolicy(Value, frozen=True, kw_only=True):
@@ -141,6 +145,10 @@ class _Work:
             book.fail("cancelled", error)
         except ReelpressError as error:
             book.fail("failed", error)
+        except OSError as error:
+            book.fail("failed", OutputError("A file could not be read or written.", evidence=str(error)))
+        except Exception as error:  # noqa: BLE001 - a bug in one job must not take the receipts of others with it
+            book.fail("failed", _bug(error))
         finally:
             book.source_sha256 = self.hashing.result()
         receipt = book.receipt(self.job.id, self.job.input, self.host)
@@ -164,23 +172,15 @@ class _Work:
             book.reject(decided.code, first.text, evidence=first.fact, hint=decided.hint)
             return
         self.hashing.start(self.cancel)
-        if isinstance(decided, Encode):
+        while not isinstance(decided, Skip):
             too_large = self._run(decided, facts, snapshot)
             if too_large is None:
                 return
-            text = f"The encode was not worth keeping: {too_large}."
+            what, otherwise = ("encode", decided.otherwise) if isinstance(decided, Encode) else ("remux", KEEP)
+            text = f"The {what} was not worth keeping: {too_large}."
             book.drop_output()
-            book.reasons = (
-                *decided.reasons, Reason(code="outgrew", text=text, fact=None), *decided.otherwise.reasons
-            )  # fmt: skip
-            decided = decided.otherwise
-        if isinstance(decided, Copy):
-            too_large = self._run(decided, facts, snapshot)
-            if too_large is None:
-                return
-            text = f"Its remux was not worth keeping either: {too_large}."
-            book.drop_output()
-            book.reasons = (*book.reasons, Reason(code="kept", text=text, fact=None))
+            book.reasons = (*book.reasons, Reason(code="outgrew", text=text, fact=None), *otherwise.reasons)
+            decided = otherwise
         book.status = "skipped"
 
     def _refuse_targets(self) -> None:
@@ -291,6 +291,13 @@ class _Judge:
             return None
         text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
         return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=text)
+
+
+def _bug(error: Exception) -> ReelpressError:
+    """Return an error of ours with the place it came from as evidence."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    evidence = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    return ReelpressError("This is a bug in Reelpress.", evidence=evidence, hint="Report it with this receipt.")
 
 
 def _too_large(execution: Execution, gates: tuple[Gate, ...]) -> str | None:

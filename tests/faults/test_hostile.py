@@ -42,6 +42,7 @@ NAMES = {
     "a carriage return": "x\ry.mp4",
     "a tab and a bell": "x\t\a.mp4",
     "a forged error": f"x\n{FORGED}\ny.mp4",
+    "a forged error behind a control character": f"x\x01\n{FORGED}\ny.mp4",
     "a forged damage": "x\n[h264 @ 0x1] [error] error while decoding MB 1 1\ny.mp4",
     "a forged account": (
         "x\n[verbose]   Input stream #0:0 (video): 9 packets read (9 bytes); 9 frames decoded; 9 decode errors; \ny.mp4"
