@@ -254,7 +254,7 @@ def delivered(path: Path, seed: int) -> str:
         assert receipt.result is not None
         assert not [gate for gate in receipt.gates if gate.verdict == "failed"]
         assert out.stat().st_size == receipt.result.size_bytes
-        track = reelpress.probe(out).main_video
+        track = reelpress.probe_file(out).main_video
         assert track is not None
         assert track.frames
         assert receipt.status == "copied" or reel.is_whole(out)

@@ -14,8 +14,12 @@ from reelpress.plan.model import INPUT, OUTPUT, Encode
 from reelpress.plan.worth import Window, outlook_of, sample_windows
 from reelpress.request import Request
 
+# Seeking lands on keyframes. Where they lie further apart than this (browser recordings have one in all), samples
+# from the middle would cost the decoding of all that comes before.
+MAX_KEYFRAME_DISTANCE_S = 10.0
 CONTENT_FROM_DURATION_S = 20.0
 CONTENT_WINDOWS = 3
+CONTENT_WINDOW_ALONE_S = 3.0
 CONTENT_SHARE = 1 / 30  # of the programme in each window, between one and two seconds
 
 
@@ -35,22 +39,31 @@ def sample_order(decided: Encode, track: VideoTrack, request: Request) -> Sample
     attempt, fps = decided.attempts[0], track.fps_avg
     if fps is None:
         return None
-    if not request.always_encode and outlook_of(decided.reasons) == "doubtful":
+    seekable = _is_seekable(track)
+    if seekable and not request.always_encode and outlook_of(decided.reasons) == "doubtful":
         windows = sample_windows(track)
         if windows:
             return _order(windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
     duration = track.duration_s
     lean = attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
-    if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S:
+    if lean and duration is not None and duration >= # Seeking lands on keyframes. Where they lie further apart than this (browser recordings have one in all), samples
+# from the middle would cost the decoding of all that comes before.
+MAX_KEYFRAME_DISTANCE_S = 10.0
+CONTENT_FROM_DURATION_S:
         width, height = decided.expect.width // 4 * 2, decided.expect.height // 4 * 2
         each = min(2.0, max(1.0, duration * CONTENT_SHARE))
         parts = (duration * (i + 0.5) / CONTENT_WINDOWS - each / 2 for i in range(CONTENT_WINDOWS))
-        windows = tuple(Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in parts)
+        places = parts if seekable else (CONTENT_WINDOW_ALONE_S,)
+        windows = tuple(Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in places)
         if width >= 64 and height >= 64:
             return _order(
                 windows, [_half_size(attempt.args, w, fps, width, height) for w in windows], counts_bytes=False
             )
     return None
+
+
+def _is_seekable(track: VideoTrack) -> bool:
+    return bool(track.keyframes and track.duration_s and track.duration_s / track.keyframes <= MAX_KEYFRAME_DISTANCE_S)
 
 
 def _order(windows: tuple[Window, ...], commands: list[tuple[str, ...]], *, counts_bytes: bool) -> SampleOrder:
@@ -61,7 +74,8 @@ def _order(windows: tuple[Window, ...], commands: list[tuple[str, ...]], *, coun
 def _full_size(args: tuple[str, ...], window: Window, fps: Fraction) -> tuple[str, ...]:
     """Cut a command down to one window of the video, encoded as planned; packets are counted, not kept."""
     settings = args[args.index("-filter:v:0") : args.index("-video_track_timescale")]
-    still = tuple(LEAN_STILL if token == LEAN_MOTION else token for token in settings)
+    swaps = {LEAN_MOTION: LEAN_STILL, "vfr": "passthrough"}
+    still = tuple(swaps.get(token, token) for token in settings)
     return (*_from_keyframe(args, window), *still, *_frames(window, fps), *_COUNTED)
 
 
@@ -69,7 +83,7 @@ def _half_size(args: tuple[str, ...], window: Window, fps: Fraction, width: int,
     """Encode one window at half the size, as fast as can be: what x264 skips there, it skips at full size too."""
     filters = f"scale=w={width}:h={height}:flags=fast_bilinear,format=yuv420p"
     quality = ("-c:v:0", "libx264", "-preset:v:0", "veryfast", "-crf:v:0", "22.5", "-x264-params:v:0", LEAN_STILL)
-    head = (*_from_keyframe(args, window), "-filter:v:0", filters, *quality, "-fps_mode:v:0", "vfr")
+    head = (*_from_keyframe(args, window), "-filter:v:0", filters, *quality, "-fps_mode:v:0", "passthrough")
     return (*head, *_frames(window, fps), *_COUNTED)
 
 
@@ -77,7 +91,10 @@ _COUNTED = ("-an", "-sn", "-dn", "-map_metadata", "-1", "-f", "rawvideo", OUTPUT
 
 
 def _from_keyframe(args: tuple[str, ...], window: Window) -> tuple[str, ...]:
-    """Start at the keyframe before the window: nothing is decoded in vain, and any place is as good as another."""
+    """Start at the keyframe before the window: nothing is decoded in vain, and any place is as good as another.
+
+    Frames before the wished time are only kept with ``-fps_mode passthrough``.
+    """
     at, first_map = args.index("-i"), args.index("-map")
     start = ("-noaccurate_seek", "-ss", f"{window.start_s:.3f}")
     return (*args[:at], *start, "-i", INPUT, *args[first_map : first_map + 2])
