@@ -3,11 +3,11 @@
     python benchmarks/compress.py --media DIR --out results.json
 
 The plan's command is ``ffmpeg -preset faster -crf 23`` with its scaling to 1280x720, AAC at 128 kb/s and faststart,
-encoded by the same FFmpeg. Reelpress runs as a user runs it at three CRFs around 23; its CPU seconds and video
-size are read off where its VMAF equals the command's. Two CPU numbers are kept: ``encode``, FFmpeg's for the samples
-and the encode as the receipt has them, and ``whole``, user + system of the process and all its children, with probes,
-checks, hashes and Python, which weighs on short files. Sources play at 30 frames a second or less, so that both keep every frame
-and frames can be paired; the self-tests of ``x264_search.py`` apply.
+encoded by the same FFmpeg. Reelpress runs as a user runs it at three CRFs around 23; its CPU seconds and video size
+are read off where its VMAF equals the command's. Two CPU numbers are kept: ``encode``, FFmpeg's for the samples and the
+encode as the receipt has them, and ``whole``, user + system of the process and all its children, with probes, checks,
+hashes and Python, which weighs on short files. Sources play at 30 frames a second or less, so that both keep every
+frame and frames can be paired; the self-tests of ``x264_search.py`` apply.
 
 Overhead is measured apart: the very argv from a receipt, run by hand, against the whole of ``reelpress compress``.
 """

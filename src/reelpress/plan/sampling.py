@@ -46,10 +46,7 @@ def sample_order(decided: Encode, track: VideoTrack, request: Request) -> Sample
             return _order(windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
     duration = track.duration_s
     lean = attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
-    if lean and duration is not None and duration >= # Seeking lands on keyframes. Where they lie further apart than this (browser recordings have one in all), samples
-# from the middle would cost the decoding of all that comes before.
-MAX_KEYFRAME_DISTANCE_S = 10.0
-CONTENT_FROM_DURATION_S:
+    if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S:
         width, height = decided.expect.width // 4 * 2, decided.expect.height // 4 * 2
         each = min(2.0, max(1.0, duration * CONTENT_SHARE))
         parts = (duration * (i + 0.5) / CONTENT_WINDOWS - each / 2 for i in range(CONTENT_WINDOWS))
