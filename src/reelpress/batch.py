@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -48,23 +48,28 @@ def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ..
     output = None if output is None else Path(output)
     sources: list[tuple[Path, Path]] = []
     for named in inputs:
-        if named.is_dir():
+        if _is_dir(named):
             found = sorted(_videos(named, output))
             if not found:
                 raise UsageError(f"{named} holds no videos.", hint=f"looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
             sources += [(path, path.relative_to(named)) for path in found]
         else:
             sources.append((named, Path(named.name)))
-    many = len(sources) > 1 or any(p.is_dir() for p in inputs)
+    many = len(sources) > 1 or any(_is_dir(p) for p in inputs)
     if output is None:
         items = [Item(source=source, target=default_target(source)) for source, _ in sources]
-    elif many or output.is_dir() or is_folder:
-        if output.exists() and not output.is_dir():
+    elif many or _is_dir(output) or is_folder:
+        if output.exists() and not _is_dir(output):
             raise UsageError(f"-o {output} is a file, but there are several inputs.", hint="Name a folder.")
         items = [Item(source=source, target=output / relative.with_suffix(".mp4")) for source, relative in sources]
     else:
         items = [Item(source=sources[0][0], target=output)]
     return _without_collisions(items, ".mp4" if output is not None else COMPRESSED_SUFFIX)
+
+
+def _is_dir(path: Path) -> bool:
+    """Tell whether a path is a folder; one that cannot be looked at is none, and the engine will say why."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where the name is too long or a folder is closed
 
 
 def _videos(folder: Path, output: Path | None) -> list[Path]:
@@ -116,11 +121,13 @@ def run_batch(
     overwrite: bool = False,
     on_event: OnEvent | None = None,
     cancel: CancelToken | None = None,
+    stop_if: Callable[[], bool] = lambda: False,
 ) -> tuple[Receipt, ...]:
     """Run all items and return their receipts in the same order.
 
-    A ``KeyboardInterrupt`` here cancels everything that runs, waits until nothing of it is left, and then returns the
-    receipts, those of unfinished items ``cancelled``.
+    Once ``stop_if`` is true, asked ten times a second, everything that runs is cancelled, and when nothing of it is
+    left the receipts are returned, those of unfinished items ``cancelled``. A ``KeyboardInterrupt`` that strikes here
+    does the same; a program that installs handlers and passes ``stop_if`` leaves nothing to where it strikes.
     """
     token = cancel or CancelToken()
     lock = threading.Lock()
@@ -145,6 +152,8 @@ def run_batch(
         pending = set(futures)
         while pending:
             try:
+                if stop_if():
+                    token.cancel()
                 # short waits keep the main thread able to receive signals
                 _, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:

@@ -157,6 +157,7 @@ class _Work:
 
     def _deliver(self) -> None:
         book = self.book
+        self._stop_if_cancelled()
         self._refuse_targets()
         snapshot = Snapshot.take(self.source)
         with book.stage("probe"):

@@ -525,3 +525,12 @@ def test_a_folder_with_its_outputs_inside_holds_the_same_inputs_again(tmp_path: 
     first = collect([tmp_path], tmp_path / "small")
     touch(tmp_path, *(str(item.target.relative_to(tmp_path)) for item in first))
     assert collect([tmp_path], tmp_path / "small") == first
+
+
+def test_an_empty_name_is_not_the_working_folder(tmp_path: Path) -> None:
+    """An unset variable in a script gives one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "reelpress", "compress", ""], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "empty" in done.stderr

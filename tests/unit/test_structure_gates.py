@@ -32,7 +32,7 @@ def expectation(**changes: Any) -> Expectation:
         codec="h264", width=1920, height=1080, pix_fmt="yuv420p", sample_aspect_ratio=None, rotation_deg=0, frames=300,
         frames_at_most=None, duration_s=10.0, duration_tolerance_s=0.1, promised_s=None, audio=(10.0,),
         audio_tolerance_s=0.15, audio_offset_s=0.0, subtitles=0, chapters=0, colour_transfer=None,
-        colour_primaries=None, colour_matrix=None, colour_range=None, max_bytes=20_000_000,
+        colour_primaries=None, colour_matrix=None, colour_range=None, copied_codecs=(), max_bytes=20_000_000,
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 
@@ -271,6 +271,27 @@ def test_an_input_that_ends_before_its_promise_is_told(promised: float, held: fl
 def test_an_output_must_decode(decoded: Decoded | None, verdict: str, measured: str) -> None:
     gate = gates(decoded=decoded)["decodes"]
     assert (gate.verdict, gate.measured) == (verdict, measured)
+
+
+BROKEN_AAC = "[aac @ 0x55d0] [error] channel element 1.12 is not allocated"
+BROKEN_H264 = "[vist#0:0/h264 @ 0x55d1] [dec:h264 @ 0x55d2] [error] Error submitting packet to decoder"
+
+
+@pytest.mark.parametrize(
+    ("copied", "errors", "verdict"),
+    [
+        (("aac",), (BROKEN_AAC,), "damaged_input"),
+        (("aac", "h264"), (BROKEN_AAC, BROKEN_H264), "damaged_input"),
+        ((), (BROKEN_AAC,), "failed"),
+        (("aac",), (BROKEN_H264,), "failed"),
+        (("aac",), (BROKEN_AAC, BROKEN_H264), "failed"),
+        (("aac",), ("[error] who speaks here is not said",), "failed"),
+    ],
+)
+def test_errors_in_copied_packets_are_the_inputs_own(
+    copied: tuple[str, ...], errors: tuple[str, ...], verdict: str
+) -> None:
+    assert gates(decoded=Decoded(whole=True, errors=errors), copied_codecs=copied)["decodes"].verdict == verdict
 
 
 @pytest.mark.parametrize(("whole", "stretch"), [(True, "all of it"), (False, "its start, middle and end")])

@@ -6,6 +6,8 @@ A fact nobody could read is ``unmeasured``, never a failure; a shortfall that th
 
 from __future__ import annotations
 
+import re
+
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Expectation
@@ -52,7 +54,7 @@ def check_structure(
         _equal("subtitles", str(expect.subtitles), str(len(media.subtitles))),
         _equal("chapters", str(expect.chapters), str(len(media.chapters))),
         _equal("faststart", "True", None if media.is_faststart is None else str(media.is_faststart)),
-        _decodes(decoded),
+        _decodes(decoded, expect.copied_codecs),
         _complete(expect),
         _size(expect, media),
     )
@@ -163,10 +165,18 @@ def _audio_duration(number: int, want: float | None, got: AudioTrack, tolerance_
     )
 
 
-def _decodes(decoded: Decoded | None) -> Gate:
+# "[aac @ 0x…]", "[aist#0:1/aac @ 0x…] [dec:aac @ 0x…]": which decoder speaks
+_DECODER = re.compile(r"\[(?:\w+#\d+:\d+/|dec:)?(\w+) @ 0x")
+
+
+def _decodes(decoded: Decoded | None, copied_codecs: tuple[str, ...]) -> Gate:
     if decoded is None:
         return _gate("decodes", "unmeasured", "no errors", "not decoded", "The software decoder was not run.")
     stretch = "all of it" if decoded.whole else "its start, middle and end"
+    speakers = {name for line in decoded.errors for name in _DECODER.findall(line)}
+    if speakers and speakers <= set(copied_codecs):
+        text = f"The software decoder read {stretch}. These packets are the input's own, copied."
+        return _gate("decodes", "damaged_input", "no errors", decoded.errors[0], text)
     if decoded.errors:
         return _gate("decodes", "failed", "no errors", decoded.errors[0], f"The software decoder read {stretch}.")
     return _gate("decodes", "passed", "no errors", "no errors", f"The software decoder read {stretch}.")

@@ -5,6 +5,8 @@ Imports of the engine happen inside the commands, so that ``reelpress --help`` a
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -66,7 +68,7 @@ def _options(
 
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
 def compress(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, or folders of videos.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Videos, or folders of videos.")],
     output: Annotated[
         str | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
     ] = None,
@@ -109,7 +111,8 @@ def compress(
 
 @app.command(epilog="Example: reelpress probe holiday.mov --json")
 def probe(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A media file.")], json_output: Json = False
+    file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="A media file.")],
+    json_output: Json = False,
 ) -> None:
     """Show what a media file is.
 
@@ -122,7 +125,7 @@ def probe(
 
 @app.command(epilog="Example: reelpress plan holiday.mov --codec hevc")
 def plan(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A media file.")],
+    file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="A media file.")],
     codec: Codec = None,
     crf: Crf = None,
     preset: Preset = None,
@@ -162,12 +165,19 @@ def doctor(hardware: Hardware = None, json_output: Json = False) -> None:
     raise typer.Exit(run_doctor(hardware, as_json=json_output))
 
 
+# The engine explains what becomes of files; these reach us from nothing but our own stdout.
+_STDOUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the program; the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # JSON is UTF-8 whatever the locale; text shows what it can
+            stream.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)  # a service manager's stop cleans up like Ctrl-C
     try:
         # outside standalone mode Typer hands back the code of the Exit that a command raised
@@ -180,11 +190,15 @@ def main() -> None:
     except ReelpressError as error:
         _complain(error.lines())
         code = int(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # Typer's own answer to a reader of stdout that went away
         code = int(ExitCode.OUTPUT_FAILED)
     except Exception as error:  # noqa: BLE001 - the last resort: our bug, said in our way
         code = _last_resort(error)
+    try:
+        sys.stdout.flush()
+    except OSError:  # what is still in the buffer must not fail again while Python shuts down
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or int(ExitCode.OUTPUT_FAILED)
     sys.exit(code)
 
 
@@ -207,6 +221,9 @@ def _show(error: typer.TyperException) -> None:
 
 
 def _last_resort(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in _STDOUT_FAILS:
+        _complain(["The result could not be printed.", f"evidence: {error.strerror}"])
+        return int(ExitCode.OUTPUT_FAILED)
     import traceback
 
     where = traceback.extract_tb(error.__traceback__)[-1]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reelpress.api import policy_from
@@ -41,7 +43,7 @@ def settings_and_request(
 
 
 def run_compress(
-    inputs: Sequence[Path],
+    inputs: Sequence[str],
     output: str | None,
     flags: Mapping[str, str | None],
     *,
@@ -54,15 +56,18 @@ def run_compress(
 ) -> int:
     """Compress everything that was named and return the exit code."""
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
-    items = collect(inputs, output)
+    if not all(inputs):
+        # an unset variable in a script must not mean the whole working folder
+        raise UsageError("An input's name is empty.", hint="Name a file or a folder; this folder is `.`")
+    items = collect([Path(name) for name in inputs], output)
     if receipt is not None:
         _refuse_receipt(receipt, items)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr, many=len(items) > 1)
-    with reader:
+    with reader, _stop_signals() as stop_if:
         receipts = run_batch(
             items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,
-            overwrite=overwrite, on_event=reader.on_event,
+            overwrite=overwrite, on_event=reader.on_event, stop_if=stop_if,
         )  # fmt: skip
     if receipt is not None:
         _write_receipts(receipt, receipts)
@@ -78,6 +83,21 @@ def run_compress(
                 first, *rest = [plain_text(p) for p in parts if p]
                 print(f"reelpress: {name}: {first}", *rest, sep="\n  ", file=sys.stderr)  # noqa: T201
     return exit_code(receipts)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Note SIGINT and SIGTERM instead of raising: an exception could strike where nobody waits for it."""
+    asked: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # a shell's background job stays deaf to Ctrl-C
+            signal.signal(number, lambda number, _frame: asked.append(number))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def exit_code(receipts: Sequence[Receipt]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from reelpress.errors import OutputError
 from reelpress.events import AttemptFailed, Event, Progressed, Started
 from reelpress.facts.values import to_json
 from reelpress.receipt import Receipt
@@ -60,9 +61,12 @@ class JsonLines:
     def on_event(self, event: Event) -> None:
         """Write one event, whole, at once."""
         line = to_json(event).decode()
-        with self._lock:
-            self._out.write(line + "\n")
-            self._out.flush()
+        try:
+            with self._lock:
+                self._out.write(line + "\n")
+                self._out.flush()
+        except OSError as error:
+            raise OutputError("The events could not be written.", evidence=error.strerror) from error
 
 
 class ProgressBars:

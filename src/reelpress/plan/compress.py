@@ -211,10 +211,15 @@ def _expect(
         duration_s=track.duration_s, duration_tolerance_s=max(DURATION_TOLERANCE_S, 2 * frame_s),
         promised_s=_promised_s(media),
         colour_transfer=colour.transfer, colour_primaries=colour.primaries, colour_matrix=colour.matrix,
-        colour_range=colour.range, max_bytes=limit,
+        colour_range=colour.range,
+        copied_codecs=_copied(tracks), max_bytes=limit,
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
         subtitles=tracks.subtitles, chapters=len(media.chapters),
     )  # fmt: skip
+
+
+def _copied(tracks: TrackPlan) -> tuple[str, ...]:
+    return tuple(sorted({s.codec for s in tracks.streams if s.action == "copy" and s.codec is not None}))
 
 
 def _promised_s(media: MediaFacts) -> float | None:
@@ -254,6 +259,7 @@ def _instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Req
         promised_s=_promised_s(media),
         colour_transfer=track.colour.transfer, colour_primaries=track.colour.primaries,
         colour_matrix=track.colour.matrix, colour_range=None,
+        copied_codecs=(track.codec, *_copied(tracks)),
         # a remux may cost a little: sample tables where the input had none, faststart
         max_bytes=int(media.size_bytes * 1.02) + 65_536,
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,

@@ -59,6 +59,7 @@ class Expectation(Value, frozen=True, kw_only=True):
     colour_primaries: str | None
     colour_matrix: str | None
     colour_range: Literal["limited", "full"] | None
+    copied_codecs: tuple[str, ...]  # of streams whose packets are the input's own, damage included
     max_bytes: int | None  # larger than this is not worth delivering
 
 

@@ -124,7 +124,7 @@ class _Reader:
         if not len(container.streams):
             raise RefusedError("not_media", "the file holds no streams", f"FFmpeg took it for {container.format.name}")
         lines = _summary(container)
-        header_s = None if container.duration is None else finite(container.duration / 1_000_000)
+        header_s = _header_s(container)
         scan = scan_packets(container, self.scans, self._feed, self.request.scan_budget_s)
         if scan.is_complete:
             for decoder in self.samplers.values():
@@ -262,6 +262,16 @@ class _Reader:
             elif -gap > max(1.0, 0.02 * duration_s):
                 found.append(f"the header claims {header_s:.3f} s, packets last {duration_s:.3f} s")
         return found
+
+
+def _header_s(container: InputContainer) -> float | None:
+    """Return the duration that the header claims."""
+    header_s = None if container.duration is None else finite(container.duration / 1_000_000)
+    if header_s is None or container.format.name != "avi":
+        return header_s
+    # an AVI's index stands at its end, and FFmpeg trusts what it finds; its header counts the frames there should be
+    claims = (s.frames / s.average_rate for s in container.streams.video if s.frames and s.average_rate)
+    return max(header_s, *(float(claim) for claim in claims), 0.0)
 
 
 def _summary(container: InputContainer) -> dict[int, StreamLine]:

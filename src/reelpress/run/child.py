@@ -188,7 +188,7 @@ class Child:
 
     def raise_if_never_started(self) -> None:
         """Raise when what ended was the launcher, not the program."""
-        if self._status == b"x":
+        if self._status == b"x" or self.returncode < 0:  # a signal from outside is no failure of the launcher's
             return
         command = self._command[0]
         if self._status.startswith(b"x:"):

@@ -141,6 +141,7 @@ _ROWS = (
     _row(K.DECODE_ERRORS, r"^Decode error rate \S+ exceeds maximum"),
     _row(K.DECODE_ERRORS, r"(^|: )corrupt input packet in stream \d+$"),
     _row(K.DECODE_ERRORS, r"^Cannot determine format of input (stream )?\d+:\d+ after EOF"),
+    _row(K.DECODE_ERRORS, r"^Application provided duration: -?\d+ "),  # times of the input that no MP4 can hold
     _row(K.DECODE_ERRORS, r"^Empty output (stream|on stream)"),
     _row(K.INPUT_UNREADABLE, r"^(Stream map '.*' matches no streams|Output file.* does not contain any stream)"),
     _row(K.FILTER_FAILED, r"", contexts=r"^Parsed_\w+_\d+"),
