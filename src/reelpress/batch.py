@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from reelpress.engine import RunPolicy, compress_file, default_target
+from reelpress.engine import Look, RunPolicy, compress_file, default_target
 from reelpress.errors import UsageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.host import HostFacts
@@ -122,12 +122,14 @@ def run_batch(
     on_event: OnEvent | None = None,
     cancel: CancelToken | None = None,
     stop_if: Callable[[], bool] = lambda: False,
+    look: Future[Look] | None = None,
 ) -> tuple[Receipt, ...]:
     """Run all items and return their receipts in the same order.
 
     Once ``stop_if`` is true, asked ten times a second, everything that runs is cancelled, and when nothing of it is
     left the receipts are returned, those of unfinished items ``cancelled``. A ``KeyboardInterrupt`` that strikes here
     does the same; a program that installs handlers and passes ``stop_if`` leaves nothing to where it strikes.
+    ``look`` is a look at the first item that was begun earlier.
     """
     token = cancel or CancelToken()
     lock = threading.Lock()
@@ -143,7 +145,7 @@ def run_batch(
                 item.target.parent.mkdir(parents=True, exist_ok=True)
         return compress_file(
             item.source, item.target, host=host, request=request, policy=policy, overwrite=overwrite,
-            on_event=emit, cancel=token,
+            on_event=emit, cancel=token, look=look if item is items[0] else None,
         )  # fmt: skip
 
     width = min(jobs or default_jobs(host), max(1, len(items)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from reelpress.bookkeeping import Book, Hashing, Snapshot
@@ -69,13 +69,33 @@ def compress_file(
     overwrite: bool = False,
     on_event: OnEvent | None = None,
     cancel: CancelToken | None = None,
+    look: Future[Look] | None = None,
 ) -> Receipt:
     """Do one job and return its receipt; whatever becomes of the input, this does not raise.
 
-    ``target`` ``None`` writes beside the input, as ``NAME.compressed.mp4``. The source is only ever read.
+    ``target`` ``None`` writes beside the input, as ``NAME.compressed.mp4``. The source is only ever read. ``look`` is a
+    look at it that was begun earlier.
     """
-    work = _Work(source, target, host, request, policy, overwrite=overwrite, on_event=on_event, cancel=cancel)
+    work = _Work(
+        source, target, host, request, policy, overwrite=overwrite, on_event=on_event, cancel=cancel, look=look
+    )
     return work.finish()
+
+
+class Look(Value, frozen=True, kw_only=True):
+    """A first look at an input: which file it was, what is in it, and the CPU seconds that took."""
+
+    snapshot: Snapshot
+    facts: MediaFacts
+    cpu_s: float
+
+
+def look_at(source: str | os.PathLike[str], cancel: CancelToken) -> Look:
+    """Look at an input. Raises :class:`InputError` when it cannot be used."""
+    spent: list[float] = []
+    snapshot = Snapshot.take(Path(source))
+    facts = probe(source, cancel=cancel, spend=spent.append)
+    return Look(snapshot=snapshot, facts=facts, cpu_s=sum(spent))
 
 
 def default_target(source: Path) -> Path:
@@ -121,7 +141,9 @@ class _Work:
         overwrite: bool,
         on_event: OnEvent | None,
         cancel: CancelToken | None,
+        look: Future[Look] | None,
     ) -> None:
+        self.look = look
         self.named = os.fspath(source)
         self.source = Path(os.path.abspath(self.named))  # noqa: PTH100 - a link stays the name that was given
         self.target = Path(os.path.abspath(target)) if target is not None else default_target(self.source)  # noqa: PTH100
@@ -159,9 +181,10 @@ class _Work:
         book = self.book
         self._stop_if_cancelled()
         self._refuse_targets()
-        snapshot = Snapshot.take(self.source)
         with book.stage("probe"):
-            facts = probe(self.source, cancel=self.cancel, spend=book.spend)
+            seen = look_at(self.source, self.cancel) if self.look is None else self.look.result()
+            book.spend(seen.cpu_s)
+        facts, snapshot = seen.facts, seen.snapshot
         book.describe_source(self.source, facts)
         self.emit(Probed(job=self.job.id, input=self.job.input, facts=facts))
         decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)

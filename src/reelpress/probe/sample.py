@@ -40,9 +40,9 @@ def take_samples(
         if done.returncode != 0 or not sizes[-1]:
             return None
         written += sizes[-1] - _extra_keyframe(done.stderr_tail, order.seconds / len(order.commands))
-        skips += [float(share) / 100 for share in _P_SKIP.findall(done.stderr_tail)[-1:]]
+        skips += [float(share) / 100 for share in _P_SKIP.findall(done.stderr_tail)]
     return SampleFacts(
-        windows=len(order.commands),
+        windows=order.windows,
         seconds=order.seconds,
         encoded_bytes_per_s=written / order.seconds if order.counts_bytes else None,
         p_skip=sum(skips) / len(skips) if skips else None,
