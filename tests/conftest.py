@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,11 @@ import pytest
 
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS / "golden"), str(TESTS / "media"), str(TESTS / "corpus")]
+
+# A run started in the background ignores these, and so would every child whose dying by them is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(_number, signal.SIG_DFL)
 
 TIERS = ("unit", "golden", "media", "faults", "corpus")
 _ran: Counter[str] = Counter()

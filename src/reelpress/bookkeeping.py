@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from reelpress.errors import ExitCode, InputError, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
@@ -134,7 +136,7 @@ class Book:
     ) -> None:
         """Note what was delivered."""
         self.status = "encoded" if isinstance(decided, Encode) else "copied"
-        self.streams = decided.streams
+        self.streams = decided.streams if not attempt.encodes_all_audio else _with_audio_encoded(decided.streams)
         self.delivered = attempt
         if facts is not None:
             self.result = describe(path, facts, sha256)
@@ -182,6 +184,15 @@ class Book:
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
             host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
         )  # fmt: skip
+
+
+def _with_audio_encoded(streams: tuple[StreamDecision, ...]) -> tuple[StreamDecision, ...]:
+    """Say of audio that was to be copied what was done with it instead."""
+    return tuple(
+        msgspec.structs.replace(s, action="encode", reason="Its packets do not decode cleanly: encoded to AAC.")
+        if s.kind == "audio" and s.action == "copy" else s
+        for s in streams
+    )  # fmt: skip
 
 
 def _quality(status: Status) -> Quality:

@@ -235,7 +235,7 @@ class _Work:
             book.gates = judge.gates
             self._stop_if_cancelled()
             if execution.delivered is None:
-                too_large = _too_large(execution, judge.gates)
+                too_large = _too_large(execution)
                 if too_large is None:
                     self._give_up(execution)
                 return too_large
@@ -313,6 +313,10 @@ class _Judge:
         failed = [g for g in self.gates if g.verdict == "failed"]
         if not failed:
             return None
+        too_large = next((g for g in failed if g.name == "smaller"), None)
+        if too_large is not None:  # such an output is unwanted, whatever else is wrong with it
+            evidence = f"{too_large.measured}, {too_large.expected} wanted"
+            return Failure(kind=FailureKind.OUTPUT_LIMIT, evidence=evidence)
         text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
         return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=text)
 
@@ -324,15 +328,9 @@ def _bug(error: Exception) -> ReelpressError:
     return ReelpressError("This is a bug in Reelpress.", evidence=evidence, hint="Report it with this receipt.")
 
 
-def _too_large(execution: Execution, gates: tuple[Gate, ...]) -> str | None:
-    """Return the size that was too large, if it was: such an output is unwanted, whatever else is wrong with it."""
-    if execution.outgrew is not None:
-        return execution.outgrew
+def _too_large(execution: Execution) -> str | None:
+    """Return the size that was too large, if it was."""
     failure = execution.failure
-    if failure is not None and failure.kind is FailureKind.OUTPUT_LIMIT:
+    if execution.outgrew is None and failure is not None and failure.kind is FailureKind.OUTPUT_LIMIT:
         return failure.evidence
-    failed = [g for g in gates if g.verdict == "failed"]
-    too_large = next((g for g in failed if g.name == "smaller"), None)
-    if failure is not None and failure.kind is FailureKind.CHECK_NOT_MET and too_large is not None:
-        return f"{too_large.measured}, {too_large.expected} wanted"
-    return None
+    return execution.outgrew

@@ -58,9 +58,11 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     still = (
         preset == LEAN and samples is not None and samples.p_skip is not None and samples.p_skip >= STILL_FROM_P_SKIP
     )
+    encoded_tracks = plan_tracks(media, request, copy_audio=False) if _copied(tracks) else None
     attempts = cpu_attempts(
         media, track, host, row, request,
-        colour=colour, clock=clock, before_scale=deinterlace, tracks=tracks, crf=crf, preset=preset, still=still,
+        colour=colour, clock=clock, before_scale=deinterlace, tracks=tracks, encoded_tracks=encoded_tracks,
+        crf=crf, preset=preset, still=still,
     )  # fmt: skip
     if not attempts:
         text = f"No FFmpeg here has {row.name} and the filters this input needs."
@@ -212,7 +214,7 @@ def _expect(
         promised_s=_promised_s(media),
         colour_transfer=colour.transfer, colour_primaries=colour.primaries, colour_matrix=colour.matrix,
         colour_range=colour.range,
-        copied_codecs=_copied(tracks), max_bytes=limit,
+        copied_codecs=(), max_bytes=limit,
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
         subtitles=tracks.subtitles, chapters=len(media.chapters),
     )  # fmt: skip

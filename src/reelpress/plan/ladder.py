@@ -68,32 +68,48 @@ def cpu_attempts(
     clock: Timing,
     before_scale: tuple[str, ...],
     tracks: TrackPlan,
+    encoded_tracks: TrackPlan | None,
     crf: float,
     preset: str,
     still: bool,
 ) -> tuple[Attempt, ...]:
-    """Return one attempt per FFmpeg that has the encoder, newest first."""
+    """Return the attempts of an encode: per FFmpeg that has the encoder, newest first.
+
+    ``encoded_tracks`` is the track plan without copies, for audio whose packets turn out to be broken; ``None`` where
+    nothing is copied.
+    """
     filters = ",".join((*before_scale, *clock.filters, *colour.filters))
     needed = {name.partition("=")[0] for name in filters.split(",") if "=" in name}
     quality = quality_args(row, crf=crf, preset=preset, hdr=colour.keeps_hdr, threads=request.threads, still=still)
-    args = (
-        *input_args(media, request),
-        "-map", f"0:{track.index}", *tracks.maps,
-        "-filter:v:0", filters,
-        *quality, "-pix_fmt:v:0", colour.pix_fmt, *_tag_args(colour),
-        "-fps_mode:v:0", "vfr", "-enc_time_base:v:0", _ratio(clock.time_base),
-        "-video_track_timescale", str(clock.time_base.denominator),
-        *tracks.args,
-        *output_args(media),
-    )  # fmt: skip
+
+    def args(chosen: TrackPlan) -> tuple[str, ...]:
+        return (
+            *input_args(media, request),
+            "-map", f"0:{track.index}", *chosen.maps,
+            "-filter:v:0", filters,
+            *quality, "-pix_fmt:v:0", colour.pix_fmt, *_tag_args(colour),
+            "-fps_mode:v:0", "vfr", "-enc_time_base:v:0", _ratio(clock.time_base),
+            "-video_track_timescale", str(clock.time_base.denominator),
+            *chosen.args,
+            *output_args(media),
+        )  # fmt: skip
+
     builds = [f for f in host.ffmpegs if f.lists(row.name) and _has_filters(f, needed)]
-    return tuple(
-        Attempt(
-            encoder=row.name, device="cpu", ffmpeg=build.path, args=args, falls_back_on=BUILD_FAILURES,
-            why=f"{row.name} on the CPU with FFmpeg {build.version} ({build.origin})",
+    attempts: list[Attempt] = []
+    for build in builds:
+        why = f"{row.name} on the CPU with FFmpeg {build.version} ({build.origin})"
+        after = BUILD_FAILURES if encoded_tracks is None else (*BUILD_FAILURES, FailureKind.CHECK_NOT_MET)
+        attempts.append(
+            Attempt(encoder=row.name, device="cpu", ffmpeg=build.path, args=args(tracks), falls_back_on=after, why=why)
         )
-        for build in builds
-    )  # fmt: skip
+        if encoded_tracks is not None:
+            attempts.append(
+                Attempt(
+                    encoder=row.name, device="cpu", ffmpeg=build.path, args=args(encoded_tracks),
+                    falls_back_on=BUILD_FAILURES, why=f"{why}, all audio encoded", encodes_all_audio=True,
+                )
+            )  # fmt: skip
+    return tuple(attempts)
 
 
 def copy_attempts(

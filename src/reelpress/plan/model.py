@@ -72,6 +72,7 @@ class Attempt(Value, frozen=True, kw_only=True):
     args: tuple[str, ...]
     falls_back_on: tuple[FailureKind, ...]
     why: str
+    encodes_all_audio: bool = False  # also what the plan would copy: for audio whose packets turn out broken
 
 
 class Encode(Value, frozen=True, kw_only=True, tag_field="kind", tag="encode"):

@@ -12,6 +12,7 @@ COPY_HEADROOM = 1.25
 MAX_SAMPLE_RATE_HZ = 48_000
 MIN_BITRATE_BPS = 32_000
 MAX_CHANNELS = 8
+BROKEN_PACKETS = "Its packets do not decode cleanly."
 
 
 class TrackPlan(Value, frozen=True, kw_only=True):
@@ -24,7 +25,7 @@ class TrackPlan(Value, frozen=True, kw_only=True):
     subtitles: int
 
 
-def plan_tracks(media: MediaFacts, request: Request) -> TrackPlan:
+def plan_tracks(media: MediaFacts, request: Request, *, copy_audio: bool = True) -> TrackPlan:
     """Keep all audio and text subtitles; drop the rest, each with its reason."""
     args: list[str] = []
     maps: list[str] = []
@@ -38,7 +39,7 @@ def plan_tracks(media: MediaFacts, request: Request) -> TrackPlan:
             streams.append(_drop(track.index, "audio", "The stream holds no packets."))
             continue
         maps += ["-map", f"0:{track.index}"]
-        action, options, text = _audio(track, request)
+        action, options, text = _audio(track, request, may_copy=copy_audio)
         args += [f"-{name}:a:{len(kept)}" if i % 2 == 0 else name for i, name in enumerate(options)]
         streams.append(StreamDecision(index=track.index, kind="audio", action=action, codec="aac", reason=text))
         kept.append(track)
@@ -67,14 +68,14 @@ def _drop(index: int, kind: str, text: str) -> StreamDecision:
     return StreamDecision(index=index, kind=kind, action="drop", codec=None, reason=text)  # type: ignore[arg-type]
 
 
-def _audio(track: AudioTrack, request: Request) -> tuple[Action, list[str], str]:
+def _audio(track: AudioTrack, request: Request, *, may_copy: bool) -> tuple[Action, list[str], str]:
     """Return the action, alternating option names and values, and the reason for one audio track."""
     channels = track.channels or 2
     target = _target_bitrate(track, request)
     downmix = request.audio_channels == "stereo" and channels > 2
     # one channel may keep what two were allowed: there is little to save, and a generation to lose
     limit = round(request.audio_bitrate_bps * max(channels, 2) / 2 * COPY_HEADROOM)
-    obstacle = _copy_obstacle(track, limit, downmix=downmix)
+    obstacle = _copy_obstacle(track, limit, downmix=downmix) if may_copy else BROKEN_PACKETS
     if obstacle is None:
         rate = f" at {track.bitrate_bps // 1000} kb/s" if track.bitrate_bps else ""
         return "copy", ["c", "copy"], f"AAC{rate} fits: copied, not encoded again."
