@@ -13,6 +13,7 @@ import msgspec
 from reelpress.events import AttemptFailed, AttemptStarted, OnEvent, Progressed
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.values import Value
+from reelpress.plan.ladder import BUILD_FAILURES
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, argv
 from reelpress.plan.worth import outgrown
 from reelpress.receipt import AttemptRecord
@@ -66,7 +67,10 @@ def execute(
     records: list[AttemptRecord] = []
     failure: Failure | None = None
     stderr, percent = "", 0.0
+    unfit: set[str] = set()  # builds that failed in a way no other command of theirs would mend
     for number, attempt in enumerate(attempts, start=1):
+        if attempt.ffmpeg in unfit:
+            continue
         command = argv(attempt, source=str(source), target=str(target))
         on_event(
             AttemptStarted(job=job.id, input=job.input, number=number, of=len(attempts), encoder=attempt.encoder,
@@ -86,7 +90,10 @@ def execute(
         records.append(_record(attempt, done, failure, versions))
         if failure is None:
             return Execution(records=tuple(records), delivered=attempt, failure=None, outgrew=None, stderr_tail=stderr)
-        following = attempts[number] if number < len(attempts) and failure.kind in attempt.falls_back_on else None
+        if failure.kind in BUILD_FAILURES:
+            unfit.add(attempt.ffmpeg)
+        rest = (a for a in attempts[number:] if a.ffmpeg not in unfit)
+        following = next(rest, None) if failure.kind in attempt.falls_back_on else None
         on_event(
             AttemptFailed(job=job.id, input=job.input, number=number, encoder=attempt.encoder, failure=failure.kind,
                           evidence=failure.evidence, next_encoder=following.encoder if following else None)
