@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reelpress.api import policy_from
 from reelpress.batch import Item, collect, run_batch
-from reelpress.cli.render import JsonLines, ProgressBars, plain_text, print_receipt, print_summary
+from reelpress.cli.render import JsonLines, ProgressBars, plain_text, preload, print_receipt, print_summary
 from reelpress.engine import look_at
 from reelpress.errors import ExitCode, OutputError, UsageError
 from reelpress.facts.values import to_json
@@ -73,6 +73,8 @@ def run_compress(
         )
         host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
         reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr, many=len(items) > 1)
+        if not as_json:
+            early.submit(preload)  # while FFmpeg works, there is time to import what prints the receipt
         with reader, _stop_signals() as stop_if:
             receipts = run_batch(
                 items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,

@@ -122,6 +122,13 @@ class ProgressBars:
             del self._tasks[event.job]
 
 
+def preload() -> None:
+    """Import what printing needs, before it is needed."""
+    import rich.console
+    import rich.table
+    import rich.text  # noqa: F401
+
+
 def print_receipt(receipt: Receipt, out: IO[str]) -> None:
     """Print one receipt for a person."""
     from rich.console import Console
