@@ -207,10 +207,15 @@ def _check_preset(settings: Settings) -> None:
         raise UsageError(f"--crf cannot be {settings.crf:g} for {row.codec}.", hint=hint)
 
 
-def request_from(settings: Settings, *, hardware: str | None = None, always_encode: bool = False) -> Request:
-    """Return the request these settings describe; ``hardware`` ``None`` follows the GPU switch."""
+def check_hardware(hardware: str | None) -> None:
+    """Raise :class:`UsageError` for a hardware policy that is none."""
     if hardware not in (None, "auto", "require", "off"):
         raise UsageError(f"--hardware cannot be {hardware!r}.", hint="accepted: auto, require, off")
+
+
+def request_from(settings: Settings, *, hardware: str | None = None, always_encode: bool = False) -> Request:
+    """Return the request these settings describe; ``hardware`` ``None`` follows the GPU switch."""
+    check_hardware(hardware)
     return Request(
         codec=settings.codec,  # type: ignore[arg-type]
         crf=settings.crf,

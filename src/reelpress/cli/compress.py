@@ -19,7 +19,7 @@ from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
-from reelpress.settings import Settings, load, request_from, split_size
+from reelpress.settings import Settings, check_hardware, load, request_from, split_size
 
 # The worst ending of several inputs is the run's own; among these the first that occurred wins.
 _SEVERITY = (
@@ -39,8 +39,7 @@ def settings_and_request(
     """Read settings under the given flags. Raises :class:`UsageError`."""
     width, height = split_size(max_size) if max_size is not None else (None, None)
     box = {"max_width": None if width is None else str(width), "max_height": None if height is None else str(height)}
-    if hardware not in (None, "auto", "require", "off"):
-        raise UsageError(f"--hardware cannot be {hardware!r}.", hint="accepted: auto, require, off")
+    check_hardware(hardware)
     settings = load({**flags, **box})
     return settings, request_from(settings, hardware=hardware, always_encode=always_encode)
 
@@ -72,7 +71,7 @@ def run_compress(
             flags, max_size=max_size, hardware=hardware, always_encode=always_encode
         )
         host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
-        reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr, many=len(items) > 1)
+        reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
         if not as_json:
             early.submit(preload)  # while FFmpeg works, there is time to import what prints the receipt
         with reader, _stop_signals() as stop_if:

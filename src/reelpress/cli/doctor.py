@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reelpress.errors import ExitCode, UsageError
+from reelpress.errors import ExitCode
 from reelpress.facts.host import EncoderFacts
 from reelpress.facts.values import Value, to_json
 from reelpress.plan.encoders import ENCODERS
 from reelpress.probe.host import probe_host
 from reelpress.probe.trial import GpuFinding, find_gpu, try_encoder
-from reelpress.settings import load
+from reelpress.settings import check_hardware, load
 
 
 class Build(Value, frozen=True, kw_only=True):
@@ -36,8 +36,7 @@ class Findings(Value, frozen=True, kw_only=True, tag_field="event", tag="doctor"
 
 def run_doctor(hardware: str | None, *, as_json: bool) -> int:
     """Examine this machine; the exit code says whether what was asked for works."""
-    if hardware not in (None, "auto", "require", "off"):
-        raise UsageError(f"--hardware cannot be {hardware!r}.", hint="accepted: auto, require, off")
+    check_hardware(hardware)
     found = examine(with_gpu=hardware != "off")
     if as_json:
         sys.stdout.write(to_json(found).decode() + "\n")

@@ -72,8 +72,8 @@ class JsonLines:
 class ProgressBars:
     """A bar per running input on a terminal; elsewhere nothing but a line where an attempt failed."""
 
-    def __init__(self, out: IO[str], *, many: bool) -> None:
-        self._out, self._many = out, many
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
         self._tasks: dict[str, TaskID] = {}
         self._bars: Progress | None = None
 

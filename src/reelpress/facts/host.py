@@ -49,10 +49,3 @@ class HostFacts(Value, frozen=True, kw_only=True):
     cores: int
     memory_mb: int | None
     gpu_note: str | None = None  # why no GPU is offered, in one line
-
-    def newest_with(self, encoder: str) -> FfmpegFacts | None:
-        """Return the newest FFmpeg that lists the encoder and was not seen to fail with it."""
-        for ffmpeg in self.ffmpegs:
-            if any(e.name == encoder and e.opens is not False for e in ffmpeg.encoders):
-                return ffmpeg
-        return None

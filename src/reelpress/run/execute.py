@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from reelpress.events import AttemptFailed, AttemptStarted, OnEvent, Progressed
-from reelpress.facts.failure import Failure, FailureKind
+from reelpress.facts.failure import Failure
 from reelpress.facts.values import Value
 from reelpress.plan.ladder import BUILD_FAILURES
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, argv
@@ -38,7 +38,6 @@ class Execution(Value, frozen=True, kw_only=True):
     delivered: Attempt | None
     failure: Failure | None
     outgrew: str | None
-    stderr_tail: str
 
 
 # Judges an attempt's output before it counts; a failure makes the attempt one that did not deliver.
@@ -66,7 +65,7 @@ def execute(
     """
     records: list[AttemptRecord] = []
     failure: Failure | None = None
-    stderr, percent = "", 0.0
+    percent = 0.0
     unfit: set[str] = set()  # builds that failed in a way no other command of theirs would mend
     for number, attempt in enumerate(attempts, start=1):
         if attempt.ffmpeg in unfit:
@@ -82,14 +81,14 @@ def execute(
             on_line=watch.on_line, activity=watch.activity, stop_if=watch.stop_if,
         )  # fmt: skip
         done = _without_names(done, source, target)
-        stderr, percent = done.stderr_tail, watch.percent
+        percent = watch.percent
         failure = classify(done.returncode, done.stderr_tail, done.stopped, output=OUTPUT)
         outgrew = done.stop_reason if done.stopped == "caller" else None
         if failure is None:
             failure = accept(attempt, done)
         records.append(_record(attempt, done, failure, versions))
         if failure is None:
-            return Execution(records=tuple(records), delivered=attempt, failure=None, outgrew=None, stderr_tail=stderr)
+            return Execution(records=tuple(records), delivered=attempt, failure=None, outgrew=None)
         if failure.kind in BUILD_FAILURES:
             unfit.add(attempt.ffmpeg)
         rest = (a for a in attempts[number:] if a.ffmpeg not in unfit)
@@ -99,10 +98,8 @@ def execute(
                           evidence=failure.evidence, next_encoder=following.encoder if following else None)
         )  # fmt: skip
         if outgrew is not None or following is None:
-            return Execution(
-                records=tuple(records), delivered=None, failure=failure, outgrew=outgrew, stderr_tail=stderr
-            )
-    return Execution(records=tuple(records), delivered=None, failure=failure, outgrew=None, stderr_tail=stderr)
+            return Execution(records=tuple(records), delivered=None, failure=failure, outgrew=outgrew)
+    return Execution(records=tuple(records), delivered=None, failure=failure, outgrew=None)
 
 
 def _without_names(done: Finished, source: Path, target: Path) -> Finished:
@@ -193,8 +190,3 @@ class _Watch:
             self._history.pop(0)
         (t0, p0), (t1, p1) = self._history[0], self._history[-1]
         return round((p1 - p0) / (t1 - t0), 2) if t1 - t0 > 0.5 else None
-
-
-def cancelled(failure: Failure | None) -> bool:
-    """Tell whether a failure is the caller's own wish to stop."""
-    return failure is not None and failure.kind is FailureKind.CANCELLED
