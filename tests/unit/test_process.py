@@ -74,6 +74,12 @@ def test_stdin_is_empty_unless_given():
     assert run(["cat"], stdin=b"\0" * 3 * MIB).stdout == b"\0" * 3 * MIB
 
 
+def test_variables_are_added_to_the_environment(monkeypatch):
+    monkeypatch.setenv("REELPRESS_TEST_KEPT", "kept")
+    done = run(["sh", "-c", "echo $REELPRESS_TEST_KEPT $ADDED"], env={"ADDED": "x"})
+    assert done.stdout == b"kept x\n"
+
+
 def test_a_program_that_does_not_read_its_stdin():
     assert run(["sh", "-c", "exec <&-; exit 3"], stdin=b"x" * 4 * MIB).returncode == 3
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reelpress.errors import ReelpressError, UsageError
@@ -74,9 +74,13 @@ class Child:
         self._resources.callback(self._selector.close)
 
     def start(
-        self, command: Sequence[str], limited: tuple[int | None, int | None, int | None], stdin: bytes | None
+        self,
+        command: Sequence[str],
+        limited: tuple[int | None, int | None, int | None],
+        stdin: bytes | None,
+        env: Mapping[str, str],
     ) -> None:
-        """Start ``command``: the file to execute, then its whole argv."""
+        """Start ``command``: the file to execute, then its whole argv; ``env`` is added to our own environment."""
         self._command = command
         status_read, status_write = os.pipe()
         self._resources.callback(os.close, status_read)
@@ -91,7 +95,7 @@ class Child:
                 bufsize=0,
                 pass_fds=(status_write,),
                 start_new_session=True,
-                env={name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON},
+                env={name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON} | dict(env),
             )
         except OSError as error:
             if error.errno == errno.E2BIG:

@@ -45,6 +45,17 @@ _HINTS = {
     K.TIMED_OUT: "it took longer than allowed; raise the limit or choose a faster preset",
     K.CANCELLED: "somebody asked for it to stop",
     K.STOPPED: "it was stopped on purpose",
+    K.DRIVER_TOO_OLD: "this FFmpeg needs a newer NVIDIA driver; update it, or use an FFmpeg built for an older one",
+    K.GPU_LIBRARY_MISSING: "in a container, set NVIDIA_DRIVER_CAPABILITIES=compute,video,utility",
+    K.GPU_DRIVER_BROKEN: "the NVIDIA driver does not start; restart the machine after a driver update",
+    K.NO_GPU_ENCODER: "this GPU has no video encoder, or the container cannot reach it",
+    K.GPU_FEATURE_MISSING: "this GPU's encoder lacks a feature; the encode is tried without it",
+    K.GPU_UNSUPPORTED: "this GPU's encoder does not take this codec, size or pixel format",
+    K.SESSION_LIMIT: "all encoder sessions are in use; run fewer jobs at once on this GPU",
+    K.GPU_OUT_OF_MEMORY: "the GPU's memory is full; run fewer jobs at once on this GPU",
+    K.DEVICE_LOST: "the GPU or its driver failed; look at dmesg for Xid lines, restart the machine if it stays",
+    K.GPU_DECODE_FAILED: "the GPU's decoder failed; the video is decoded on the CPU instead",
+    K.GPU_COPY_FAILED: "copying pictures to or from the GPU failed; its output is not to be trusted",
     K.UNKNOWN: "read the whole of stderr; if the cause is there, it deserves a row in the table",
 }
 

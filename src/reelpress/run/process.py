@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from reelpress.facts.values import Value
@@ -91,11 +91,13 @@ def run(
     activity: Callable[[], object] | None = None,
     stop_if: Callable[[], str | None] | None = None,
     stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
     max_stdout_bytes: int = 16 * 1024 * 1024,
 ) -> Finished:
     """Run a program to its end, in this thread, and return how it ended; a non-zero exit is no error here.
 
     ``argv[0]`` is a path, or a name looked up on PATH. The program reads ``stdin``, by default nothing.
+    ``env`` is added to our own environment.
     ``on_line`` gets each line of stdout without its end. ``activity`` returns a value that changes while the
     program makes headway; without it any byte of output counts. ``stop_if`` returns a reason to stop, or
     ``None``. The callbacks run in this thread, so a slow one delays every check; what they raise is raised
@@ -117,7 +119,7 @@ def run(
     cpu_s = None if limits.cpu_s is None else limits.cpu_s + _CPU_GRACE_S
     stop: tuple[Stopped, str] | None = None
     try:
-        child.start([program, *argv], (limits.memory_bytes, cpu_s, limits.file_size_bytes), stdin)
+        child.start([program, *argv], (limits.memory_bytes, cpu_s, limits.file_size_bytes), stdin, env or {})
         nap_s = 0.0005
         while stop is None and not child.has_exited():
             if child.has_open_pipes:
