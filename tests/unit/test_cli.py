@@ -237,15 +237,19 @@ def test_compress_with_json_is_a_stream_from_started_to_the_receipt(cli: Cli, so
 
 
 def test_percent_never_goes_back_even_when_another_ffmpeg_takes_over(cli: Cli, source: Path) -> None:
+    # it crashes midway: read at the video's own speed, so that this does not depend on the machine's
     stub = script(cli.folder / "ffmpeg-that-crashes", f"""
-        case "$*" in *nostats*) {clips.ffmpeg()} "$@"; kill -SEGV $$;; *) exec {clips.ffmpeg()} "$@";; esac
+        case "$*" in
+            *nostats*) {clips.ffmpeg()} -re "$@" & sleep 1; kill -KILL $!; kill -SEGV $$;;
+            *) exec {clips.ffmpeg()} "$@";;
+        esac
     """)  # fmt: skip
-    events = cli.events("compress", source.name, "--preset", "veryslow", REELPRESS_FFMPEG=str(stub))
+    events = cli.events("compress", source.name, REELPRESS_FFMPEG=str(stub))
     failed = next(e for e in events if e["event"] == "attempt_failed")
     assert (failed["failure"], failed["next_encoder"]) == ("crashed", "libx264")
     assert (events[-1]["status"], len(events[-1]["attempts"])) == ("encoded", 2)
     percents = [e["percent"] for e in events if e["event"] == "progress" and e["percent"] is not None]
-    assert len(percents) >= 4
+    assert len(percents) >= 2
     assert percents == sorted(percents)
 
 
