@@ -10,135 +10,110 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
 
-import typer
+import click
 
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
-app = typer.Typer(
-    name="reelpress",
-    help="Makes videos small and right, checks what came out, and proves it with a receipt.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+_Command = Callable[..., None]
+_JSON = click.option(
+    "--json", "json_output", is_flag=True, help="Print events and the receipt as NDJSON on stdout (docs/json.md)."
+)
+_FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+_HARDWARE = click.option("--hardware", metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
+# What shapes an encode, for every command that plans one. Values stay text here: the settings table reads them.
+_ENCODING = (
+    click.option("--codec", metavar="h264|hevc|av1", help="Codec of the output [h264]."),
+    click.option("--crf", metavar="NUMBER", help="Quality, lower is better [23 h264, 26 hevc, 34 av1]."),
+    click.option("--preset", metavar="NAME", help="CPU preset [lean h264, fast hevc, 8 av1]."),
+    click.option("--max-size", metavar="WxH", help="Box to fit, never enlarged [1280x720]."),
+    click.option("--max-fps", metavar="RATE", help="Cap on frames per second; none is repeated [30]."),
+    click.option("--audio-bitrate", "audio_bitrate_bps", metavar="RATE", help="AAC bit rate for stereo [128k]."),
+    click.option("--audio-channels", metavar="keep|stereo", help="More than two channels [keep]."),
+    click.option("--hdr", metavar="tonemap|keep", help="HDR becomes SDR, or stays 10-bit [tonemap]."),
+    _HARDWARE,
+    click.option("--max-file-size", "max_input_bytes", metavar="SIZE", help="Larger inputs are skipped [1GB]."),
+    click.option("--min-saving", metavar="SHARE", help="Share an encode must save to be delivered [0.05]."),
+    click.option("--always-encode", is_flag=True, help="Deliver an encode even where it does not pay."),
 )
 
-JSON_HELP = "Print events and the receipt as NDJSON on stdout (docs/json.md)."
-Json = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
-Codec = Annotated[str | None, typer.Option("--codec", metavar="h264|hevc|av1", help="Codec of the output [h264].")]
-Crf = Annotated[str | None, typer.Option(help="Quality, lower is better [23 h264, 26 hevc, 34 av1].")]
-Preset = Annotated[str | None, typer.Option(help="CPU preset [lean h264, fast hevc, 8 av1].")]
-MaxSize = Annotated[str | None, typer.Option(metavar="WxH", help="Box to fit, never enlarged [1280x720].")]
-MaxFps = Annotated[str | None, typer.Option(help="Cap on frames per second; none is repeated [30].")]
-AudioBitrate = Annotated[str | None, typer.Option(help="AAC bit rate for stereo [128k].")]
-AudioChannels = Annotated[str | None, typer.Option(metavar="keep|stereo", help="More than two channels [keep].")]
-Hdr = Annotated[str | None, typer.Option(metavar="tonemap|keep", help="HDR becomes SDR, or stays 10-bit [tonemap].")]
-Hardware = Annotated[
-    str | None, typer.Option(metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
-]
-MaxFileSize = Annotated[str | None, typer.Option(help="Larger inputs are skipped [1GB].")]
-MinSaving = Annotated[str | None, typer.Option(help="Share an encode must save to be delivered [0.05].")]
-Timeout = Annotated[str | None, typer.Option(help="Seconds one attempt may take [auto].")]
-DecodeCheck = Annotated[
-    str | None, typer.Option(metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
-]
-Always = Annotated[bool, typer.Option("--always-encode", help="Deliver an encode even where it does not pay.")]
+
+def _encoding(command: _Command) -> _Command:
+    for option in reversed(_ENCODING):
+        command = option(command)
+    return command
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"reelpress {VERSION}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Take the options that stand before a command."""
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(VERSION, prog_name="reelpress", message="%(prog)s %(version)s")
+def app() -> None:
+    """Make videos small and right, check what came out, and prove it with a receipt."""
 
 
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
+@_encoding
+@click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
+@click.option("--decode-check", metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
+@click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")
+@click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path), help="Write the receipt as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@_JSON
 def compress(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Videos, or folders of videos.")],
-    output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
-    ] = None,
-    codec: Codec = None,
-    crf: Crf = None,
-    preset: Preset = None,
-    max_size: MaxSize = None,
-    max_fps: MaxFps = None,
-    audio_bitrate: AudioBitrate = None,
-    audio_channels: AudioChannels = None,
-    hdr: Hdr = None,
-    hardware: Hardware = None,
-    max_file_size: MaxFileSize = None,
-    min_saving: MinSaving = None,
-    timeout: Timeout = None,
-    decode_check: DecodeCheck = None,
-    always_encode: Always = False,
-    jobs: Annotated[str | None, typer.Option("--jobs", "-j", help="Inputs at the same time [half the cores].")] = None,
-    receipt: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the receipt as JSON.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")] = False,
-    json_output: Json = False,
+    inputs: tuple[str, ...],
+    output: str | None,
+    *,
+    max_size: str | None,
+    hardware: str | None,
+    always_encode: bool,
+    receipt: Path | None,
+    overwrite: bool,
+    json_output: bool,
+    **flags: str | None,
 ) -> None:
-    """Compress videos to checked MP4 files.
+    """Compress videos, or folders of videos, to checked MP4 files.
 
     The inputs are only ever read. What is not given comes from the environment or .env.
     """
     from reelpress.cli.compress import run_compress
 
-    flags = {
-        "codec": codec, "crf": crf, "preset": preset, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
-        "audio_channels": audio_channels, "hdr": hdr, "max_input_bytes": max_file_size, "min_saving": min_saving,
-        "timeout_s": timeout, "decode_check": decode_check, "jobs": jobs,
-    }  # fmt: skip
     code = run_compress(
         inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, receipt=receipt,
         overwrite=overwrite, as_json=json_output,
     )  # fmt: skip
-    raise typer.Exit(code)
+    raise click.exceptions.Exit(code)
 
 
 @app.command(epilog="Example: reelpress probe holiday.mov --json")
-def probe(
-    file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="A media file.")],
-    json_output: Json = False,
-) -> None:
+@_FILE
+@_JSON
+def probe(file: Path, *, json_output: bool) -> None:
     """Show what a media file is.
 
     Every stream, its timing and colour, and what is unknown or broken.
     """
     from reelpress.cli.inspect import run_probe
 
-    raise typer.Exit(run_probe(file, as_json=json_output))
+    raise click.exceptions.Exit(run_probe(file, as_json=json_output))
 
 
 @app.command(epilog="Example: reelpress plan holiday.mov --codec hevc")
+@_FILE
+@_encoding
+@_JSON
 def plan(
-    file: Annotated[Path, typer.Argument(readable=False, metavar="FILE", help="A media file.")],
-    codec: Codec = None,
-    crf: Crf = None,
-    preset: Preset = None,
-    max_size: MaxSize = None,
-    max_fps: MaxFps = None,
-    audio_bitrate: AudioBitrate = None,
-    audio_channels: AudioChannels = None,
-    hdr: Hdr = None,
-    hardware: Hardware = None,
-    max_file_size: MaxFileSize = None,
-    min_saving: MinSaving = None,
-    always_encode: Always = False,
-    json_output: Json = False,
+    file: Path,
+    *,
+    max_size: str | None,
+    hardware: str | None,
+    always_encode: bool,
+    json_output: bool,
+    **flags: str | None,
 ) -> None:
     """Explain what compress would do.
 
@@ -146,23 +121,21 @@ def plan(
     """
     from reelpress.cli.inspect import run_plan
 
-    flags = {
-        "codec": codec, "crf": crf, "preset": preset, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
-        "audio_channels": audio_channels, "hdr": hdr, "max_input_bytes": max_file_size, "min_saving": min_saving,
-    }  # fmt: skip
     code = run_plan(file, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, as_json=json_output)
-    raise typer.Exit(code)
+    raise click.exceptions.Exit(code)
 
 
 @app.command(epilog="Example: reelpress doctor --hardware require")
-def doctor(hardware: Hardware = None, json_output: Json = False) -> None:
+@_HARDWARE
+@_JSON
+def doctor(hardware: str | None, *, json_output: bool) -> None:
     """Find out what works on this machine.
 
     Every encoder of every FFmpeg encodes, and its output is decoded and compared.
     """
     from reelpress.cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(hardware, as_json=json_output))
+    raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
@@ -180,17 +153,17 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)  # a service manager's stop cleans up like Ctrl-C
     try:
-        # outside standalone mode Typer hands back the code of the Exit that a command raised
+        # outside standalone mode Click hands back the code of the Exit that a command raised
         code = int(app(prog_name="reelpress", standalone_mode=False) or ExitCode.DONE)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, click.Abort):
         code = int(ExitCode.INTERRUPTED)
-    except typer.TyperException as error:
-        _show(error)
+    except click.ClickException as error:
+        error.show()
         code = int(ExitCode.USAGE)
     except ReelpressError as error:
         _complain(error.lines())
         code = int(error.exit_code)
-    except SystemExit:  # Typer's own answer to a reader of stdout that went away
+    except SystemExit:  # Click's own answer to a reader of stdout that went away
         code = int(ExitCode.OUTPUT_FAILED)
     except Exception as error:  # noqa: BLE001 - the last resort: our bug, said in our way
         code = _last_resort(error)
@@ -209,15 +182,6 @@ def _complain(lines: list[str]) -> None:
     print(f"reelpress: {first}", file=sys.stderr)  # noqa: T201
     for line in rest:
         print(f"  {line}", file=sys.stderr)  # noqa: T201
-
-
-def _show(error: typer.TyperException) -> None:
-    """Print what Typer has to say about the arguments."""
-    show = getattr(error, "show", None)
-    if callable(show):
-        show()
-    else:
-        _complain([str(error)])
 
 
 def _last_resort(error: Exception) -> int:
