@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Mapping
@@ -88,6 +87,8 @@ async def acompress(
 
     ``on_event`` is called in the event loop's thread.
     """
+    import asyncio  # not above: the command line has no use for it, and it takes its time
+
     cancel = CancelToken()
     loop = asyncio.get_running_loop()
     relay: OnEvent | None = None

@@ -15,10 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from reelpress.errors import ExitCode, InputError, ReelpressError
+from reelpress.errors import ExitCode, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.values import Value
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
 from reelpress.receipt import AttemptRecord, FileRecord, Gate, Quality, Receipt, Stage, Status
 from reelpress.run.process import CancelToken
@@ -31,23 +30,6 @@ _REJECT_CODES = {
     "usage": ExitCode.USAGE,
 }
 StageName = Literal["probe", "sample", "encode", "copy", "check", "publish"]
-
-
-class Snapshot(Value, frozen=True, kw_only=True):
-    """Which file it was: enough to notice that somebody is still writing it."""
-
-    inode: int
-    size_bytes: int
-    mtime_ns: int
-
-    @classmethod
-    def take(cls, path: Path) -> Snapshot:
-        """Look at a file. Raises :class:`InputError` when it is not there or not a regular file."""
-        try:
-            stat = path.stat()
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read.", evidence=str(error), hint="Check the name.") from error
-        return cls(inode=stat.st_ino, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
 
 
 class Hashing:

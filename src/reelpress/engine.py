@@ -8,19 +8,21 @@ import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from reelpress.bookkeeping import Book, Hashing, Snapshot
+from reelpress.bookkeeping import Book, Hashing
 from reelpress.check.decode import decode_output
 from reelpress.check.structure import check_structure
 from reelpress.errors import Cancelled, ExitCode, InputError, OutputError, ReelpressError
-from reelpress.events import Checked, OnEvent, Planned, Probed, Started
+from reelpress.events import Checked, Event, OnEvent, Planned, Probed, Progressed, Started
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
+from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
 from reelpress.probe.media import probe
+from reelpress.probe.ready import ReadyProbe
 from reelpress.probe.sample import take_samples
 from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
@@ -46,6 +48,7 @@ OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED,
 BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
 
 
+_READY_FROM_PERCENT = 50.0
 KEEP = Skip(reasons=(Reason(code="kept", text="The input is kept as it is.", fact=None),))
 
 
@@ -80,22 +83,6 @@ def compress_file(
         source, target, host, request, policy, overwrite=overwrite, on_event=on_event, cancel=cancel, look=look
     )
     return work.finish()
-
-
-class Look(Value, frozen=True, kw_only=True):
-    """A first look at an input: which file it was, what is in it, and the CPU seconds that took."""
-
-    snapshot: Snapshot
-    facts: MediaFacts
-    cpu_s: float
-
-
-def look_at(source: str | os.PathLike[str], cancel: CancelToken) -> Look:
-    """Look at an input. Raises :class:`InputError` when it cannot be used."""
-    spent: list[float] = []
-    snapshot = Snapshot.take(Path(source))
-    facts = probe(source, cancel=cancel, spend=spent.append)
-    return Look(snapshot=snapshot, facts=facts, cpu_s=sum(spent))
 
 
 def default_target(source: Path) -> Path:
@@ -222,13 +209,16 @@ class _Work:
         book, expect = self.book, decided.expect
         limit = expect.max_bytes
         self._refuse_small_disk(limit or facts.size_bytes)
-        with PartialFile.open(self.target, overwrite=self.overwrite) as partial:
-            judge = _Judge(self, decided, facts, partial.path)
+        with (
+            PartialFile.open(self.target, overwrite=self.overwrite) as partial,
+            ReadyProbe(self.cancel) as ready,
+        ):
+            judge = _Judge(self, decided, facts, partial.path, ready)
             with book.stage("encode" if isinstance(decided, Encode) else "copy"):
                 execution = execute(
                     decided.attempts, job=self.job, source=self.source, target=partial.path,
                     limits=self._limits(facts, limit), versions=self.versions, duration_s=expect.duration_s,
-                    max_bytes=limit, accept=judge.accept, on_event=self.emit, cancel=self.cancel,
+                    max_bytes=limit, accept=judge.accept, on_event=judge.on_event, cancel=self.cancel,
                 )  # fmt: skip
                 book.attempts = (*book.attempts, *execution.records)
                 book.spend(sum(r.cpu_s for r in execution.records))
@@ -283,10 +273,19 @@ class _Work:
 class _Judge:
     """Checks each attempt's output against the plan, and remembers what it saw."""
 
-    def __init__(self, work: _Work, decided: Encode | Copy, source_facts: MediaFacts, path: Path) -> None:
+    def __init__(
+        self, work: _Work, decided: Encode | Copy, source_facts: MediaFacts, path: Path, ready: ReadyProbe
+    ) -> None:
         self._work, self._decided, self._source_facts, self._path = work, decided, source_facts, path
+        self._ready = ready
         self.gates: tuple[Gate, ...] = ()
         self.facts: MediaFacts | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Get ready once the end is in sight, and pass the event on."""
+        if isinstance(event, Progressed) and (event.percent or 0) >= _READY_FROM_PERCENT:
+            self._ready.start()
+        self._work.emit(event)
 
     def accept(self, attempt: Attempt, done: Finished) -> Failure | None:
         """Return a failure when the output is not what was planned."""
@@ -299,7 +298,7 @@ class _Judge:
                     whole=work.policy.decode_whole, has_audio=bool(expect.audio), cancel=work.cancel,
                 )  # fmt: skip
                 try:
-                    self.facts = facts = probe(self._path, cancel=work.cancel, spend=book.spend)
+                    self.facts = facts = self._ready.probe(self._path, book.spend)
                 except InputError as error:
                     return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
                 decoded, read = reading.result()

@@ -80,12 +80,17 @@ def compress(
 
     The inputs are only ever read. What is not given comes from the environment or .env.
     """
-    from reelpress.cli.compress import run_compress
+    from reelpress.cli.early import first_look
+    from reelpress.run.process import CancelToken
 
-    code = run_compress(
-        inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode, receipt=receipt,
-        overwrite=overwrite, as_json=json_output,
-    )  # fmt: skip
+    cancel = CancelToken()
+    with first_look(inputs, cancel) as look:
+        from reelpress.cli.compress import run_compress
+
+        code = run_compress(
+            inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode,
+            receipt=receipt, overwrite=overwrite, as_json=json_output, look=look, cancel=cancel,
+        )  # fmt: skip
     raise click.exceptions.Exit(code)
 
 

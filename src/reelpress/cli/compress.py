@@ -6,15 +6,15 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 from reelpress.api import policy_from
 from reelpress.batch import Item, collect, run_batch
-from reelpress.cli.render import JsonLines, ProgressBars, plain_text, preload, print_receipt, print_summary
-from reelpress.engine import look_at
+from reelpress.cli.render import JsonLines, ProgressBars, plain_text, print_receipt, print_summary
 from reelpress.errors import ExitCode, OutputError, UsageError
 from reelpress.facts.values import to_json
+from reelpress.look import Look
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
 from reelpress.request import Request
@@ -55,30 +55,24 @@ def run_compress(
     receipt: Path | None,
     overwrite: bool,
     as_json: bool,
+    look: Future[Look] | None,
+    cancel: CancelToken,
 ) -> int:
-    """Compress everything that was named and return the exit code."""
+    """Compress everything that was named and return the exit code; ``look`` is one at the first input, begun early."""
     if not all(inputs):
         # an unset variable in a script must not mean the whole working folder
         raise UsageError("An input's name is empty.", hint="Name a file or a folder; this folder is `.`")
     items = collect([Path(name) for name in inputs], output)
     if receipt is not None:
         _refuse_receipt(receipt, items)
-    cancel = CancelToken()
-    # another process looks at the first input while this one is still importing what reads the settings
-    with ThreadPoolExecutor(max_workers=1) as early, _cancels(cancel):
-        look = early.submit(look_at, items[0].source, cancel)
-        settings, request = settings_and_request(
-            flags, max_size=max_size, hardware=hardware, always_encode=always_encode
-        )
-        host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
-        reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
-        if not as_json:
-            early.submit(preload)  # while FFmpeg works, there is time to import what prints the receipt
-        with reader, _stop_signals() as stop_if:
-            receipts = run_batch(
-                items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,
-                overwrite=overwrite, on_event=reader.on_event, cancel=cancel, stop_if=stop_if, look=look,
-            )  # fmt: skip
+    settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
+    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+    reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
+    with reader, _stop_signals() as stop_if:
+        receipts = run_batch(
+            items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,
+            overwrite=overwrite, on_event=reader.on_event, cancel=cancel, stop_if=stop_if, look=look,
+        )  # fmt: skip
     if receipt is not None:
         _write_receipts(receipt, receipts)
     if not as_json:
@@ -93,16 +87,6 @@ def run_compress(
                 first, *rest = [plain_text(p) for p in parts if p]
                 print(f"reelpress: {name}: {first}", *rest, sep="\n  ", file=sys.stderr)  # noqa: T201
     return exit_code(receipts)
-
-
-@contextlib.contextmanager
-def _cancels(token: CancelToken) -> Iterator[None]:
-    """Cancel what runs in other threads when this one leaves by an error."""
-    try:
-        yield
-    except BaseException:
-        token.cancel()
-        raise
 
 
 @contextlib.contextmanager

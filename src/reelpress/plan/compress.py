@@ -13,7 +13,7 @@ from reelpress.plan.geometry import Size, Timing, fit, timing
 from reelpress.plan.ladder import copy_attempts, cpu_attempts
 from reelpress.plan.model import Action, Copy, Encode, Expectation, Plan, Reason, Reject, Skip, StreamDecision
 from reelpress.plan.tracks import TrackPlan, plan_tracks
-from reelpress.plan.worth import SampleFacts, outlook, sampled_outlook
+from reelpress.plan.worth import SampleFacts, is_still, outlook, sampled_outlook
 from reelpress.request import Request
 
 DURATION_TOLERANCE_S = 0.1
@@ -55,9 +55,8 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
         return _with_reasons(instead, (worth,))
     crf = row.crf_default if request.crf is None else request.crf
     preset = request.preset or row.preset_default
-    still = (
-        preset == LEAN and samples is not None and samples.p_skip is not None and samples.p_skip >= STILL_FROM_P_SKIP
-    )
+    skip = samples.p_skip if samples is not None else None
+    still = preset == LEAN and (is_still(track) if skip is None else skip >= STILL_FROM_P_SKIP)
     encoded_tracks = plan_tracks(media, request, copy_audio=False) if _copied(tracks) else None
     attempts = cpu_attempts(
         media, track, host, row, request,
@@ -72,7 +71,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
             hint="Run `reelpress doctor`, or reinstall imageio-ffmpeg, whose FFmpeg has them all.",
         )
     settings = Reason(code="settings", text=f"{row.name}, preset {preset}, CRF {crf:g}.", fact=None)
-    content = _content_reasons(samples) if still else ()
+    content = (_content_reason(track, skip),) if still else ()
     return Encode(
         attempts=attempts,
         expect=_expect(media, track, request, row=row, size=size, clock=clock, colour=colour, tracks=tracks),
@@ -91,12 +90,12 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     )
 
 
-def _content_reasons(samples: SampleFacts | None) -> tuple[Reason, ...]:
-    skip = samples.p_skip if samples is not None else None
+def _content_reason(track: VideoTrack, skip: float | None) -> Reason:
     if skip is None:
-        return ()
+        text = "The input spends so little that most of its picture must repeat: the encoder may search less."
+        return Reason(code="content_still", text=text, fact=f"{track.bitrate_bps} bit/s")
     text = f"{skip:.0%} of the picture repeats from frame to frame in samples: the encoder may search less."
-    return (Reason(code="content_still", text=text, fact=f"P-skip {skip:.0%}"),)
+    return Reason(code="content_still", text=text, fact=f"P-skip {skip:.0%}")
 
 
 def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | None:

@@ -11,13 +11,13 @@ from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEAN, LEAN_MOTION, LEAN_STILL
 from reelpress.plan.model import INPUT, OUTPUT, Encode
-from reelpress.plan.worth import Window, outlook_of, sample_windows
+from reelpress.plan.worth import Window, is_still, outlook_of, sample_windows
 from reelpress.request import Request
 
 # Seeking lands on keyframes. Where they lie further apart than this (browser recordings have one in all), samples
 # from the middle would cost the decoding of all that comes before.
 MAX_KEYFRAME_DISTANCE_S = 10.0
-CONTENT_FROM_DURATION_S = 20.0
+CONTENT_FROM_DURATION_S = 120.0  # below, half a second of samples is more than 3 % of the encode
 CONTENT_WINDOWS = 3
 CONTENT_WINDOW_ALONE_S = 3.0
 CONTENT_SHARE = 1 / 40  # of the programme in each window, between 1 and 1.5 s
@@ -47,7 +47,7 @@ def sample_order(decided: Encode, track: VideoTrack, request: Request) -> Sample
             return _order(windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
     duration = track.duration_s
     lean = attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
-    if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S:
+    if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S and not is_still(track):
         width, height = decided.expect.width // 4 * 2, decided.expect.height // 4 * 2
         each = min(1.5, max(1.0, duration * CONTENT_SHARE))
         parts = (duration * (i + 0.5) / CONTENT_WINDOWS - each / 2 for i in range(CONTENT_WINDOWS))

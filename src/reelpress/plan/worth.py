@@ -18,6 +18,11 @@ OLD_CODEC_WORTH = 0.5  # MPEG-2, MPEG-4 part 2, WMV, H.263, MJPEG, intermediate 
 HOPELESS_BPP = 0.006
 CERTAIN_BPP = 0.12
 
+# H.264 bits per source pixel up to which a source is taken to repeat from frame to frame. Of 11 real clips the three
+# that x264 found to skip at least half their macroblocks and spend this little are told from the two of film and the
+# two of noisy cameras that spend more (`benchmarks/compress.py`).
+STILL_BPP = 0.025
+
 SAMPLE_FROM_DURATION_S = 60.0  # shorter inputs are simply encoded and compared
 SAMPLE_SHARE = 0.02
 SAMPLE_WINDOWS = 3
@@ -68,6 +73,15 @@ def outlook(track: VideoTrack, size: Size, fps: float | None) -> Outlook:
     if per_pixel <= HOPELESS_BPP:
         return Outlook(verdict="no", text=f"The input spends only {spends}: an encode could not be smaller.")
     return Outlook(verdict="doubtful", text=f"The input spends {spends}: the size of the encode decides.")
+
+
+def is_still(track: VideoTrack) -> bool:
+    """Tell from how few bits a source spends that most of its picture repeats; costs nothing, unlike a sample."""
+    fps = track.fps_avg
+    if not track.bitrate_bps or not fps:
+        return False
+    per_pixel = track.bitrate_bps / (track.width * track.height * float(fps))
+    return per_pixel * CODEC_WORTH.get(track.codec, OLD_CODEC_WORTH) <= STILL_BPP
 
 
 def sample_windows(track: VideoTrack) -> tuple[Window, ...]:

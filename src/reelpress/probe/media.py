@@ -48,6 +48,10 @@ class ProbeLimits(Value, frozen=True, kw_only=True):
     scan_budget_s: float = 20.0
     max_pixels: int = 16384 * 16384
 
+    def of_child(self) -> Limits:
+        """Return these as limits of the child process."""
+        return Limits(wall_s=self.wall_s, cpu_s=self.cpu_s, memory_bytes=self.memory_bytes, file_size_bytes=0)
+
 
 DEFAULT_LIMITS = ProbeLimits()
 
@@ -64,20 +68,30 @@ def probe(
     The name is taken as it is: no URL, no pattern, no option. Raises :class:`InputError`, whose ``reason`` is a key
     of ``HINTS``, when the file cannot be used or its bytes crash, stall or exhaust the child, and :class:`Cancelled`.
     """
-    request = Request(
-        path=os.fsencode(Path(path).absolute()),
-        max_pixels=limits.max_pixels,
-        scan_budget_s=limits.scan_budget_s,
-    )
-    roots = [_PACKAGE_ROOT, *(entry for entry in sys.path if Path(entry).is_absolute())]
     finished = run(
-        [sys.executable, "-I", "-S", "-c", _START_CHILD, *roots],
-        limits=Limits(wall_s=limits.wall_s, cpu_s=limits.cpu_s, memory_bytes=limits.memory_bytes, file_size_bytes=0),
-        cancel=cancel,
-        stdin=to_json(request),
-    )
+        child_argv(), limits=limits.of_child(), cancel=cancel, stdin=to_json(request_for(path, limits)),
+    )  # fmt: skip
     if spend is not None:
         spend(finished.cpu_s)
+    return read_answer(finished, limits)
+
+
+def child_argv() -> list[str]:
+    """Return the command of a child that reads one request from stdin and answers on stdout."""
+    roots = [_PACKAGE_ROOT, *(entry for entry in sys.path if Path(entry).is_absolute())]
+    return [sys.executable, "-I", "-S", "-c", _START_CHILD, *roots]
+
+
+def request_for(path: str | os.PathLike[str], limits: ProbeLimits, *, samples_later: bool = True) -> Request:
+    """Return the request to look at a file; without ``samples_later`` only its beginning is decoded."""
+    return Request(
+        path=os.fsencode(Path(path).absolute()), max_pixels=limits.max_pixels, scan_budget_s=limits.scan_budget_s,
+        samples_later=samples_later,
+    )  # fmt: skip
+
+
+def read_answer(finished: Finished, limits: ProbeLimits) -> MediaFacts:
+    """Return the facts a child gave. Raises as :func:`probe` does."""
     if finished.stopped == "cancelled":
         raise Cancelled("probing was cancelled")
     if finished.returncode != 0:

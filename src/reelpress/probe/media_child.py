@@ -139,7 +139,9 @@ class _Reader:
         problems = log_lines(self.logs)
         for index, sampler in self.samplers.items():
             timed = self.scans[index]
-            if timed.start is not None and timed.end is not None and timed.shown > 12 and not timed.jumps:
+            if not self.request.samples_later or timed.shown <= 12 or timed.jumps:
+                continue
+            if timed.start is not None and timed.end is not None:
                 sampler.sample_later(container, timed.start, timed.end)
         tracks = self._tracks(lines, is_complete=scan.is_complete)
         start_s, duration_s = self._span(scan, header_s)
@@ -300,8 +302,11 @@ def _summary(container: InputContainer) -> dict[int, StreamLine]:
 
 
 def main() -> None:
-    """Answer the request on stdin."""
-    request = from_json(sys.stdin.buffer.read(), Request)
+    """Answer the request on stdin; without one there is nothing to do."""
+    asked = sys.stdin.buffer.read()
+    if not asked:
+        return
+    request = from_json(asked, Request)
     sys.stdout.buffer.write(to_json(answer(request)))
     sys.stdout.buffer.flush()
 

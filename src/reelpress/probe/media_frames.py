@@ -76,7 +76,8 @@ class FrameSampler:
         self.declared = (context.width, context.height) if context is not None else None  # decoding changes these
         if context is not None:
             context.thread_count = 1  # threads multiply memory, and delay the first frame
-            context.options = {"max_pixels": str(max_pixels)}
+            # only what frames say about themselves is read, so the loop filter, a third of decoding, is left out
+            context.options = {"max_pixels": str(max_pixels), "skip_loop_filter": "all"}
 
     @property
     def pixels(self) -> int:

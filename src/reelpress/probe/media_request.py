@@ -12,6 +12,7 @@ class Request(Value, frozen=True, kw_only=True):
     path: bytes
     max_pixels: int
     scan_budget_s: float
+    samples_later: bool = True  # also decode frames from the middle, where size or fields may change
 
 
 class Refusal(Value, frozen=True, kw_only=True):

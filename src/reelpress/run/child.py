@@ -77,7 +77,7 @@ class Child:
         self,
         command: Sequence[str],
         limited: tuple[int | None, int | None, int | None],
-        stdin: bytes | None,
+        stdin: bytes | int | None,
         env: Mapping[str, str],
     ) -> None:
         """Start ``command``: the file to execute, then its whole argv; ``env`` is added to our own environment."""
@@ -89,7 +89,7 @@ class Child:
         try:
             self._popen = popen = subprocess.Popen(
                 [*launcher, *command],
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdin=subprocess.PIPE if isinstance(stdin, bytes) else subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
@@ -113,7 +113,7 @@ class Child:
         if popen.stdin is not None:
             self._resources.callback(popen.stdin.close)
             os.set_blocking(popen.stdin.fileno(), False)
-            self._unsent = memoryview(stdin or b"")
+            self._unsent = memoryview(stdin if isinstance(stdin, bytes) else b"")
             self._selector.register(popen.stdin, selectors.EVENT_WRITE)
 
     @property

@@ -90,13 +90,14 @@ def run(
     on_line: Callable[[str], None] | None = None,
     activity: Callable[[], object] | None = None,
     stop_if: Callable[[], str | None] | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | int | None = None,
     env: Mapping[str, str] | None = None,
     max_stdout_bytes: int = 16 * 1024 * 1024,
 ) -> Finished:
     """Run a program to its end, in this thread, and return how it ended; a non-zero exit is no error here.
 
-    ``argv[0]`` is a path, or a name looked up on PATH. The program reads ``stdin``, by default nothing.
+    ``argv[0]`` is a path, or a name looked up on PATH. The program reads ``stdin``, bytes or a
+    descriptor, by default nothing.
     ``env`` is added to our own environment.
     ``on_line`` gets each line of stdout without its end. ``activity`` returns a value that changes while the
     program makes headway; without it any byte of output counts. ``stop_if`` returns a reason to stop, or

@@ -1,0 +1,45 @@
+"""A first look at an input. Imports little, so that a command can begin it before it imports the rest of the engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reelpress.errors import InputError
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.values import Value
+from reelpress.probe.media import probe
+from reelpress.run.process import CancelToken
+
+
+class Snapshot(Value, frozen=True, kw_only=True):
+    """Which file it was: enough to notice that somebody is still writing it."""
+
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def take(cls, path: Path) -> Snapshot:
+        """Look at a file. Raises :class:`InputError` when it is not there or not a regular file."""
+        try:
+            stat = path.stat()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read.", evidence=str(error), hint="Check the name.") from error
+        return cls(inode=stat.st_ino, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+
+class Look(Value, frozen=True, kw_only=True):
+    """Which file an input was, what is in it, and the CPU seconds that looking took."""
+
+    snapshot: Snapshot
+    facts: MediaFacts
+    cpu_s: float
+
+
+def look_at(source: str | os.PathLike[str], cancel: CancelToken) -> Look:
+    """Look at an input. Raises :class:`InputError` when it cannot be used, and :class:`Cancelled`."""
+    spent: list[float] = []
+    snapshot = Snapshot.take(Path(source))
+    facts = probe(source, cancel=cancel, spend=spent.append)
+    return Look(snapshot=snapshot, facts=facts, cpu_s=sum(spent))

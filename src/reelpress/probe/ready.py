@@ -1,0 +1,77 @@
+"""A probe that stands ready: its child has imported everything and waits to be told which file to look at.
+
+Looking at an output is on the critical path of every job, and half of it was Python starting up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.values import to_json
+from reelpress.probe.media import DEFAULT_LIMITS, child_argv, read_answer, request_for
+from reelpress.run.process import CancelToken, Finished, run
+
+
+class ReadyProbe:
+    """Looks at files we wrote ourselves; :meth:`start` is worth calling a little before the first of them is done."""
+
+    def __init__(self, cancel: CancelToken) -> None:
+        self._cancel = cancel
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reelpress-probe")
+        self._waiting: tuple[int, Future[Finished]] | None = None
+        self._asked_at: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._waiting is not None:
+            write, _ = self._waiting
+            os.close(write)  # a child that was never asked anything ends
+        self._pool.shutdown()
+
+    def start(self) -> None:
+        """Start the child unless one is waiting."""
+        if self._waiting is None:
+            self._asked_at = None
+            read, write = os.pipe()
+            self._waiting = write, self._pool.submit(self._run, read)
+
+    def probe(self, path: Path, spend: Callable[[float], None]) -> MediaFacts:
+        """Return the facts of a file, of whose pictures only the first are decoded.
+
+        ``spend`` is told the CPU seconds. Raises as :func:`reelpress.probe.media.probe` does.
+        """
+        self.start()
+        assert self._waiting is not None  # noqa: S101 - just started
+        write, child = self._waiting
+        self._waiting = None
+        self._asked_at = time.monotonic()
+        with contextlib.suppress(BrokenPipeError), open(write, "wb", closefd=True) as pipe:  # noqa: PTH123 - a descriptor
+            pipe.write(to_json(request_for(path, DEFAULT_LIMITS, samples_later=False)))
+        finished = child.result()
+        spend(finished.cpu_s)
+        return read_answer(finished, DEFAULT_LIMITS)
+
+    def _run(self, read: int) -> Finished:
+        # the clock starts with the question, not with the waiting
+        limits = msgspec.structs.replace(DEFAULT_LIMITS.of_child(), wall_s=None)
+        try:
+            return run(child_argv(), limits=limits, cancel=self._cancel, stdin=read, stop_if=self._too_long)
+        finally:
+            os.close(read)
+
+    def _too_long(self) -> str | None:
+        asked_at = self._asked_at
+        if asked_at is not None and time.monotonic() - asked_at > DEFAULT_LIMITS.wall_s:
+            return f"looked for longer than {DEFAULT_LIMITS.wall_s:g} s"
+        return None
