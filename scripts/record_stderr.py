@@ -45,6 +45,7 @@ class Case:
     prefix: str = ""  # a shell line that ends in exec "$@"
     loglevel: str = "level+warning"
     is_damaged: bool = False  # the input is, and a run that succeeds must say so
+    env: dict[str, str] = field(default_factory=dict)  # added to our own environment
 
 
 UNLIMITED = Limits()
@@ -251,7 +252,7 @@ def record(ffmpeg: str, version: str, case: Case, inputs: Path, outputs: Path) -
 
 def _run(argv: list[str], case: Case) -> Finished:
     if case.signal is None:
-        return run(argv, limits=case.limits or UNLIMITED, cancel=CancelToken())
+        return run(argv, limits=case.limits or UNLIMITED, cancel=CancelToken(), env=case.env)
     started = threading.Event()
 
     def send() -> None:  # from outside: by the name of the output, which only this process has
@@ -265,7 +266,7 @@ def _run(argv: list[str], case: Case) -> Finished:
     sender.start()
     started.set()
     try:
-        return run(argv, limits=case.limits or UNLIMITED)
+        return run(argv, limits=case.limits or UNLIMITED, env=case.env)
     finally:
         sender.join()
 
@@ -299,20 +300,21 @@ def main() -> None:
         try:
             mounted = prepare_outputs(outputs)
             for ffmpeg in wanted.ffmpeg:
-                _record_all(ffmpeg, inputs, outputs, wanted.only or "")
+                record_all(CASES, ffmpeg, inputs, outputs, wanted.only or "")
         finally:
             for place in mounted:
                 subprocess.run(["umount", str(place)], check=True)
 
 
-def _record_all(ffmpeg: str, inputs: Path, outputs: Path, only: str) -> None:
+def record_all(cases: dict[str, Case], ffmpeg: str, inputs: Path, outputs: Path, only: str) -> None:
+    """Record the cases whose names match ``only`` with one FFmpeg, into the folder of its version."""
     banner = run([ffmpeg, "-version"]).stdout.decode()
     version = re.search(r"version n?(\d+(\.\d+)+)", banner)
     if version is None:
         raise SystemExit(f"{ffmpeg}: no version in {banner[:80]!r}")
     folder = RECORDINGS / f"ffmpeg-{version[1]}"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, case in CASES.items():
+    for name, case in cases.items():
         if re.search(only, name):
             recording = record(ffmpeg, version[1], case, inputs, outputs)
             (folder / f"{name}.json").write_text(json.dumps(recording, indent=1, ensure_ascii=False) + "\n")

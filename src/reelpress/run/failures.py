@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from reelpress.facts.failure import Failure, FailureKind
+from reelpress.run import gpu_failures
+from reelpress.run.gpu_failures import gpu_failure, is_about_nvdec
+from reelpress.run.log_lines import Line, first_fit, read_lines, row
 from reelpress.run.process import Stopped
 
 _EVIDENCE_CHARS = 300
 _DAMAGE_LINES = 20
 
-
 K = FailureKind
+# what is told before a crash is its cause
+_CRASH_CAUSES = gpu_failures.KINDS | {K.OUT_OF_MEMORY}
 
 _HINTS = {
     K.INPUT_UNREADABLE: "the file is missing, incomplete, or not a media file; get it again from where it came",
@@ -86,118 +88,75 @@ _EXIT_CODES = {
 }
 
 
-class _Line(NamedTuple):
-    contexts: str  # "h264", "vost#0:0/libx264 enc:libx264", or nothing
-    is_error: bool  # else a warning
-    message: str
-
-    def __str__(self) -> str:
-        return (f"[{self.contexts}] " if self.contexts else "") + self.message
-
-
-class _Row(NamedTuple):
-    """A message that decides. Of several rows that fit, the first counts; of a row's lines, the first."""
-
-    kind: FailureKind
-    message: re.Pattern[str]
-    contexts: re.Pattern[str]
-    not_contexts: re.Pattern[str]
-    at_zero: bool  # decides even though FFmpeg exits with 0
-    in_warnings: bool
-
-    def fits(self, line: _Line) -> bool:
-        return (
-            (line.is_error or self.in_warnings)
-            and self.message.search(line.message) is not None
-            and self.contexts.search(line.contexts) is not None
-            and self.not_contexts.search(line.contexts) is None
-        )
-
-
-def _row(
-    kind: FailureKind,
-    message: str,
-    *,
-    contexts: str = "",
-    not_contexts: str = "(?!)",
-    at_zero: bool = False,
-    in_warnings: bool = False,
-) -> _Row:
-    return _Row(kind, re.compile(message), re.compile(contexts), re.compile(not_contexts), at_zero, in_warnings)
-
-
 _WRITING = (
     r"^(av_interleaved_write_frame\(\)"
     r"|Error (writing trailer|closing file|muxing|submitting a packet to the muxer)).*: "
 )
+# What the muxer says of its file comes before what a GPU says, and that before the rows whose words a driver may use.
+_OUTPUT_ROWS = (
+    row(K.OUTPUT_FULL, _WRITING + r"(No space left on device|Disk quota exceeded)$", at_zero=True),
+    row(K.OUTPUT_LIMIT, _WRITING + r"File too large$", at_zero=True),
+)
 _ROWS = (
-    _row(K.OUTPUT_FULL, _WRITING + r"(No space left on device|Disk quota exceeded)$", at_zero=True),
-    _row(K.OUTPUT_LIMIT, _WRITING + r"File too large$", at_zero=True),
-    _row(K.OUTPUT_FULL, r"(^|: |\()(No space left on device|Disk quota exceeded)\)?$"),
-    _row(K.OUTPUT_LIMIT, r"(^|: |\()File too large\)?$"),
-    _row(K.OUT_OF_MEMORY, r"(^|: |\()Cannot allocate memory\)?$"),
-    _row(K.OUT_OF_MEMORY, r"^malloc of size \d+ failed"),
-    _row(K.OUT_OF_MEMORY, r"^pthread_create\(\) failed: Resource temporarily unavailable$"),
-    _row(K.OUT_OF_MEMORY, r"^Error allocating the (de|en)coder context"),
-    _row(K.OUT_OF_MEMORY, r"^error while loading shared libraries: .*: (failed to map segment|cannot allocate memory)"),
-    _row(K.INPUT_REFUSED, r"^(Format|Protocol '[^']*') not on whitelist '"),
-    _row(K.INPUT_REFUSED, r"^Unsafe file name '"),
-    _row(K.INPUT_REFUSED, r"^Not detecting m3u8/hls with non standard extension"),
-    _row(K.INPUT_REFUSED, r"^(Filename extension of|URL) .*(blocked for security reasons|is not in allowed_\w+)"),
-    _row(K.TOO_MANY_PIXELS, r"^Picture size \d+x\d+ exceeds specified max pixel count"),
-    _row(K.ENCODER_MISSING, r"^Unknown encoder '"),
-    _row(K.ENCODER_MISSING, r"^(Automatic encoder selection failed|Encoder \(codec .*\) not found)"),
-    _row(K.NO_DECODER, r"^Unknown decoder '"),
-    _row(K.NO_DECODER, r"^(Decoding requested, but no decoder found|Decoder \(codec [^)]*\) not found)"),
-    _row(K.DECODE_ERRORS, r"^Decode error rate \S+ exceeds maximum"),
-    _row(K.DECODE_ERRORS, r"(^|: )corrupt input packet in stream \d+$"),
-    _row(K.DECODE_ERRORS, r"^Cannot determine format of input (stream )?\d+:\d+ after EOF"),
-    _row(K.DECODE_ERRORS, r"^Application provided duration: -?\d+ "),  # times of the input that no MP4 can hold
-    _row(K.DECODE_ERRORS, r"^Empty output (stream|on stream)"),
-    _row(K.INPUT_UNREADABLE, r"^(Stream map '.*' matches no streams|Output file.* does not contain any stream)"),
-    _row(K.FILTER_FAILED, r"", contexts=r"^Parsed_\w+_\d+"),
-    _row(K.FILTER_FAILED, r"", contexts=r"^AVFilterGraph"),
-    _row(K.FILTER_FAILED, r"^(Error applying option '.*' to filter|Error (re)?initializing filters|No such filter)"),
-    _row(K.FILTER_FAILED, r"^(Failed to inject frame into filter network|Error (configuring|parsing) .*filter)"),
-    _row(K.FILTER_FAILED, r"^(Impossible to convert between the formats|Cannot find a matching stream for unlabeled)"),
-    _row(
-        K.OPTION_REJECTED, r"^(Unrecognized option '|Missing argument for option|Failed to set value '.*' for option)"
-    ),
-    _row(
+    row(K.OUTPUT_FULL, r"(^|: |\()(No space left on device|Disk quota exceeded)\)?$"),
+    row(K.OUTPUT_LIMIT, r"(^|: |\()File too large\)?$"),
+    row(K.OUT_OF_MEMORY, r"(^|: |\()Cannot allocate memory\)?$"),
+    row(K.OUT_OF_MEMORY, r"^malloc of size \d+ failed"),
+    row(K.OUT_OF_MEMORY, r"^pthread_create\(\) failed: Resource temporarily unavailable$"),
+    row(K.OUT_OF_MEMORY, r"^Error allocating the (de|en)coder context"),
+    row(K.OUT_OF_MEMORY, r"^error while loading shared libraries: .*: (failed to map segment|cannot allocate memory)"),
+    row(K.INPUT_REFUSED, r"^(Format|Protocol '[^']*') not on whitelist '"),
+    row(K.INPUT_REFUSED, r"^Unsafe file name '"),
+    row(K.INPUT_REFUSED, r"^Not detecting m3u8/hls with non standard extension"),
+    row(K.INPUT_REFUSED, r"^(Filename extension of|URL) .*(blocked for security reasons|is not in allowed_\w+)"),
+    row(K.TOO_MANY_PIXELS, r"^Picture size \d+x\d+ exceeds specified max pixel count"),
+    row(K.ENCODER_MISSING, r"^Unknown encoder '"),
+    row(K.ENCODER_MISSING, r"^(Automatic encoder selection failed|Encoder \(codec .*\) not found)"),
+    row(K.NO_DECODER, r"^Unknown decoder '"),
+    row(K.NO_DECODER, r"^(Decoding requested, but no decoder found|Decoder \(codec [^)]*\) not found)"),
+    row(K.DECODE_ERRORS, r"^Decode error rate \S+ exceeds maximum"),
+    row(K.DECODE_ERRORS, r"(^|: )corrupt input packet in stream \d+$"),
+    row(K.DECODE_ERRORS, r"^Cannot determine format of input (stream )?\d+:\d+ after EOF"),
+    row(K.DECODE_ERRORS, r"^Application provided duration: -?\d+ "),  # times of the input that no MP4 can hold
+    row(K.DECODE_ERRORS, r"^Empty output (stream|on stream)"),
+    row(K.INPUT_UNREADABLE, r"^(Stream map '.*' matches no streams|Output file.* does not contain any stream)"),
+    row(K.FILTER_FAILED, r"", contexts=r"^Parsed_\w+_\d+"),
+    row(K.FILTER_FAILED, r"", contexts=r"^AVFilterGraph"),
+    row(K.FILTER_FAILED, r"^(Error applying option '.*' to filter|Error (re)?initializing filters|No such filter)"),
+    row(K.FILTER_FAILED, r"^(Failed to inject frame into filter network|Error (configuring|parsing) .*filter)"),
+    row(K.FILTER_FAILED, r"^(Impossible to convert between the formats|Cannot find a matching stream for unlabeled)"),
+    row(K.OPTION_REJECTED, r"^(Unrecognized option '|Missing argument for option|Failed to set value '.*' for option)"),
+    row(
         K.OPTION_REJECTED,
         r"^(Error setting option|Value \S+ for parameter '\w+' out of)",
         not_contexts="^a?buffer|^graph",
     ),
-    _row(K.OPTION_REJECTED, r"^Error setting preset/tune "),
-    _row(K.OPTION_REJECTED, r"^Requested output format '.*' is not (known|a suitable)"),
-    _row(K.OPTION_REJECTED, r"^(Invalid duration |Error applying encoder options|Error splitting the argument list)"),
-    _row(K.OPTION_REJECTED, r"^Codec AVOption .* is not an? (en|de)coding option"),
-    _row(K.ENCODER_REFUSED, r"^(width|height) not divisible by"),
-    _row(K.ENCODER_REFUSED, r"^Specified (sample|pixel|channel|color) .* not supported"),
-    _row(K.ENCODER_REFUSED, r"^(Image size is too small|Error setting profile|Cannot open lib\w+ encoder)"),
-    _row(K.ENCODER_REFUSED, r"", contexts=r"^(x264|x265|Svt)$"),
-    _row(K.ENCODER_REFUSED, r"^Error while opening encoder", contexts=r"^[vas]ost#"),
-    _row(K.ENCODER_REFUSED, r"^Error initializing output stream \d+:\d+ -- Error while opening encoder"),
-    _row(K.ENCODER_REFUSED, r"^(Error submitting video frame to the encoder|Video encoding failed)"),
-    _row(K.OPTION_REJECTED, r"^(Could not find tag for codec|Only audio, video, and subtitles are supported)"),
-    _row(K.OUTPUT_DENIED, _WRITING + r"(Input/output error|Stale file handle|Broken pipe)$", at_zero=True),
-    _row(K.OUTPUT_DENIED, r"^File '.*' already exists\. Exiting\.$", at_zero=True),
-    _row(K.OUTPUT_DENIED, r"^Error opening output ", contexts=r"^out#"),
-    _row(K.OUTPUT_DENIED, r": Read-only file system$"),
-    _row(K.OPTION_REJECTED, r"^Could not write header"),
-    _row(K.INPUT_UNREADABLE, r"^moov atom not found$"),
-    _row(K.INPUT_UNREADABLE, r"^Error (opening input|opening input files|during demuxing): "),
-    _row(
+    row(K.OPTION_REJECTED, r"^Error setting preset/tune "),
+    row(K.OPTION_REJECTED, r"^Requested output format '.*' is not (known|a suitable)"),
+    row(K.OPTION_REJECTED, r"^(Invalid duration |Error applying encoder options|Error splitting the argument list)"),
+    row(K.OPTION_REJECTED, r"^Codec AVOption .* is not an? (en|de)coding option"),
+    row(K.ENCODER_REFUSED, r"^(width|height) not divisible by"),
+    row(K.ENCODER_REFUSED, r"^Specified (sample|pixel|channel|color) .* not supported"),
+    row(K.ENCODER_REFUSED, r"^(Image size is too small|Error setting profile|Cannot open lib\w+ encoder)"),
+    row(K.ENCODER_REFUSED, r"", contexts=r"^(x264|x265|Svt)$"),
+    row(K.ENCODER_REFUSED, r"^Error while opening encoder", contexts=r"^[vas]ost#"),
+    row(K.ENCODER_REFUSED, r"^Error initializing output stream \d+:\d+ -- Error while opening encoder"),
+    row(K.ENCODER_REFUSED, r"^(Error submitting video frame to the encoder|Video encoding failed)"),
+    row(K.OPTION_REJECTED, r"^(Could not find tag for codec|Only audio, video, and subtitles are supported)"),
+    row(K.OUTPUT_DENIED, _WRITING + r"(Input/output error|Stale file handle|Broken pipe)$", at_zero=True),
+    row(K.OUTPUT_DENIED, r"^File '.*' already exists\. Exiting\.$", at_zero=True),
+    row(K.OUTPUT_DENIED, r"^Error opening output ", contexts=r"^out#"),
+    row(K.OUTPUT_DENIED, r": Read-only file system$"),
+    row(K.OPTION_REJECTED, r"^Could not write header"),
+    row(K.INPUT_UNREADABLE, r"^moov atom not found$"),
+    row(K.INPUT_UNREADABLE, r"^Error (opening input|opening input files|during demuxing): "),
+    row(
         K.INPUT_UNREADABLE,  # 5.1 says no more than the name and the reason
         r"^(?!Error ).*: (No such file or directory|Invalid data found when processing input|Permission denied"
         r"|Is a directory|Not a directory|Protocol not found|Input/output error|File name too long)$",
         contexts=r"^$",
     ),
 )
-_LINE = re.compile(r"((?:\[[^\[\]]+ @ 0x[0-9a-f]+\] )*)\[(warning|error|fatal|panic)\] (.*)")
-_LIBRARY_LINE = re.compile(r"(x264|x265|Svt) ?\[(warning|error)\]: (.*)")  # these write past FFmpeg's log
-_LOADER_LINE = re.compile(r"\S+: (error while loading shared libraries: .*)")
-
 # Decoders and demuxers as 5.1 names them; 9 says "dec:" and "in#" besides. Some of the names are encoders' too.
 _INPUT_SIDE = re.compile(
     r"^(in#|[vas]ist#|NULL$|mov,mp4|matroska,webm$|mpegts$|mpegp?s?$|avi$|flv$|asf|ogg$|wav$|h26[134]$|hevc$|vvc$|av1$"
@@ -219,18 +178,18 @@ def classify(
 
     ``output`` is the output as FFmpeg was given it; 5.1 reports an input and an output that cannot be opened in the
     same words, and only the name tells which. A run that exits with 0 has failed all the same when it says that it
-    could not write its output.
+    could not write its output, or that a GPU dropped or spoiled pictures.
     """
     if stopped is not None:
         return _failure(_STOPPED[stopped], f"stopped: {stopped}")
-    lines = list(_lines(stderr_tail))
-    found = _first_row(lines, at_zero=returncode == 0)
+    lines = list(read_lines(stderr_tail))
+    found = _first(lines, at_zero=returncode == 0)
     if returncode == 0:
         return found
     if returncode < 0:
         kind = _SIGNALS.get(-returncode, K.CRASHED)
-        ran_out_first = kind is K.CRASHED and found is not None and found.kind is K.OUT_OF_MEMORY
-        return found if ran_out_first else _failure(kind, f"ended by signal {_signal_name(-returncode)}")
+        told_why = kind is K.CRASHED and found is not None and found.kind in _CRASH_CAUSES
+        return found if told_why else _failure(kind, f"ended by signal {_signal_name(-returncode)}")
     if output is not None and (found is None or found.kind is K.INPUT_UNREADABLE):
         for line in lines:
             if line.is_error and not line.contexts and line.message.startswith(f"{output}: "):
@@ -238,7 +197,7 @@ def classify(
     return found or _by_exit_code(returncode, lines, stderr_tail)
 
 
-def _by_exit_code(returncode: int, lines: list[_Line], stderr_tail: str) -> Failure:
+def _by_exit_code(returncode: int, lines: list[Line], stderr_tail: str) -> Failure:
     last_error = next((str(line) for line in reversed(lines) if line.is_error), "")
     if returncode in _EXIT_CODES:
         return _failure(_EXIT_CODES[returncode], last_error or f"exit code {returncode} and no error message")
@@ -254,32 +213,23 @@ def decode_damage(stderr_tail: str) -> tuple[str, ...]:
     Meant for runs that exit with 0, as FFmpeg does on files that are cut short or have flipped bits.
     """
     seen: dict[str, str] = {}
-    for line in _lines(stderr_tail):
+    for line in read_lines(stderr_tail):
         is_input_side = _INPUT_SIDE.search(line.contexts) is not None
         is_decoder_report = not line.contexts and _DAMAGE.search(line.message) is not None  # 5.1
+        if is_about_nvdec(line):
+            continue
         if (is_input_side and (line.is_error or _DAMAGE.search(line.message))) or is_decoder_report:
             seen.setdefault(re.sub(r"-?\d+", "0", str(line)), str(line)[:_EVIDENCE_CHARS])
     return tuple(seen.values())[:_DAMAGE_LINES]
 
 
-def _lines(stderr: str) -> Iterator[_Line]:
-    for text in stderr.split("\n"):
-        if found := _LINE.fullmatch(text):
-            contexts = " ".join(part.split(" @ ")[0] for part in found[1].strip("[] ").split("] [") if part)
-            yield _Line(contexts, found[2] != "warning", found[3].strip())
-        elif found := _LIBRARY_LINE.fullmatch(text):
-            yield _Line(found[1], found[2] == "error", found[3].strip())
-        elif found := _LOADER_LINE.fullmatch(text):
-            yield _Line("", is_error=True, message=found[1])
-
-
-def _first_row(lines: list[_Line], *, at_zero: bool) -> Failure | None:
-    for row in _ROWS:
-        if row.at_zero or not at_zero:
-            for line in lines:
-                if row.fits(line):
-                    return _failure(row.kind, str(line))
-    return None
+def _first(lines: list[Line], *, at_zero: bool) -> Failure | None:
+    found = (
+        first_fit(_OUTPUT_ROWS, lines, at_zero=at_zero)
+        or gpu_failure(lines, at_zero=at_zero)
+        or first_fit(_ROWS, lines, at_zero=at_zero)
+    )
+    return _failure(found[0], str(found[1])) if found else None
 
 
 def _failure(kind: FailureKind, evidence: str) -> Failure:
