@@ -7,7 +7,10 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,10 @@ def similarity(out: Path, size: str, filters: str = "null") -> float:
 
 
 def stream(out: Path) -> dict[str, Any]:
-    wanted = "stream=codec_name,profile,pix_fmt,width,height:packet=pts,dts,flags:frame=pict_type,pts"
+    wanted = (
+        "stream=codec_name,profile,pix_fmt,width,height,color_space,color_transfer:"
+        "packet=pts,pts_time,dts,flags:frame=pict_type"
+    )
     command = ["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", wanted, "-of", "json", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stderr == ""
@@ -71,3 +77,37 @@ def check_times(found: dict[str, Any], frames: int = FRAMES) -> None:
     assert all(p >= d for p, d in zip(pts, dts, strict=True))
     steps = {later - earlier for earlier, later in itertools.pairwise(sorted(pts))}
     assert len(steps) == 1
+
+
+def ask_nvml(machine: driver.FakeMachine, expression: str, **env: str) -> Any:
+    """What an expression over ``n`` (pynvml) and ``devices`` (handles) is worth, in a process of its own."""
+    program = (
+        "import json, pynvml as n\n"
+        "n.nvmlInit()\n"
+        "devices = [n.nvmlDeviceGetHandleByIndex(i) for i in range(n.nvmlDeviceGetCount())]\n"
+        f"print(json.dumps({expression}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(machine, **env), capture_output=True, text=True, check=False
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else done.stderr.splitlines()[-1]
+
+
+@contextmanager
+def started(
+    ffmpeg: str, machine: driver.FakeMachine, *arguments: str | Path, **env: str
+) -> Iterator[subprocess.Popen[str]]:
+    """FFmpeg while it runs; killed at the end."""
+    command = [ffmpeg, *QUIET, *map(str, arguments)]
+    with subprocess.Popen(command, env=environment(machine, **env), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(true: Callable[[], object], patience_s: float = 20.0) -> None:
+    end = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
