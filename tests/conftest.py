@@ -28,8 +28,9 @@ _skipped: Counter[str] = Counter()
 @pytest.fixture(scope="session")
 def fake_nvidia(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> driver.FakeNvidia:
     """The fake NVIDIA driver, built once for as long as its sources stay as they are."""
+    cache = pytestconfig.cache
     try:
-        libraries = driver.build(pytestconfig.cache.mkdir("fake_nvidia"))
+        libraries = driver.build(cache.mkdir("fake_nvidia") if cache else tmp_path_factory.mktemp("built"))
     except driver.CannotBuildError as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI must build the fake NVIDIA driver: {error}")

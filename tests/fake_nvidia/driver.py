@@ -29,6 +29,7 @@ _LIBRARIES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _FLAGS = (
     "-O2", "-g", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror",
     "-shared", "-Wl,-Bsymbolic", "-Wl,-z,defs",
+    "-Wl,-z,nodelete",  # FFmpeg unloads the driver with each encoder; faults are counted for the whole process
 )  # fmt: skip
 
 NO_VIDEO_CAPABILITY = (NVENC, NVDEC)
@@ -246,15 +247,15 @@ def _description(devices: Sequence[Device], driver: Driver, software_preset: str
 
 def build(folder: Path) -> Path:
     """The libraries, in ``folder``; built where they are not there yet."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        raise CannotBuildError(f"no gcc; on Debian: apt install {PACKAGES}")
     digest = hashlib.sha256(repr((_FLAGS, _LIBRARIES)).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     done = folder / digest.hexdigest()[:16]
     if done.is_dir():
         return done
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise CannotBuildError(f"no gcc; on Debian: apt install {PACKAGES}")
     making = folder / f"making.{os.getpid()}"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
 
 import pytest
 
 import clips
 import driver
-from gpu_runs import MIDDLE, FFmpeg, ask_nvml
+from gpu_runs import MIDDLE, FFmpeg, ask_nvml, environment, run
 
 pytestmark = pytest.mark.gpu_fake
 
@@ -107,8 +107,6 @@ def test_codec_taken_away(fake_nvidia: driver.FakeNvidia, ffmpeg: FFmpeg) -> Non
 
 @pytest.mark.parametrize("profile", ["t4", "l4-610", "rtx-pro-6000"])
 def test_av1_is_never_there(fake_nvidia: driver.FakeNvidia, profile: str) -> None:
-    from gpu_runs import run
-
     done = run(clips.ffmpeg(), fake_nvidia.machine(profile, driver="610"), *encode("av1_nvenc"))
     assert done.code == 187
     assert "Codec not supported" in done.stderr
@@ -162,11 +160,7 @@ def test_nvml_knows_the_profile(fake_nvidia: driver.FakeNvidia, profile: str) ->
     assert "Fake" in device.name
 
 
-def test_nvidia_smi_agrees(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
-    import subprocess
-
-    from gpu_runs import environment
-
+def test_nvidia_smi_agrees(fake_nvidia: driver.FakeNvidia) -> None:
     machine = fake_nvidia.machine(["l4", "t4"])
     query = ["nvidia-smi", "--query-gpu=index,name,uuid,driver_version,memory.total", "--format=csv,noheader,nounits"]
     done = subprocess.run(query, env=environment(machine), capture_output=True, text=True, check=True)
