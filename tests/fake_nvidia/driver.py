@@ -264,8 +264,9 @@ def build(folder: Path) -> Path:
         built = subprocess.run(
             [*command, "-ldl", "-lpthread"], cwd=SOURCES, capture_output=True, text=True, check=False
         )
-        if "No such file or directory" in built.stderr:
-            raise CannotBuildError(f"{built.stderr.splitlines()[0]}; on Debian: apt install {PACKAGES}")
+        missing = [line for line in built.stderr.splitlines() if "No such file or directory" in line]
+        if missing:
+            raise CannotBuildError(f"{missing[0]}; on Debian: apt install {PACKAGES}")
         if built.returncode:
             raise AssertionError(built.stderr)
     try:
