@@ -11,16 +11,30 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-sys.path[:0] = [str(TESTS), str(TESTS / "golden"), str(TESTS / "media"), str(TESTS / "corpus")]
+sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("golden", "media", "corpus", "fake_nvidia"))]
+
+import driver  # noqa: E402
 
 # A run started in the background ignores these, and so would every child whose dying by them is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for _number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(_number, signal.SIG_DFL)
 
-TIERS = ("unit", "golden", "media", "faults", "corpus")
+TIERS = ("unit", "golden", "media", "faults", "corpus", "fake_nvidia")
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session")
+def fake_nvidia(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> driver.FakeNvidia:
+    """The fake NVIDIA driver, built once for as long as its sources stay as they are."""
+    try:
+        libraries = driver.build(pytestconfig.cache.mkdir("fake_nvidia"))
+    except driver.CannotBuildError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must build the fake NVIDIA driver: {error}")
+        pytest.skip(f"the fake NVIDIA driver cannot be built: {error}")
+    return driver.FakeNvidia(libraries, tmp_path_factory.mktemp("fake_nvidia"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
