@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from reelpress.facts.failure import Action, Failure, FailureKind, gpu_action
 from reelpress.facts.host import FfmpegFacts, GpuPath
 from reelpress.facts.values import Value
 from reelpress.run.failures import classify
-from reelpress.run.process import Finished, Limits, run
+from reelpress.run.process import CancelToken, Finished, Limits, run
 
 K = FailureKind
 
@@ -27,18 +29,19 @@ _WORST_DB_BELOW_MEAN = 3.0
 _MIN_DISTINCT = 10
 _FIGURES = re.compile(r"PSNR .*average:([0-9.]+|inf) min:([0-9.]+|inf)")
 _SPEAKER = re.compile(r"^(?:\[[^\[\]]+\] )+")
-_RETRIES_S = (0.3, 1.0)
 
 
 class TrialLimits(Value, frozen=True, kw_only=True):
     """How long trials may take, in seconds of wall clock.
 
     ``first_s`` is for the first encode and the first filter of one FFmpeg on one GPU: the driver may have to start
-    the GPU and to compile FFmpeg's kernels for it. ``later_s`` is for the others.
+    the GPU and to compile FFmpeg's kernels for it. ``later_s`` is for the others. A GPU that is busy is asked again
+    after each of ``busy_s``.
     """
 
     first_s: float = 30.0
     later_s: float = 10.0
+    busy_s: tuple[float, ...] = (0.3, 1.0)
 
 
 class Bench(Value, frozen=True, kw_only=True):
@@ -53,6 +56,11 @@ class Bench(Value, frozen=True, kw_only=True):
     uuid: str | None = None
     compute_capability: str | None = None
     limits: TrialLimits = TrialLimits()
+    cancel: CancelToken = msgspec.field(default_factory=CancelToken)
+
+    def is_cancelled(self, wait_s: float = 0.0) -> bool:
+        """Tell whether the survey is to stop, after waiting up to ``wait_s`` seconds for that."""
+        return self.cancel.wait(wait_s) if wait_s else self.cancel.is_cancelled
 
     def run(self, *arguments: str, wall_s: float, pinned: bool = True, level: str = "warning") -> Finished:
         """Run this FFmpeg, on the GPU alone when ``pinned``."""
@@ -61,7 +69,7 @@ class Bench(Value, frozen=True, kw_only=True):
             *arguments,
         )  # fmt: skip
         env = {"CUDA_VISIBLE_DEVICES": self.uuid} if pinned and self.uuid is not None else {}
-        return run(argv, limits=Limits(wall_s=wall_s), env=env)
+        return run(argv, limits=Limits(wall_s=wall_s), env=env, cancel=self.cancel)
 
 
 class Comparison(Value, frozen=True, kw_only=True):
@@ -150,10 +158,9 @@ def try_path(bench: Bench, kind: str, name: str, pix_fmt: str, trial: Callable[[
     """Try something, a little longer where the GPU is only busy, and return what was found."""
     started = time.monotonic()
     verdict = trial()
-    for pause_s in _RETRIES_S:
-        if not is_busy(verdict.failure):
+    for pause_s in bench.limits.busy_s:
+        if not is_busy(verdict.failure) or bench.is_cancelled(pause_s):
             break
-        time.sleep(pause_s)
         verdict = trial()
     state = "works" if verdict.failure is None else "busy" if is_busy(verdict.failure) else "fails"
     return GpuPath(

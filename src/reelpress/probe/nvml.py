@@ -18,6 +18,7 @@ from reelpress.run.process import Limits, run
 # As for the media probe: this process's import path, and neither environment nor working directory.
 _START_CHILD = "import sys; sys.path[:0] = sys.argv[1:]; from reelpress.probe.nvml_child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+NO_DEVICE = "no NVIDIA device on this machine"
 # A GPU without persistence mode is initialised anew for the first who asks, which takes seconds.
 _ASK_S = 15.0
 # Native Linux and containers; gVisor, as on Cloud Run; WSL.
@@ -83,7 +84,7 @@ def driver_library() -> Path | None:
 def ask_driver(*, wall_s: float = _ASK_S) -> DriverFacts:
     """Ask the driver for everything; takes up to ``wall_s`` seconds, and never raises for what a driver does."""
     if not device_present():
-        return DriverFacts(notes=("no NVIDIA device on this machine",))
+        return DriverFacts(notes=(NO_DEVICE,))
     return _ask(NvmlRequest(), wall_s)
 
 
