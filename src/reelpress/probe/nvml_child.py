@@ -7,6 +7,7 @@ are listed by CUDA.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -132,7 +133,10 @@ def _nvenc_api() -> str:
     Says nothing about the chip: the library is there on GPUs without an encoder, too.
     """
     number = ctypes.c_uint32()
-    status = _library("libnvidia-encode.so.1").NvEncodeAPIGetMaxSupportedVersion(ctypes.byref(number))
+    try:
+        status = _library("libnvidia-encode.so.1").NvEncodeAPIGetMaxSupportedVersion(ctypes.byref(number))
+    except AttributeError as error:
+        raise _DriverError("NVENC does not tell its version") from error
     if status != 0:
         raise _DriverError(f"NVENC does not tell its version: error {status}")
     return f"{number.value >> 4}.{number.value & 15}"
@@ -143,7 +147,10 @@ def _cuda_gpus() -> tuple[GpuDevice, ...]:
     cuda = _library("libcuda.so.1")
 
     def call(name: str, *arguments: Any) -> None:  # noqa: ANN401 - C values
-        status = getattr(cuda, name)(*arguments)
+        try:
+            status = getattr(cuda, name)(*arguments)
+        except AttributeError as error:
+            raise _DriverError(f"the driver has no {name}") from error
         if status != 0:
             text = ctypes.c_char_p()
             cuda.cuGetErrorName(status, ctypes.byref(text))
@@ -159,13 +166,14 @@ def _cuda_gpus() -> tuple[GpuDevice, ...]:
         major, minor = ctypes.c_int(), ctypes.c_int()
         call("cuDeviceGetName", name, len(name), index)
         call("cuDeviceGetUuid", raw, index)
-        call("cuDeviceTotalMem_v2", ctypes.byref(memory), index)
+        with contextlib.suppress(_DriverError):  # good to know, no more
+            call("cuDeviceTotalMem_v2", ctypes.byref(memory), index)
         call("cuDeviceGetAttribute", ctypes.byref(major), _CC_MAJOR, index)
         call("cuDeviceGetAttribute", ctypes.byref(minor), _CC_MINOR, index)
         found.append(
             GpuDevice(
                 index=index, name=name.value.decode(errors="replace"), uuid=f"GPU-{uuid.UUID(bytes=raw.raw)}",
-                memory_mb=memory.value // 2**20, compute_capability=f"{major.value}.{minor.value}",
+                memory_mb=memory.value // 2**20 or None, compute_capability=f"{major.value}.{minor.value}",
             )
         )  # fmt: skip
     return tuple(found)
