@@ -9,7 +9,6 @@ from typing import TypedDict
 from reelpress.api import compress
 from reelpress.errors import ReelpressError
 from reelpress.plan.encoders import GPU_PRESETS, X264_PRESETS
-from reelpress.probe.trial import first_working_gpu
 from reelpress.receipt import Receipt
 from reelpress.settings import load
 
@@ -74,13 +73,18 @@ def compress_video(
 def is_gpu_available() -> bool:
     """Tell whether a GPU encoder works here: it encoded, and its output was decoded and compared.
 
-    The answer is remembered for this process; a machine without an NVIDIA device answers at once.
+    The answer is remembered for this process, unless the GPU was only busy, which is a no for now. A machine without an
+    NVIDIA device answers at once.
     """
+    from reelpress.probe.gpu_finding import first_working_gpu
+
     return first_working_gpu().available
 
 
 def get_gpu_info() -> GpuInfo:
     """Return name, memory in MB and driver version of the GPU that :func:`is_gpu_available` speaks of."""
+    from reelpress.probe.gpu_finding import first_working_gpu
+
     found = first_working_gpu()
     gpu = found.gpu
     return GpuInfo(

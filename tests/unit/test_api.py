@@ -20,11 +20,13 @@ import pytest
 
 import reelpress
 from reelpress import legacy
-from reelpress.facts.host import EncoderFacts, GpuFacts
+from reelpress.facts.host import EncoderFacts
 from reelpress.plan.encoders import ENCODERS, cpu_row
-from reelpress.probe import trial
+from reelpress.probe import gpu_finding, gpu_survey
+from reelpress.probe.gpu_finding import find_gpu, forget_finding
 from reelpress.probe.media import probe
-from reelpress.probe.trial import find_gpu, first_working_gpu, try_encoder
+from reelpress.probe.nvml import DriverFacts, GpuDevice
+from reelpress.probe.trial import try_encoder
 from reelpress.settings import load
 from reelpress.settings_table import SETTINGS
 
@@ -55,9 +57,9 @@ def our_own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         for name in row.env:
             monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    first_working_gpu.cache_clear()
+    forget_finding()
     yield
-    first_working_gpu.cache_clear()
+    forget_finding()
 
 
 def kinds(events: list[Any]) -> list[str]:
@@ -390,7 +392,7 @@ def test_the_answer_about_the_gpu_is_remembered(monkeypatch: pytest.MonkeyPatch)
         asked.append(1)
         return host()
 
-    monkeypatch.setattr(trial, "probe_host", probe_host)
+    monkeypatch.setattr(gpu_finding, "probe_host", probe_host)
     reelpress.is_gpu_available()
     reelpress.get_gpu_info()
     reelpress.is_gpu_available()
@@ -405,13 +407,14 @@ def test_a_gpu_whose_encoder_is_listed_but_does_not_open_is_not_available(
         echo "[error] Error while opening encoder" >&2
         exit 1
     """)  # fmt: skip
-    gpu = GpuFacts(name="NVIDIA L4", uuid=None, memory_mb=23_034, driver_version="535.1")
-    monkeypatch.setattr(trial, "gpu_facts", lambda: (gpu,))
-    machine = host(lists(stub, "libx264", "h264_nvenc"), gpus=(gpu,), gpu_note=None)
+    gpu = GpuDevice(index=0, name="NVIDIA L4", uuid="GPU-1", memory_mb=23_034)
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: DriverFacts(gpus=(gpu,), driver_version="535.1"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    machine = host(lists(stub, "libx264", "h264_nvenc"), gpu_note=None)
     found = find_gpu(machine)
-    assert (found.available, found.encoder, found.gpu) == (False, None, gpu)
+    assert (found.available, found.encoder) == (False, None)
     assert "libcuda" in (found.reason or "")
-    monkeypatch.setattr(trial, "probe_host", lambda **_named: machine)
+    monkeypatch.setattr(gpu_finding, "probe_host", lambda **_named: machine)
     assert reelpress.is_gpu_available() is False
     info = reelpress.get_gpu_info()
     assert (info["available"], info["name"], info["driver_version"]) == (False, "NVIDIA L4", "535.1")
@@ -419,10 +422,17 @@ def test_a_gpu_whose_encoder_is_listed_but_does_not_open_is_not_available(
 
 
 def test_a_gpu_no_build_has_an_encoder_for_is_not_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "gpu_facts", tuple)
-    found = find_gpu(host(lists(str(tmp_path / "no-ffmpeg"), "libx264"), gpu_note=None))
+    gpu = GpuDevice(index=0, name="NVIDIA L4", uuid="GPU-1")
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: DriverFacts(gpus=(gpu,), driver_version="535.1"))
+    found = find_gpu(host(lists(str(tmp_path / "no-ffmpeg"), "libx264"), gpu_note=None), cache_dir=tmp_path)
     assert found.available is False
     assert "not in this build" in (found.reason or "")
+
+
+def test_a_driver_that_lists_no_gpu_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: DriverFacts(notes=("NVML: Driver Not Loaded",)))
+    found = find_gpu(host(gpu_note=None), cache_dir=tmp_path)
+    assert (found.available, found.gpu, found.reason) == (False, None, "NVML: Driver Not Loaded")
 
 
 # --- the trial ---

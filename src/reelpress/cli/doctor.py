@@ -9,8 +9,9 @@ from reelpress.errors import ExitCode
 from reelpress.facts.host import EncoderFacts
 from reelpress.facts.values import Value, to_json
 from reelpress.plan.encoders import ENCODERS
+from reelpress.probe.gpu_finding import GpuFinding, find_gpu
 from reelpress.probe.host import probe_host
-from reelpress.probe.trial import GpuFinding, find_gpu, try_encoder
+from reelpress.probe.trial import try_encoder
 from reelpress.settings import check_hardware, load
 
 
@@ -50,13 +51,16 @@ def run_doctor(hardware: str | None, *, as_json: bool) -> int:
 def examine(*, with_gpu: bool = True) -> Findings:
     """Try every CPU encoder of every FFmpeg, and the GPU where there may be one."""
     settings = load()
-    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+    cache_dir = Path(settings.cache_dir) if settings.cache_dir else None
+    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=cache_dir)
     rows = [row for row in ENCODERS if row.device == "cpu"]
     builds = tuple(
         Build(path=f.path, origin=f.origin, version=f.version, encoders=tuple(try_encoder(f, row) for row in rows))
         for f in host.ffmpegs
     )
-    gpu = find_gpu(host) if with_gpu else GpuFinding(available=False, gpu=None, encoder=None, reason="not asked for")
+    gpu = GpuFinding(available=False, gpu=None, encoder=None, reason="not asked for")
+    if with_gpu:
+        gpu = find_gpu(host, cache_dir=cache_dir)
     works = {e.name for build in builds for e in build.encoders if e.opens}
     advice = []
     if not builds:

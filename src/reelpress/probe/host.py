@@ -18,6 +18,7 @@ import msgspec
 from reelpress.errors import UsageError
 from reelpress.facts.host import EncoderFacts, FfmpegFacts, HostFacts
 from reelpress.facts.values import from_json, to_json
+from reelpress.probe.nvml import NO_DEVICE, device_present
 from reelpress.run.process import Limits, run
 
 _ASK = Limits(wall_s=20, cpu_s=20)
@@ -147,7 +148,5 @@ def _memory_mb() -> int | None:
 
 
 def _gpu_note() -> str | None:
-    """Return why no GPU can be offered, in one line, or ``None`` when an NVIDIA device is present."""
-    if Path("/dev/nvidiactl").exists() or Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists():
-        return None
-    return "no NVIDIA device on this machine"
+    """Return why no GPU can be offered, in one line, or ``None`` when an NVIDIA device may be present."""
+    return None if device_present() else NO_DEVICE

@@ -1,24 +1,19 @@
-"""Does an encoder work here? Found out by doing: encode a moving picture, decode it in software, compare.
+"""Does a CPU encoder work here? Found out by doing: encode a moving picture, decode it in software, compare.
 
-Listing proves nothing, and neither does exit code 0: a driver that returns black frames passes both.
+Listing proves nothing, and neither does exit code 0. GPU encoders are tried by :mod:`reelpress.probe.gpu_survey`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import re
 import tempfile
 from pathlib import Path
 
-from reelpress.facts.host import EncoderFacts, FfmpegFacts, GpuFacts, HostFacts
-from reelpress.facts.values import Value
-from reelpress.plan.encoders import ENCODERS, EncoderRow, quality_args
-from reelpress.probe.host import probe_host
+from reelpress.facts.host import EncoderFacts, FfmpegFacts
+from reelpress.plan.encoders import EncoderRow, quality_args
 from reelpress.run.failures import classify
 from reelpress.run.process import Limits, run
 
-# At least 640x360: below about 145 lines NVENC refuses and a working GPU would look absent.
 _PICTURE = "testsrc2=size=640x360:rate=30:duration=1"
 _FRAMES = 15
 _MIN_PSNR_DB = 30.0
@@ -34,8 +29,9 @@ def try_encoder(ffmpeg: FfmpegFacts, row: EncoderRow) -> EncoderFacts:
         out = Path(folder) / "trial.mp4"
         common = (ffmpeg.path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+warning", "-y")
         picture = ("-f", "lavfi", "-i", _PICTURE)
+        options = quality_args(row, crf=row.crf_default, preset=row.preset_default, hdr=None, threads=0)
         encode = (
-            *common, "-xerror", *picture, "-frames:v", str(_FRAMES), "-vf", "format=yuv420p", *_options(row),
+            *common, "-xerror", *picture, "-frames:v", str(_FRAMES), "-vf", "format=yuv420p", *options,
             "-f", "mp4", f"file:{out}",
         )  # fmt: skip
         done = run(encode, limits=_TRIAL)
@@ -61,76 +57,3 @@ def _own_words(row: EncoderRow, stderr: str) -> str | None:
     """Return what the encoder itself said first: FFmpeg's last words are only that it could not be opened."""
     match = re.search(rf"^\[{re.escape(row.name)} @ [^\]]*\] \[(?:error|fatal)\] (.+)$", stderr, re.MULTILINE)
     return match[1].strip() if match else None
-
-
-def _options(row: EncoderRow) -> tuple[str, ...]:
-    if row.device == "cpu":
-        return quality_args(row, crf=row.crf_default, preset=row.preset_default, hdr=None, threads=0)
-    # what works on the oldest API either build needs; feature by feature comes with the GPU ladder
-    return ("-c:v", row.name, "-preset", "p4", "-rc", "vbr", "-cq", f"{row.crf_default:g}", "-bf", "0")
-
-
-class GpuFinding(Value, frozen=True, kw_only=True):
-    """Whether a GPU encoder works, on which GPU, and if not, why in one line."""
-
-    available: bool
-    gpu: GpuFacts | None
-    encoder: str | None
-    reason: str | None
-
-
-@functools.cache
-def first_working_gpu() -> GpuFinding:
-    """Look for a GPU encoder that works with any FFmpeg here; remembered for this process."""
-    return find_gpu(probe_host())
-
-
-def find_gpu(host: HostFacts) -> GpuFinding:
-    """Try the H.264 GPU encoder with every FFmpeg of a host."""
-    gpus = gpu_facts()
-    gpu = gpus[0] if gpus else None
-    if host.gpu_note is not None and gpu is None:
-        return GpuFinding(available=False, gpu=None, encoder=None, reason=host.gpu_note)
-    reasons = []
-    for ffmpeg in host.ffmpegs:
-        for row in ENCODERS:
-            if row.name != "h264_nvenc":
-                continue
-            found = try_encoder(ffmpeg, row)
-            if found.opens:
-                return GpuFinding(available=True, gpu=gpu, encoder=row.name, reason=None)
-            reasons.append(f"FFmpeg {ffmpeg.version}: {found.why_not}")
-    return GpuFinding(available=False, gpu=gpu, encoder=None, reason="; ".join(reasons) or "no FFmpeg was found")
-
-
-def gpu_facts() -> tuple[GpuFacts, ...]:
-    """Ask NVML for the GPUs; none when the driver or its library is missing."""
-    try:
-        import pynvml
-    except ImportError:
-        return ()
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    found = []
-    try:
-        driver = _text(pynvml.nvmlSystemGetDriverVersion())
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            found.append(
-                GpuFacts(
-                    name=_text(pynvml.nvmlDeviceGetName(handle)), uuid=_text(pynvml.nvmlDeviceGetUUID(handle)),
-                    memory_mb=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) // 2**20, driver_version=driver,
-                )
-            )  # fmt: skip
-    except pynvml.NVMLError:
-        return tuple(found)
-    finally:
-        with contextlib.suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
-    return tuple(found)
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,0 +1,238 @@
+"""What works on each GPU with each FFmpeg: trials where nobody knows yet, remembered answers where somebody does.
+
+Nothing is started on a machine without a sign of an NVIDIA device. GPUs are examined side by side; on one GPU one
+trial runs after the other, so that they do not take each other's sessions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from reelpress.errors import Cancelled
+from reelpress.facts.failure import FailureKind
+from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
+from reelpress.facts.values import Value
+from reelpress.probe.gpu_bench import Bench, TrialLimits
+from reelpress.probe.gpu_cache import GpuCache
+from reelpress.probe.gpu_decode import DECODES, FILTERS, try_decode, try_filter
+from reelpress.probe.gpu_trial import count_sessions, try_encode
+from reelpress.probe.nvml import DriverFacts, GpuDevice, ask_driver, device_present, load
+from reelpress.run.process import CancelToken
+
+K = FailureKind
+
+_AT_ONCE = 8  # GPUs examined at a time
+# What one encoder fails for, every encoder of this FFmpeg on this GPU fails for.
+_ALL_ENCODERS = frozenset({K.DRIVER_TOO_OLD, K.NO_GPU_ENCODER, K.GPU_LIBRARY_MISSING})
+# What one path fails for, all do: they would only cost as much time again.
+_ALL_PATHS = frozenset({K.GPU_DRIVER_BROKEN, K.TIMED_OUT})
+
+
+class Wish(Value, frozen=True, kw_only=True):
+    """One path to know about, in the terms of :class:`~reelpress.facts.host.GpuPath`."""
+
+    kind: Literal["encode", "decode", "filter"]
+    name: str
+    pix_fmt: str = "yuv420p"
+
+
+ENCODES = (
+    ("h264_nvenc", "yuv420p"), ("hevc_nvenc", "yuv420p"), ("hevc_nvenc", "yuv420p10le"),
+    ("av1_nvenc", "yuv420p"), ("av1_nvenc", "yuv420p10le"),
+)  # fmt: skip
+EVERYTHING = (
+    *(Wish(kind="encode", name=name, pix_fmt=pix_fmt) for name, pix_fmt in ENCODES),
+    *(Wish(kind="decode", name=name, pix_fmt=pix_fmt) for name, pix_fmt in DECODES),
+    *(Wish(kind="filter", name=name, pix_fmt=pix_fmt) for name, pix_fmt in FILTERS),
+)
+
+
+def job_wishes(encoder: str, pix_fmt: str, source_codec: str, source_pix_fmt: str) -> tuple[Wish, ...]:
+    """Return what one compression on a GPU needs to know: its encoder, its scaler, and NVDEC where that may help."""
+    wishes = [Wish(kind="encode", name=encoder, pix_fmt=pix_fmt)]
+    # full-range 4:2:0 is decoded like any other
+    decoded = source_pix_fmt.replace("yuvj", "yuv")
+    if (source_codec, decoded) in DECODES:
+        wishes.append(Wish(kind="decode", name=source_codec, pix_fmt=decoded))
+    return (*wishes, Wish(kind="filter", name="scale_cuda", pix_fmt=pix_fmt))
+
+
+def survey(
+    host: HostFacts,
+    *,
+    wanted: Sequence[Wish] | Literal["all"] = "all",
+    cache_dir: Path | None = None,
+    fresh: bool = False,
+    sessions: int = 0,
+    limits: TrialLimits | None = None,
+    cancel: CancelToken | None = None,
+) -> tuple[GpuFacts, ...]:
+    """Return this machine's GPUs with what was found to work on them; none where the driver lists none.
+
+    ``"all"`` tries everything with every FFmpeg. A sequence of wishes stops at the first FFmpeg, newest first, with
+    which the wished encoders work or are only busy, and tries the rest of the wishes with that one alone. ``fresh``
+    believes nothing that was remembered. ``sessions`` above 0 also counts how many encodes, up to that many, run at
+    once. Raises :class:`Cancelled`; whatever a GPU does is an answer, no exception.
+    """
+    cache = GpuCache(cache_dir)
+    driver = driver_facts(cache_dir=cache_dir, fresh=fresh)
+    if not driver.gpus:
+        return ()
+    stop = cancel or CancelToken()
+    with tempfile.TemporaryDirectory(prefix="reelpress-gpu-") as folder:
+        examinations = [
+            _Examination(
+                gpu=gpu, driver=driver, cache=cache, folder=Path(folder), limits=limits or TrialLimits(), cancel=stop,
+                fresh=fresh, sessions=sessions,
+            )
+            for gpu in driver.gpus
+        ]  # fmt: skip
+
+        def examine(one: _Examination) -> GpuFacts:
+            return one.run(host.ffmpegs, EVERYTHING if wanted == "all" else tuple(wanted), lazy=wanted != "all")
+
+        with ThreadPoolExecutor(max_workers=min(len(examinations), _AT_ONCE)) as pool:
+            try:
+                found = tuple(pool.map(examine, examinations))
+            except BaseException:
+                stop.cancel()  # or an interrupt would wait for trials that nobody wants any more
+                raise
+    if stop.is_cancelled:
+        raise Cancelled("examining the GPUs was cancelled")
+    return found
+
+
+def driver_facts(*, cache_dir: Path | None = None, fresh: bool = False) -> DriverFacts:
+    """Return what the driver says of itself and its GPUs, asked in a child process or remembered."""
+    cache = GpuCache(cache_dir)
+    known = None if fresh or not device_present() else cache.driver()
+    if known is not None:
+        return known
+    facts = ask_driver()
+    cache.store_driver(facts)
+    return facts
+
+
+class _Examination:
+    """The examination of one GPU, in one thread."""
+
+    def __init__(
+        self, *, gpu: GpuDevice, driver: DriverFacts, cache: GpuCache, folder: Path, limits: TrialLimits,
+        cancel: CancelToken, fresh: bool, sessions: int,
+    ) -> None:  # fmt: skip
+        self._gpu, self._driver, self._cache, self._cancel = gpu, driver, cache, cancel
+        self._folder, self._limits, self._fresh, self._most_sessions = folder, limits, fresh, sessions
+
+    def run(self, ffmpegs: Sequence[FfmpegFacts], wishes: tuple[Wish, ...], *, lazy: bool) -> GpuFacts:
+        """Return the GPU with what is known of the wishes, tried where that is nothing."""
+        hashes = {f.path: self._cache.ffmpeg_hash(f.path) or "" for f in ffmpegs}
+        known = () if self._fresh else self._remembered(hashes)
+        encodes = tuple(wish for wish in wishes if wish.kind == "encode")
+        paths: list[GpuPath] = []
+        sessions: int | None = None
+        for number, ffmpeg in enumerate(ffmpegs):
+            bench = self._bench(ffmpeg, number)
+            trials = _Trials(bench, [path for path in known if path.ffmpeg == ffmpeg.path])
+            found = trials.run(encodes)
+            if not lazy or all(path.state != "fails" for path in found):
+                found += trials.run(tuple(wish for wish in wishes if wish.kind != "encode"))
+            paths += found
+            works = next((p for p in found if p.kind == "encode" and p.state == "works"), None)
+            if works is not None and self._most_sessions and sessions is None:
+                sessions = self._sessions(bench, works)
+            self._store({hashes[ffmpeg.path]: trials.tried})
+            if any(path.failure is K.TIMED_OUT for path in found):
+                # a GPU that hangs has had its time: the next FFmpeg gets only enough to show that it does better
+                self._limits = msgspec.structs.replace(self._limits, first_s=self._limits.later_s)
+            if self._cancel.is_cancelled or (lazy and all(path.state != "fails" for path in found[: len(encodes)])):
+                break
+        return GpuFacts(
+            name=self._gpu.name, uuid=self._gpu.uuid, memory_mb=self._gpu.memory_mb,
+            driver_version=self._driver.driver_version, index=self._gpu.index,
+            compute_capability=self._gpu.compute_capability, nvenc_api=self._driver.nvenc_api,
+            paths=tuple(paths), sessions=sessions,
+        )  # fmt: skip
+
+    def _bench(self, ffmpeg: FfmpegFacts, number: int) -> Bench:
+        folder = self._folder / f"{self._gpu.index}-{number}"
+        folder.mkdir()
+        return Bench(
+            ffmpeg=ffmpeg, folder=folder, uuid=self._gpu.uuid, compute_capability=self._gpu.compute_capability,
+            limits=self._limits, cancel=self._cancel,
+        )  # fmt: skip
+
+    def _remembered(self, hashes: dict[str, str]) -> tuple[GpuPath, ...]:
+        if self._driver.driver_version is None:
+            return ()
+        paths = {digest: path for path, digest in hashes.items() if digest}
+        return self._cache.paths(self._gpu.uuid, self._driver.driver_version, paths)
+
+    def _store(self, found: dict[str, list[GpuPath]], sessions: int | None = None) -> None:
+        if self._driver.driver_version is not None and not self._cancel.is_cancelled:
+            kept = {digest: paths for digest, paths in found.items() if digest}
+            self._cache.store(self._gpu.uuid, self._driver.driver_version, kept, sessions=sessions)
+
+    def _sessions(self, bench: Bench, works: GpuPath) -> int | None:
+        version = self._driver.driver_version
+        known = None if self._fresh or version is None else self._cache.sessions(self._gpu.uuid, version)
+        if known is not None:
+            return known
+        now = load().get(self._gpu.uuid)
+        counted = count_sessions(bench, works, most=self._most_sessions)
+        if now is not None and now.sessions == 0:  # else others held sessions, and the count is of today only
+            self._store({}, counted)
+        return counted
+
+
+class _Trials:
+    """The trials of one FFmpeg on one GPU; what one of them shows is not found out again."""
+
+    def __init__(self, bench: Bench, known: list[GpuPath]) -> None:
+        self._bench, self._known = bench, known
+        self._seen: list[GpuPath] = []
+        self.tried: list[GpuPath] = []
+
+    def run(self, wishes: tuple[Wish, ...]) -> list[GpuPath]:
+        """Return what is known of the wishes, tried where that is nothing."""
+        found = []
+        for wish in wishes:
+            if self._bench.is_cancelled():
+                break
+            key = (wish.kind, wish.name, wish.pix_fmt)
+            path = next((p for p in self._known if (p.kind, p.name, p.pix_fmt) == key), None)
+            path = path or self._spared(wish)
+            if path is None:
+                path = self._try(wish)
+                self.tried.append(path)
+            self._seen.append(path)
+            found.append(path)
+        return found
+
+    def _spared(self, wish: Wish) -> GpuPath | None:
+        """Return the failure that this path is known to share with one that was tried."""
+        listed = wish.kind != "encode" or self._bench.ffmpeg.lists(wish.name)
+        for seen in self._seen:
+            for_all = seen.failure in _ALL_PATHS
+            if listed and (for_all or (wish.kind == seen.kind == "encode" and seen.failure in _ALL_ENCODERS)):
+                words = f"not tried, after {seen.name}: {seen.why_not}" if for_all else seen.why_not
+                return msgspec.structs.replace(
+                    seen, kind=wish.kind, name=wish.name, pix_fmt=wish.pix_fmt, why_not=words, wall_s=0.0
+                )
+        return None
+
+    def _try(self, wish: Wish) -> GpuPath:
+        first = not any(p.kind == "filter" if wish.kind == "filter" else True for p in self.tried)
+        bench = self._bench
+        if any(path.state == "busy" for path in self.tried):  # it was given time already
+            bench = msgspec.structs.replace(bench, limits=msgspec.structs.replace(bench.limits, busy_s=()))
+        if wish.kind == "encode":
+            return try_encode(bench, wish.name, wish.pix_fmt, first=first)
+        if wish.kind == "decode":
+            return try_decode(bench, wish.name, wish.pix_fmt, first=first)
+        return try_filter(bench, wish.name, wish.pix_fmt, first=first)
