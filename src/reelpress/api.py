@@ -9,10 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from reelpress.batch import Item, run_batch
-from reelpress.engine import RunPolicy, compress_file
+from reelpress.engine import compress_file
 from reelpress.events import OnEvent
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.gpus import GpuPolicy
+from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.receipt import Receipt
@@ -196,4 +198,5 @@ def policy_from(settings: Settings) -> RunPolicy:
         memory_limit_bytes=settings.memory_limit_bytes,
         usd_per_cpu_hour=settings.usd_per_cpu_hour,
         decode_whole=settings.decode_check == "whole",
+        gpu=GpuPolicy(cache_dir=settings.cache_dir, patience_s=settings.gpu_patience_s, sessions=settings.gpu_sessions),
     )

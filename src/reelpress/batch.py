@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from reelpress.engine import RunPolicy, compress_file, default_target
+from reelpress.engine import compress_file, default_target
 from reelpress.errors import UsageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value
 from reelpress.look import Look
+from reelpress.policy import RunPolicy
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken

@@ -29,7 +29,7 @@ _REJECT_CODES = {
     "hardware_absent": ExitCode.HARDWARE_ABSENT,
     "usage": ExitCode.USAGE,
 }
-StageName = Literal["probe", "sample", "encode", "copy", "check", "publish"]
+StageName = Literal["probe", "gpu", "sample", "encode", "copy", "check", "publish"]
 
 
 class Hashing:
@@ -88,6 +88,7 @@ class Book:
         self.source_sha256: str | None = None
         self.result: FileRecord | None = None
         self.delivered: Attempt | None = None
+        self.gpu: str | None = None
 
     def spend(self, cpu_s: float) -> None:
         """Add CPU seconds of child processes to the stage under way."""
@@ -114,12 +115,19 @@ class Book:
         self.damage = facts.damage
 
     def deliver(
-        self, decided: Encode | Copy, attempt: Attempt, path: Path, facts: MediaFacts | None, sha256: str | None
+        self,
+        decided: Encode | Copy,
+        attempt: Attempt,
+        path: Path,
+        facts: MediaFacts | None,
+        sha256: str | None,
+        *,
+        gpu: str | None,
     ) -> None:
         """Note what was delivered."""
         self.status = "encoded" if isinstance(decided, Encode) else "copied"
         self.streams = decided.streams if not attempt.encodes_all_audio else _with_audio_encoded(decided.streams)
-        self.delivered = attempt
+        self.delivered, self.gpu = attempt, gpu
         if facts is not None:
             self.result = describe(path, facts, sha256)
         if any(g.verdict in ("failed", "damaged_input") for g in self.gates):
@@ -153,7 +161,7 @@ class Book:
         return Receipt(
             job=job, status=self.status, exit_code=int(self.exit_code),
             encoder=self.delivered.encoder if self.delivered else None,
-            device=self.delivered.device if self.delivered else None,
+            device=self.delivered.device if self.delivered else None, gpu=self.gpu,
             input=named, output=result.path if result else None,
             saved_share=None if saved is None else round(saved, 4),
             reasons=self.reasons, error=error.what if error else None, error_code=error.code if error else None,

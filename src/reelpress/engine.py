@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
+import msgspec
+
 from reelpress.bookkeeping import Book, Hashing
-from reelpress.check.decode import decode_output
-from reelpress.check.structure import check_structure
-from reelpress.errors import Cancelled, ExitCode, InputError, OutputError, ReelpressError
-from reelpress.events import Checked, Event, OnEvent, Planned, Probed, Progressed, Started
+from reelpress.errors import Cancelled, ExitCode, HardwareError, InputError, OutputError, ReelpressError
+from reelpress.events import OnEvent, Planned, Probed, Started
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.values import Value
+from reelpress.gpus import gpus_of
+from reelpress.judge import Judge
 from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
-from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.plan.model import Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
+from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
 from reelpress.probe.ready import ReadyProbe
 from reelpress.probe.sample import take_samples
-from reelpress.receipt import Gate, Receipt
+from reelpress.receipt import Receipt
 from reelpress.request import Request
-from reelpress.run.execute import Execution, Job, execute
-from reelpress.run.failures import decode_damage
+from reelpress.run.execute import execute
+from reelpress.run.execution import Execution, Setting
 from reelpress.run.partial import PartialFile, free_bytes
-from reelpress.run.process import CancelToken, Finished, Limits
-from reelpress.run.report import read_report
+from reelpress.run.process import CancelToken, Limits
+from reelpress.run.watch import Job
 
 # What a job leaves free on the disk it writes to.
 DISK_RESERVE_BYTES = 32 * 2**20
@@ -48,18 +51,7 @@ OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED,
 BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
 
 
-_READY_FROM_PERCENT = 50.0
 KEEP = Skip(reasons=(Reason(code="kept", text="The input is kept as it is.", fact=None),))
-
-
-class RunPolicy(Value, frozen=True, kw_only=True):
-    """How long and with what a run may go on; ``timeout_s`` ``None`` follows the input's duration."""
-
-    timeout_s: float | None = None
-    stall_timeout_s: float = 120.0
-    memory_limit_bytes: int = 16_000_000_000
-    usd_per_cpu_hour: float = 0.0864
-    decode_whole: bool = False
 
 
 def compress_file(
@@ -91,15 +83,21 @@ def default_target(source: Path) -> Path:
 
 
 def facts_and_plan(
-    source: str | os.PathLike[str], *, host: HostFacts, request: Request, cancel: CancelToken | None = None
+    source: str | os.PathLike[str],
+    *,
+    host: HostFacts,
+    request: Request,
+    policy: RunPolicy = RunPolicy(),  # noqa: B008 - a frozen value
+    cancel: CancelToken | None = None,
 ) -> tuple[MediaFacts, Plan]:
     """Probe and plan, with samples where the case is doubtful; writes nothing.
 
     Raises :class:`InputError` when the input cannot be used.
     """
-    facts = probe(source, cancel=cancel)
-    book = Book(0.0)
-    return facts, _plan(Path(source), facts, host, request, cancel or CancelToken(), book)
+    stop = cancel or CancelToken()
+    facts = probe(source, cancel=stop)
+    host = gpus_of(host, policy.gpu).host_for(facts, request, stop)
+    return facts, _plan(Path(source), facts, host, request, stop, Book(0.0))
 
 
 def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
@@ -110,7 +108,7 @@ def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, ca
     if order is None or not isinstance(decided, Encode):
         return decided
     with book.stage("sample"):
-        samples = take_samples(order, decided.attempts[0].ffmpeg, source, cancel=cancel, spend=book.spend)
+        samples = take_samples(order, source, cancel=cancel, spend=book.spend)
     return plan(facts, host, request, samples)
 
 
@@ -141,6 +139,7 @@ class _Work:
         self.book = Book(policy.usd_per_cpu_hour)
         self.hashing = Hashing(self.source)
         self.versions = {f.path: f.version for f in host.ffmpegs}
+        self.gpus = gpus_of(host, policy.gpu)
 
     def finish(self) -> Receipt:
         """Do the work and write its receipt, also when it fails."""
@@ -174,6 +173,10 @@ class _Work:
         facts, snapshot = seen.facts, seen.snapshot
         book.describe_source(self.source, facts)
         self.emit(Probed(job=self.job.id, input=self.job.input, facts=facts))
+        track = facts.main_video
+        self.job = msgspec.structs.replace(self.job, key=f"{self.source}:{snapshot.size_bytes}:{snapshot.mtime_ns}")
+        with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
+            self.host = self.gpus.host_for(facts, self.request, self.cancel)
         decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)
         self._stop_if_cancelled()
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
@@ -213,19 +216,26 @@ class _Work:
             PartialFile.open(self.target, overwrite=self.overwrite) as partial,
             ReadyProbe(self.cancel) as ready,
         ):
-            judge = _Judge(self, decided, facts, partial.path, ready)
+            judge = Judge(
+                decided, self.source, facts, partial.path, job=self.job, book=book, ready=ready, emit=self.emit,
+                cancel=self.cancel, decode_whole=self.policy.decode_whole,
+            )  # fmt: skip
             with book.stage("encode" if isinstance(decided, Encode) else "copy"):
+                setting = Setting(
+                    job=self.job, source=self.source, target=partial.path, limits=self._limits(facts, limit),
+                    versions=self.versions, duration_s=expect.duration_s, max_bytes=limit,
+                )  # fmt: skip
                 execution = execute(
-                    decided.attempts, job=self.job, source=self.source, target=partial.path,
-                    limits=self._limits(facts, limit), versions=self.versions, duration_s=expect.duration_s,
-                    max_bytes=limit, accept=judge.accept, on_event=judge.on_event, cancel=self.cancel,
+                    decided.attempts, setting, accept=judge.accept, on_event=judge.on_event, cancel=self.cancel,
+                    gpus=self.gpus.access(self.host) if any(a.gpus for a in decided.attempts) else None,
                 )  # fmt: skip
                 book.attempts = (*book.attempts, *execution.records)
                 book.spend(sum(r.cpu_s for r in execution.records))
             book.gates = judge.gates
+            book.reasons = (*execution.reasons(), *book.reasons)
             self._stop_if_cancelled()
             if execution.delivered is None:
-                too_large = _too_large(execution)
+                too_large = execution.too_large()
                 if too_large is None:
                     self._give_up(execution)
                 return too_large
@@ -234,8 +244,12 @@ class _Work:
                     raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
                 digest = Hashing.of(partial.path)
                 path = partial.publish()
-            book.deliver(decided, execution.delivered, path, judge.facts, digest)
+            book.deliver(decided, execution.delivered, path, judge.facts, digest, gpu=self._gpu_name(execution))
         return None
+
+    def _gpu_name(self, execution: Execution) -> str | None:
+        uuid = execution.records[-1].gpu
+        return next((gpu.name for gpu in self.host.gpus if gpu.uuid == uuid and uuid is not None), None)
 
     def _refuse_small_disk(self, needed_bytes: int) -> None:
         free = free_bytes(self.target.parent)
@@ -254,6 +268,9 @@ class _Work:
             cpu_s=int(wall * self.host.cores) + 1, file_size_bytes=size,
         )  # fmt: skip
 
+    def _may_use_gpu(self) -> bool:
+        return self.request.hardware != "off" and self.host.gpu_note is None
+
     def _stop_if_cancelled(self) -> None:
         if self.cancel.is_cancelled:
             raise Cancelled("Stopped as asked; nothing was delivered.")
@@ -264,60 +281,15 @@ class _Work:
             raise InputError("The input cannot be decoded.", evidence=failure.evidence, hint=failure.hint)
         if failure.kind in OUTPUT_FAILURES:
             raise OutputError("The output could not be written.", evidence=failure.evidence, hint=failure.hint)
+        if self.request.hardware == "require" and failure.kind is not FailureKind.CANCELLED:
+            raise HardwareError(
+                "Hardware was required, and no attempt on a GPU delivered.",
+                evidence=f"{failure.kind}: {failure.evidence}", hint=failure.hint,
+            )  # fmt: skip
         error = ReelpressError("No attempt delivered.", evidence=failure.evidence, hint=failure.hint)
         error.code = failure.kind.value
         error.exit_code = ExitCode.BUG if failure.kind in BUG_FAILURES else ExitCode.CHECK_NOT_MET
         raise error
-
-
-class _Judge:
-    """Checks each attempt's output against the plan, and remembers what it saw."""
-
-    def __init__(
-        self, work: _Work, decided: Encode | Copy, source_facts: MediaFacts, path: Path, ready: ReadyProbe
-    ) -> None:
-        self._work, self._decided, self._source_facts, self._path = work, decided, source_facts, path
-        self._ready = ready
-        self.gates: tuple[Gate, ...] = ()
-        self.facts: MediaFacts | None = None
-
-    def on_event(self, event: Event) -> None:
-        """Get ready once the end is in sight, and pass the event on."""
-        if isinstance(event, Progressed) and (event.percent or 0) >= _READY_FROM_PERCENT:
-            self._ready.start()
-        self._work.emit(event)
-
-    def accept(self, attempt: Attempt, done: Finished) -> Failure | None:
-        """Return a failure when the output is not what was planned."""
-        work, book = self._work, self._work.book
-        with book.stage("check"):
-            expect = self._decided.expect
-            with ThreadPoolExecutor(max_workers=1) as pool:
-                reading = pool.submit(
-                    decode_output, attempt.ffmpeg, self._path, expect.duration_s,
-                    whole=work.policy.decode_whole, has_audio=bool(expect.audio), cancel=work.cancel,
-                )  # fmt: skip
-                try:
-                    self.facts = facts = self._ready.probe(self._path, book.spend)
-                except InputError as error:
-                    return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
-                decoded, read = reading.result()
-            book.spend(read.cpu_s)
-            damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
-            track = self._source_facts.main_video
-            report = read_report(done.stderr_tail, track.index) if track is not None else None
-            self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report)
-            book.damage = damage
-        work.emit(Checked(job=work.job.id, input=work.job.input, gates=self.gates))
-        failed = [g for g in self.gates if g.verdict == "failed"]
-        if not failed:
-            return None
-        too_large = next((g for g in failed if g.name == "smaller"), None)
-        if too_large is not None:  # such an output is unwanted, whatever else is wrong with it
-            evidence = f"{too_large.measured}, {too_large.expected} wanted"
-            return Failure(kind=FailureKind.OUTPUT_LIMIT, evidence=evidence)
-        text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
-        return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=text)
 
 
 def _bug(error: Exception) -> ReelpressError:
@@ -325,11 +297,3 @@ def _bug(error: Exception) -> ReelpressError:
     where = traceback.extract_tb(error.__traceback__)[-1]
     evidence = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
     return ReelpressError("This is a bug in Reelpress.", evidence=evidence, hint="Report it with this receipt.")
-
-
-def _too_large(execution: Execution) -> str | None:
-    """Return the size that was too large, if it was."""
-    failure = execution.failure
-    if execution.outgrew is None and failure is not None and failure.kind is FailureKind.OUTPUT_LIMIT:
-        return failure.evidence
-    return execution.outgrew

@@ -38,7 +38,7 @@ class Planned(Value, frozen=True, kw_only=True, tag_field="event", tag="planned"
 
 
 class AttemptStarted(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_started"):
-    """FFmpeg was started; ``number`` counts from 1 to at most ``of``."""
+    """FFmpeg was started; ``number`` counts from 1 to at most ``of``. ``gpu`` is the UUID of the GPU it may use."""
 
     job: str
     input: str
@@ -47,6 +47,7 @@ class AttemptStarted(Value, frozen=True, kw_only=True, tag_field="event", tag="a
     encoder: str
     why: str
     argv: tuple[str, ...]
+    gpu: str | None
 
 
 class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progress"):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.values import Value
-from reelpress.plan.model import Reason, StreamDecision
+from reelpress.plan.model import Reason, Rung, StreamDecision
 
 SCHEMA = 1
 
@@ -28,10 +28,17 @@ class Gate(Value, frozen=True, kw_only=True):
 
 
 class AttemptRecord(Value, frozen=True, kw_only=True):
-    """One run of FFmpeg; ``failure`` is ``None`` when its output passed."""
+    """One run of FFmpeg; ``failure`` is ``None`` when its output passed.
+
+    ``gpu`` is the UUID of the GPU it had a slot on, for which it had waited ``waited_s``. ``note`` says what FFmpeg did
+    otherwise than it was told without failing.
+    """
 
     encoder: str
     device: Literal["cpu", "nvidia"]
+    rung: Rung
+    gpu: str | None
+    waited_s: float
     ffmpeg_version: str
     argv: tuple[str, ...]
     returncode: int
@@ -40,6 +47,7 @@ class AttemptRecord(Value, frozen=True, kw_only=True):
     peak_memory_bytes: int
     failure: FailureKind | None
     evidence: str | None
+    note: str | None
     stderr_tail: str
 
 
@@ -68,7 +76,7 @@ class Quality(Value, frozen=True, kw_only=True):
 class Stage(Value, frozen=True, kw_only=True):
     """Time spent: ``wall_s`` on the clock, ``cpu_s`` by child processes of the stage, ``usd`` estimated from that."""
 
-    name: Literal["probe", "sample", "encode", "copy", "check", "publish"]
+    name: Literal["probe", "gpu", "sample", "encode", "copy", "check", "publish"]
     wall_s: float
     cpu_s: float
     usd: float
@@ -83,6 +91,7 @@ class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"
     exit_code: int
     encoder: str | None  # the encoder that ran; "copy" for a remux, None where nothing was written
     device: Literal["cpu", "nvidia"] | None
+    gpu: str | None  # the name of the GPU that worked on it, be it only as a decoder
     input: str
     output: str | None
     saved_share: float | None  # 0.6: the output is 60 % smaller

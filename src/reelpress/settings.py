@@ -48,6 +48,8 @@ class Settings(Value, frozen=True, kw_only=True):
     ffmpeg: str | None
     cache_dir: str | None
     usd_per_cpu_hour: float
+    gpu_patience_s: float
+    gpu_sessions: int | None
 
 
 def parse(name: str, text: str, *, shown_as: str | None = None) -> Any:  # noqa: ANN401 - each row has its own type

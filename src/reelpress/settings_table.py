@@ -177,6 +177,15 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_optional(str), help="Where facts about FFmpeg builds are remembered; auto follows XDG_CACHE_HOME.",
     ),
     Setting(
+        name="gpu_patience_s", env=("REELPRESS_GPU_PATIENCE",), default="30", accepts="0 to 3600 seconds",
+        parse=_number(0, 3600, float), help="How long a job waits for a slot on a GPU before the CPU takes it.",
+    ),
+    Setting(
+        name="gpu_sessions", env=("REELPRESS_GPU_SESSIONS",), default="auto", accepts="1 to 64, auto",
+        parse=_optional(_number(1, 64, int)),
+        help="Encodes at once on each GPU, over all processes; auto counts what opens, up to 4.",
+    ),
+    Setting(
         name="usd_per_cpu_hour", env=("REELPRESS_USD_PER_CPU_HOUR",), default="0.0864", accepts="0 to 1000",
         parse=_number(0, 1000, float),
         help="Price of a core for an hour, for the receipt's estimate; the default is Cloud Run's list price.",

@@ -154,7 +154,8 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
     saved = (
         f", {receipt.saved_share:.0%} smaller" if receipt.saved_share is not None and receipt.saved_share > 0 else ""
     )
-    on = f" with {receipt.encoder} on the {receipt.device.upper()}" if receipt.encoder and receipt.device else ""
+    where = {"cpu": "the CPU", "nvidia": receipt.gpu or "the GPU", None: ""}[receipt.device]
+    on = f" with {receipt.encoder} on {where}" if receipt.encoder and where else ""
     rows.append(("result", f"{receipt.status}{on}{saved}"))
     rows += [("why" if n == 0 else "", reason.text) for n, reason in enumerate(receipt.reasons)]
     if receipt.gates:
@@ -201,3 +202,7 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     saved = f"; {human_bytes(before)} became {human_bytes(after)}" if before else ""
     console.print(Text(f"{len(receipts)} inputs: {told}{saved}"))
+    for r in receipts:
+        because = next((reason.text for reason in r.reasons if reason.code == "fell_back"), None)
+        if because is not None:
+            console.print(Text(plain_text(f"{Path(r.input).name}: {because}")))

@@ -31,6 +31,7 @@ class FailureKind(StrEnum):
     CANCELLED = "cancelled"
     STOPPED = "stopped"
     CHECK_NOT_MET = "check_not_met"
+    AUDIO_NOT_MET = "audio_not_met"
     DRIVER_TOO_OLD = "driver_too_old"
     GPU_LIBRARY_MISSING = "gpu_library_missing"
     GPU_DRIVER_BROKEN = "gpu_driver_broken"
@@ -81,6 +82,7 @@ _GPU_ACTIONS: dict[FailureKind, Action] = {
     FailureKind.TIMED_OUT: Action.SUSPECT,
     FailureKind.CHECK_NOT_MET: Action.SUSPECT,
     FailureKind.UNKNOWN: Action.SUSPECT,
+    FailureKind.AUDIO_NOT_MET: Action.THIS_JOB,
     # a damaged input that NVDEC gives up on may still be salvaged by the software decoder
     FailureKind.DECODE_ERRORS: Action.THIS_JOB,
     FailureKind.NO_DECODER: Action.THIS_JOB,
@@ -96,3 +98,7 @@ _GPU_ACTIONS: dict[FailureKind, Action] = {
 def gpu_action(kind: FailureKind) -> Action:
     """Return what a failure of an attempt on a GPU asks for; what is not about the GPU stops the job."""
     return _GPU_ACTIONS.get(kind, Action.STOP)
+
+
+# What an attempt on a GPU may be followed by another for.
+NOT_THE_INPUTS_FAULT = tuple(kind for kind in FailureKind if gpu_action(kind) is not Action.STOP)

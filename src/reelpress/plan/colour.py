@@ -34,6 +34,7 @@ class ColourPlan(Value, frozen=True, kw_only=True):
     range: Literal["limited", "full"] | None
     keeps_hdr: Colour | None
     reasons: tuple[Reason, ...]
+    tags: str | None = None  # what `setparams` says of frames that need nothing but scaling; "" for nothing
 
 
 def plan_colour(track: VideoTrack, size: Size, row: EncoderRow, request: Request) -> ColourPlan:
@@ -155,6 +156,7 @@ def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     return ColourPlan(
         filters=filters, pix_fmt=row.pix_fmt, primaries=primaries, transfer=transfer, matrix=matrix,
         range="limited" if known_range else None, keeps_hdr=None, reasons=reasons,
+        tags=":".join(tags) if track.pix_fmt == row.pix_fmt and not full else None,
     )  # fmt: skip
 
 

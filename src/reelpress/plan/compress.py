@@ -6,20 +6,16 @@ import msgspec
 
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
-from reelpress.facts.values import Value
-from reelpress.plan.colour import ColourPlan, plan_colour
+from reelpress.plan.colour import plan_colour
 from reelpress.plan.encoders import LEAN, STILL_FROM_P_SKIP, EncoderRow, cpu_row
-from reelpress.plan.geometry import Size, Timing, fit, timing
-from reelpress.plan.ladder import copy_attempts, cpu_attempts
-from reelpress.plan.model import Action, Copy, Encode, Expectation, Plan, Reason, Reject, Skip, StreamDecision
-from reelpress.plan.tracks import TrackPlan, plan_tracks
+from reelpress.plan.expect import copied_codecs, expect_encode, instead, video_decisions
+from reelpress.plan.geometry import fit, timing
+from reelpress.plan.gpu_ladder import gpu_ladder
+from reelpress.plan.ladder import Shape, cpu_attempts
+from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.plan.tracks import plan_tracks
 from reelpress.plan.worth import SampleFacts, is_still, outlook, sampled_outlook
 from reelpress.request import Request
-
-DURATION_TOLERANCE_S = 0.1
-AUDIO_TOLERANCE_S = 0.15
-COPYABLE = frozenset({"h264", "hevc", "av1"})
-INTERLACED_ORDERS = frozenset({"tt", "bb", "tb", "bt"})
 
 
 def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFacts | None = None) -> Plan:
@@ -40,29 +36,32 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
         return Skip(reasons=(Reason(code="too_small", text=text, fact=f"{size.width}x{size.height}"),))
     tracks = plan_tracks(media, request)
     streams = (
-        *_video_decisions(media, track, "encode", row.codec, f"{track.codec} becomes {row.codec}."),
+        *video_decisions(media, track, "encode", row.codec, f"{track.codec} becomes {row.codec}."),
         *tracks.streams,
     )
     clock, clock_reasons = timing(track, request)
     colour = plan_colour(track, size, row, request)
     deinterlace, field_reasons = _deinterlace(track)
-    instead = _instead(media, track, host, request, tracks)
+    otherwise = instead(media, track, host, request, tracks)
     verdict = outlook(track, size, None if clock.fps is None else float(clock.fps))
     if samples is not None and samples.encoded_bytes_per_s is not None:
         verdict = sampled_outlook(media, track, samples.encoded_bytes_per_s, samples, request.min_saving)
     worth = Reason(code=f"worth_{verdict.verdict}", text=verdict.text, fact=None)
     if verdict.verdict == "no" and not request.always_encode:
-        return _with_reasons(instead, (worth,))
+        return _with_reasons(otherwise, (worth,))
     crf = row.crf_default if request.crf is None else request.crf
     preset = request.preset or row.preset_default
     skip = samples.p_skip if samples is not None else None
     still = preset == LEAN and (is_still(track) if skip is None else skip >= STILL_FROM_P_SKIP)
-    encoded_tracks = plan_tracks(media, request, copy_audio=False) if _copied(tracks) else None
-    attempts = cpu_attempts(
-        media, track, host, row, request,
-        colour=colour, clock=clock, before_scale=deinterlace, tracks=tracks, encoded_tracks=encoded_tracks,
-        crf=crf, preset=preset, still=still,
+    encoded_tracks = plan_tracks(media, request, copy_audio=False) if copied_codecs(tracks) else None
+    shape = Shape(
+        media=media, track=track, request=request, size=size, colour=colour, clock=clock, before_scale=deinterlace,
+        tracks=tracks, encoded_tracks=encoded_tracks, crf=crf,
     )  # fmt: skip
+    devices = _devices(shape, host, row, preset=preset, still=still)
+    if isinstance(devices, Reject):
+        return devices
+    attempts, device_reasons = devices
     if not attempts:
         text = f"No FFmpeg here has {row.name} and the filters this input needs."
         return Reject(
@@ -70,24 +69,51 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
             reasons=(Reason(code="encoder_missing", text=text, fact=row.name),),
             hint="Run `reelpress doctor`, or reinstall imageio-ffmpeg, whose FFmpeg has them all.",
         )
-    settings = Reason(code="settings", text=f"{row.name}, preset {preset}, CRF {crf:g}.", fact=None)
-    content = (_content_reason(track, skip),) if still else ()
+    content = (_content_reason(track, skip),) if still and attempts[0].device == "cpu" else ()
     return Encode(
         attempts=attempts,
-        expect=_expect(media, track, request, row=row, size=size, clock=clock, colour=colour, tracks=tracks),
+        expect=expect_encode(
+            media,
+            track,
+            request,
+            row=row,
+            size=size,
+            clock=clock,
+            colour=colour,
+            tracks=tracks,
+            before_scale=deinterlace,
+        ),
         streams=streams,
         reasons=(
-            settings,
+            *device_reasons,
             *content,
-            *_hardware_reason(host, request),
             *size_reasons,
             *field_reasons,
             *colour.reasons,
             *clock_reasons,
             worth,
         ),
-        otherwise=instead,
+        otherwise=otherwise,
     )
+
+
+def _devices(
+    shape: Shape, host: HostFacts, row: EncoderRow, *, preset: str, still: bool
+) -> tuple[tuple[Attempt, ...], tuple[Reason, ...]] | Reject:
+    """Return the attempts on GPU and CPU, best first, and why they are these."""
+    policy = shape.request.hardware
+    settings = Reason(code="settings", text=f"{row.name}, preset {preset}, CRF {shape.crf:g}.", fact=None)
+    if policy == "off":
+        asked = Reason(code="cpu_asked", text="The CPU was asked for.", fact=None)
+        return cpu_attempts(shape, host, row, preset=preset, still=still), (settings, asked)
+    on_gpu = gpu_ladder(shape, host, row, preset=preset, still=still)
+    if policy == "require":
+        return _hardware_absent(on_gpu.why_none) if on_gpu.why_none is not None else (on_gpu.attempts, on_gpu.reasons)
+    attempts = (*on_gpu.attempts, *cpu_attempts(shape, host, row, preset=preset, still=still))
+    if on_gpu.why_none is not None:
+        only = Reason(code="cpu_only", text=f"Encoded on the CPU: {on_gpu.why_none}.", fact=None)
+        return attempts, (settings, only)
+    return attempts, on_gpu.reasons
 
 
 def _content_reason(track: VideoTrack, skip: float | None) -> Reason:
@@ -100,15 +126,8 @@ def _content_reason(track: VideoTrack, skip: float | None) -> Reason:
 
 def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | None:
     """Return the answer for inputs and machines no encode can be planned for."""
-    if request.hardware == "require":
-        note = host.gpu_note or "This version proves GPU encoders but does not drive them yet."
-        return Reject(
-            code="hardware_absent",
-            reasons=(
-                Reason(code="hardware_required", text="Hardware was required; no GPU path works here.", fact=note),
-            ),
-            hint="Use --hardware auto to let the CPU do it, or see `reelpress doctor`.",
-        )
+    if request.hardware == "require" and host.gpu_note is not None:
+        return _hardware_absent(host.gpu_note)
     if not host.ffmpegs:
         return Reject(
             code="hardware_absent",
@@ -158,18 +177,6 @@ def _no_video(media: MediaFacts) -> Plan:
     )
 
 
-def _video_decisions(
-    media: MediaFacts, track: VideoTrack, action: Action, codec: str, reason: str
-) -> tuple[StreamDecision, ...]:
-    def decide(video: VideoTrack) -> StreamDecision:
-        if video.index == track.index:
-            return StreamDecision(index=video.index, kind="video", action=action, codec=codec, reason=reason)
-        text = "Only the largest video stream is kept."
-        return StreamDecision(index=video.index, kind="video", action="drop", codec=None, reason=text)
-
-    return tuple(decide(v) for v in media.video)
-
-
 def _deinterlace(track: VideoTrack) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
     if not track.is_interlaced:
         return (), ()
@@ -182,112 +189,13 @@ def _deinterlace(track: VideoTrack) -> tuple[tuple[str, ...], tuple[Reason, ...]
     return ("bwdif=mode=send_frame:parity=auto:deint=interlaced",), (reason,)
 
 
-def _hardware_reason(host: HostFacts, request: Request) -> tuple[Reason, ...]:
-    if request.hardware == "off":
-        return (Reason(code="cpu_asked", text="The CPU was asked for.", fact=None),)
-    note = host.gpu_note or "a GPU is present, but this version does not drive GPU encoders yet"
-    return (Reason(code="cpu_only", text=f"Encoded on the CPU: {note}.", fact=None),)
-
-
-def _expect(
-    media: MediaFacts,
-    track: VideoTrack,
-    request: Request,
-    *,
-    row: EncoderRow,
-    size: Size,
-    clock: Timing,
-    colour: ColourPlan,
-    tracks: TrackPlan,
-) -> Expectation:
-    counted = media.scan_complete
-    frame_s = 1 / float(clock.fps) if clock.fps else 0.0
-    sound = _sound(track, tracks)
-    limit = None if request.always_encode else int(media.size_bytes * (1 - request.min_saving))
-    return Expectation(
-        codec=row.codec, width=size.width, height=size.height, pix_fmt=colour.pix_fmt,
-        sample_aspect_ratio=None, rotation_deg=0,
-        frames=track.frames if counted and clock.keeps_all_frames else None,
-        frames_at_most=clock.frames_at_most if counted else None,
-        duration_s=track.duration_s, duration_tolerance_s=max(DURATION_TOLERANCE_S, 2 * frame_s),
-        promised_s=_promised_s(media),
-        colour_transfer=colour.transfer, colour_primaries=colour.primaries, colour_matrix=colour.matrix,
-        colour_range=colour.range,
-        copied_codecs=(), max_bytes=limit,
-        audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
-        subtitles=tracks.subtitles, chapters=len(media.chapters),
-    )  # fmt: skip
-
-
-def _copied(tracks: TrackPlan) -> tuple[str, ...]:
-    return tuple(sorted({s.codec for s in tracks.streams if s.action == "copy" and s.codec is not None}))
-
-
-def _promised_s(media: MediaFacts) -> float | None:
-    """Return the header's duration where the file was seen to be cut short of it."""
-    cut_short = any(text.startswith("file ends early") for text in media.damage)
-    return media.header_duration_s if cut_short else None
-
-
-class _Sound(Value, frozen=True, kw_only=True):
-    audio: tuple[float | None, ...]
-    offset_s: float | None
-
-
-def _sound(track: VideoTrack, tracks: TrackPlan) -> _Sound:
-    """Return what encode and copy expect alike: how long each audio stream is, and when the first one starts."""
-    first = tracks.audio[0] if tracks.audio else None
-    offset = None
-    if first is not None and first.start_s is not None and track.start_s is not None:
-        offset = first.start_s - track.start_s
-    return _Sound(audio=tuple(a.duration_s for a in tracks.audio), offset_s=offset)
-
-
-def _instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Request, tracks: TrackPlan) -> Copy | Skip:
-    """Return what to deliver where encoding does not pay: a remux every player takes, or the input itself."""
-    obstacle = _copy_obstacle(track, request)
-    if obstacle is not None:
-        return Skip(reasons=(Reason(code="kept", text=f"The input is kept as it is: {obstacle}.", fact=track.codec),))
-    sound = _sound(track, tracks)
-    attempts = copy_attempts(media, track, host, request, tracks=tracks)
-    text = f"Its {track.codec} video goes into an MP4 as it is, without a second lossy generation."
-    streams = _video_decisions(media, track, "copy", track.codec, "Copied unchanged.")
-    expect = Expectation(
-        codec=track.codec, width=track.width, height=track.height, pix_fmt=track.pix_fmt,
-        sample_aspect_ratio=track.sample_aspect_ratio, rotation_deg=track.rotation_deg,
-        frames=track.frames if media.scan_complete else None, frames_at_most=None,
-        duration_s=track.duration_s, duration_tolerance_s=DURATION_TOLERANCE_S,
-        promised_s=_promised_s(media),
-        colour_transfer=track.colour.transfer, colour_primaries=track.colour.primaries,
-        colour_matrix=track.colour.matrix, colour_range=None,
-        copied_codecs=(track.codec, *_copied(tracks)),
-        # a remux may cost a little: sample tables where the input had none, faststart
-        max_bytes=int(media.size_bytes * 1.02) + 65_536,
-        audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
-        subtitles=tracks.subtitles, chapters=len(media.chapters),
-    )  # fmt: skip
-    return Copy(
-        attempts=attempts, expect=expect, streams=(*streams, *tracks.streams),
-        reasons=(Reason(code="copied", text=text, fact=track.codec),),
-    )  # fmt: skip
-
-
-def _copy_obstacle(track: VideoTrack, request: Request) -> str | None:
-    """Return why the video cannot be delivered without encoding, or ``None``."""
-    interlaced = track.is_interlaced or track.field_order in INTERLACED_ORDERS
-    checks = (
-        (track.codec not in COPYABLE, f"{track.codec} has no common place in MP4"),
-        (track.codec not in ("h264", request.codec), f"{track.codec} is not the codec that was asked for"),
-        (
-            track.pix_fmt not in ("yuv420p", "yuvj420p") and track.codec == "h264",
-            f"{track.pix_fmt} plays in few players",
-        ),
-        (bool(interlaced), "it is interlaced"),
-        (track.mirrored, "its picture is mirrored by a flag few players honour"),
-        (len([e for e in track.edits if e.media_time_s is not None]) > 1, "its edit list cuts the video"),
-        (track.changes_size, "its picture changes size midway"),
+def _hardware_absent(why: str) -> Reject:
+    text = "Hardware was required; no GPU encodes this here."
+    return Reject(
+        code="hardware_absent",
+        reasons=(Reason(code="hardware_required", text=text, fact=why),),
+        hint="Use --hardware auto to let the CPU do it, or see `reelpress doctor`.",
     )
-    return next((text for hit, text in checks if hit), None)
 
 
 def _with_reasons(answer: Copy | Skip, reasons: tuple[Reason, ...]) -> Copy | Skip:

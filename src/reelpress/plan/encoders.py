@@ -104,6 +104,11 @@ def cpu_row(codec: Codec) -> EncoderRow:
     return next(row for row in ENCODERS if row.codec == codec and row.device == "cpu")
 
 
+def gpu_row(codec: Codec) -> EncoderRow:
+    """Return the GPU encoder for a codec."""
+    return next(row for row in ENCODERS if row.codec == codec and row.device == "nvidia")
+
+
 def _number(value: float) -> str:
     return f"{value:g}"
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+
+import msgspec
 
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.values import Value
 from reelpress.plan.colour import ColourPlan
 from reelpress.plan.encoders import EncoderRow, quality_args
-from reelpress.plan.geometry import Timing
+from reelpress.plan.geometry import Size, Timing
 from reelpress.plan.model import INPUT, OUTPUT, Attempt
 from reelpress.plan.tracks import TrackPlan
 from reelpress.request import Request
@@ -57,59 +61,97 @@ def output_args(media: MediaFacts) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def cpu_attempts(
-    media: MediaFacts,
-    track: VideoTrack,
-    host: HostFacts,
-    row: EncoderRow,
-    request: Request,
-    *,
-    colour: ColourPlan,
-    clock: Timing,
-    before_scale: tuple[str, ...],
-    tracks: TrackPlan,
-    encoded_tracks: TrackPlan | None,
-    crf: float,
-    preset: str,
-    still: bool,
-) -> tuple[Attempt, ...]:
-    """Return the attempts of an encode: per FFmpeg that has the encoder, newest first.
+class Shape(Value, frozen=True, kw_only=True):
+    """An encode as far as it is the same on every device.
 
     ``encoded_tracks`` is the track plan without copies, for audio whose packets turn out to be broken; ``None`` where
     nothing is copied.
     """
-    filters = ",".join((*before_scale, *clock.filters, *colour.filters))
-    needed = {name.partition("=")[0] for name in filters.split(",") if "=" in name}
-    quality = quality_args(row, crf=crf, preset=preset, hdr=colour.keeps_hdr, threads=request.threads, still=still)
 
-    def args(chosen: TrackPlan) -> tuple[str, ...]:
-        return (
-            *input_args(media, request),
-            "-map", f"0:{track.index}", *chosen.maps,
-            "-filter:v:0", filters,
-            *quality, "-pix_fmt:v:0", colour.pix_fmt, *_tag_args(colour),
-            "-fps_mode:v:0", "vfr", "-enc_time_base:v:0", _ratio(clock.time_base),
-            "-video_track_timescale", str(clock.time_base.denominator),
-            *chosen.args,
-            *output_args(media),
-        )  # fmt: skip
+    media: MediaFacts
+    track: VideoTrack
+    request: Request
+    size: Size
+    colour: ColourPlan
+    clock: Timing
+    before_scale: tuple[str, ...]
+    tracks: TrackPlan
+    encoded_tracks: TrackPlan | None
+    crf: float
 
-    builds = [f for f in host.ffmpegs if f.lists(row.name) and _has_filters(f, needed)]
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The filters of an encode whose pictures are prepared in software."""
+        return (*self.before_scale, *self.clock.filters, *self.colour.filters)
+
+
+def encode_args(
+    shape: Shape,
+    tracks: TrackPlan,
+    *,
+    filters: tuple[str, ...],
+    quality: tuple[str, ...],
+    pix_fmt: str | None,
+    decode: tuple[str, ...] = (),
+) -> tuple[str, ...]:
+    """Return the command of an encode; ``decode`` are options of the input, ``pix_fmt`` ``None`` leaves GPU frames."""
+    head = input_args(shape.media, shape.request)
+    at = head.index("-protocol_whitelist")
+    return (
+        *head[:at], *decode, *head[at:],
+        "-map", f"0:{shape.track.index}", *tracks.maps,
+        "-filter:v:0", ",".join(filters),
+        *quality, *(() if pix_fmt is None else ("-pix_fmt:v:0", pix_fmt)), *_tag_args(shape.colour),
+        "-fps_mode:v:0", "vfr", "-enc_time_base:v:0", _ratio(shape.clock.time_base),
+        "-video_track_timescale", str(shape.clock.time_base.denominator),
+        *tracks.args,
+        *output_args(shape.media),
+    )  # fmt: skip
+
+
+def needed_filters(filters: tuple[str, ...]) -> set[str]:
+    """Return the names of the filters a build must have."""
+    return {name.partition("=")[0] for name in ",".join(filters).split(",") if "=" in name}
+
+
+def cpu_attempts(shape: Shape, host: HostFacts, row: EncoderRow, *, preset: str, still: bool) -> tuple[Attempt, ...]:
+    """Return the attempts of an encode on the CPU: per FFmpeg that has the encoder, newest first."""
+    quality = quality_args(
+        row, crf=shape.crf, preset=preset, hdr=shape.colour.keeps_hdr, threads=shape.request.threads, still=still
+    )
+    needed = needed_filters(shape.filters)
     attempts: list[Attempt] = []
-    for build in builds:
+    for build in (f for f in host.ffmpegs if f.lists(row.name) and has_filters(f, needed)):
         why = f"{row.name} on the CPU with FFmpeg {build.version} ({build.origin})"
-        after = BUILD_FAILURES if encoded_tracks is None else (*BUILD_FAILURES, FailureKind.CHECK_NOT_MET)
-        attempts.append(
-            Attempt(encoder=row.name, device="cpu", ffmpeg=build.path, args=args(tracks), falls_back_on=after, why=why)
-        )
-        if encoded_tracks is not None:
-            attempts.append(
-                Attempt(
-                    encoder=row.name, device="cpu", ffmpeg=build.path, args=args(encoded_tracks),
-                    falls_back_on=BUILD_FAILURES, why=f"{why}, all audio encoded", encodes_all_audio=True,
-                )
-            )  # fmt: skip
+        attempts += with_audio_encoded(
+            shape, why, BUILD_FAILURES,
+            lambda tracks, why, after, build=build: Attempt(  # type: ignore[misc]
+                encoder=row.name, device="cpu", rung="cpu", ffmpeg=build.path, falls_back_on=after, why=why,
+                args=encode_args(
+                    shape, tracks, filters=shape.filters, quality=quality, pix_fmt=shape.colour.pix_fmt
+                ),
+            ),
+        )  # fmt: skip
     return tuple(attempts)
+
+
+def with_audio_encoded(
+    shape: Shape,
+    why: str,
+    falls_back_on: tuple[FailureKind, ...],
+    make: Callable[[TrackPlan, str, tuple[FailureKind, ...]], Attempt],
+) -> tuple[Attempt, ...]:
+    """Return an attempt, and where it copies audio a second one for when that audio proves broken."""
+    if shape.encoded_tracks is None:
+        return (make(shape.tracks, why, falls_back_on),)
+    broken = (FailureKind.CHECK_NOT_MET, FailureKind.AUDIO_NOT_MET)
+    second = make(shape.encoded_tracks, f"{why}, all audio encoded", falls_back_on)
+    return (
+        make(shape.tracks, why, tuple(dict.fromkeys((*falls_back_on, *broken)))),
+        msgspec.structs.replace(
+            second, encodes_all_audio=True, only_after=broken if second.rung == "cpu" else broken[1:]
+        ),
+    )
 
 
 def copy_attempts(
@@ -126,14 +168,15 @@ def copy_attempts(
     )  # fmt: skip
     return tuple(
         Attempt(
-            encoder="copy", device="cpu", ffmpeg=build.path, args=args, falls_back_on=BUILD_FAILURES,
+            encoder="copy", device="cpu", rung="copy", ffmpeg=build.path, args=args, falls_back_on=BUILD_FAILURES,
             why=f"remux with FFmpeg {build.version} ({build.origin})",
         )
         for build in host.ffmpegs
     )  # fmt: skip
 
 
-def _has_filters(build: FfmpegFacts, needed: set[str]) -> bool:
+def has_filters(build: FfmpegFacts, needed: set[str]) -> bool:
+    """Tell whether a build contains all of these filters, as far as it says."""
     return not build.filters or needed <= build.filters
 
 

@@ -61,17 +61,40 @@ class Expectation(Value, frozen=True, kw_only=True):
     colour_range: Literal["limited", "full"] | None
     copied_codecs: tuple[str, ...]  # of streams whose packets are the input's own, damage included
     max_bytes: int | None  # larger than this is not worth delivering
+    picture_filters: str | None = None  # what software does to the source's pictures, for comparing
+
+
+# From all on the GPU down to all on the CPU: decode, scale and encode; encode alone; encode without the optional
+# features; decode and scale for an encoder on the CPU; nothing.
+Rung = Literal["gpu", "gpu_encode", "gpu_reduced", "gpu_decode", "cpu", "copy"]
+
+RUNG_WORDS: dict[Rung, str] = {
+    "gpu": "all on the GPU",
+    "gpu_encode": "encoding on the GPU",
+    "gpu_reduced": "encoding on the GPU with its basic features",
+    "gpu_decode": "decoding on the GPU",
+    "cpu": "on the CPU",
+    "copy": "as a remux",
+}
 
 
 class Attempt(Value, frozen=True, kw_only=True):
-    """One way to do the work: a complete command, and the failures after which the next attempt may run."""
+    """One way to do the work: a complete command, and the failures after which the next attempt may run.
+
+    ``device`` is where the encoder runs. ``gpus`` are the UUIDs of the GPUs any of which may run it, empty for one that
+    touches none; the one that does is the command's device 0. With ``only_after`` the attempt is passed over unless the
+    one before failed in one of these ways.
+    """
 
     encoder: str
     device: Literal["cpu", "nvidia"]
+    rung: Rung
     ffmpeg: str
     args: tuple[str, ...]
     falls_back_on: tuple[FailureKind, ...]
     why: str
+    gpus: tuple[str, ...] = ()
+    only_after: tuple[FailureKind, ...] = ()
     encodes_all_audio: bool = False  # also what the plan would copy: for audio whose packets turn out broken
 
 

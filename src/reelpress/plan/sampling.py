@@ -10,7 +10,7 @@ from fractions import Fraction
 from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEAN, LEAN_MOTION, LEAN_STILL
-from reelpress.plan.model import INPUT, OUTPUT, Encode
+from reelpress.plan.model import INPUT, OUTPUT, Attempt, Encode
 from reelpress.plan.worth import Window, is_still, outlook_of, sample_windows
 from reelpress.request import Request
 
@@ -24,11 +24,12 @@ CONTENT_SHARE = 1 / 40  # of the programme in each window, between 1 and 1.5 s
 
 
 class SampleOrder(Value, frozen=True, kw_only=True):
-    """Commands to run (without the FFmpeg's path), and the programme seconds they cover in all.
+    """Commands for one FFmpeg to run, and the programme seconds they cover in all.
 
     ``counts_bytes``: made as the real encode would be, so their size says something.
     """
 
+    ffmpeg: str
     commands: tuple[tuple[str, ...], ...]
     windows: int
     seconds: float
@@ -37,16 +38,17 @@ class SampleOrder(Value, frozen=True, kw_only=True):
 
 def sample_order(decided: Encode, track: VideoTrack, request: Request) -> SampleOrder | None:
     """Return the samples this plan would be better with, or ``None``."""
-    attempt, fps = decided.attempts[0], track.fps_avg
-    if fps is None:
+    # a GPU's time is not spent on samples, and its sizes would not be the CPU's
+    attempt, fps = next((a for a in decided.attempts if not a.gpus), None), track.fps_avg
+    if fps is None or attempt is None:
         return None
     seekable = _is_seekable(track)
     if seekable and not request.always_encode and outlook_of(decided.reasons) == "doubtful":
         windows = sample_windows(track)
         if windows:
-            return _order(windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
+            return _order(attempt, windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
     duration = track.duration_s
-    lean = attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
+    lean = attempt is decided.attempts[0] and attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
     if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S and not is_still(track):
         width, height = decided.expect.width // 4 * 2, decided.expect.height // 4 * 2
         each = min(1.5, max(1.0, duration * CONTENT_SHARE))
@@ -54,7 +56,7 @@ def sample_order(decided: Encode, track: VideoTrack, request: Request) -> Sample
         places = parts if seekable else (CONTENT_WINDOW_ALONE_S,)
         windows = tuple(Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in places)
         if width >= 64 and height >= 64:
-            return _order(windows, [_half_size(attempt.args, windows, fps, width, height)], counts_bytes=False)
+            return _order(attempt, windows, [_half_size(attempt.args, windows, fps, width, height)], counts_bytes=False)
     return None
 
 
@@ -62,9 +64,17 @@ def _is_seekable(track: VideoTrack) -> bool:
     return bool(track.keyframes and track.duration_s and track.duration_s / track.keyframes <= MAX_KEYFRAME_DISTANCE_S)
 
 
-def _order(windows: tuple[Window, ...], commands: list[tuple[str, ...]], *, counts_bytes: bool) -> SampleOrder:
+def _order(
+    attempt: Attempt, windows: tuple[Window, ...], commands: list[tuple[str, ...]], *, counts_bytes: bool
+) -> SampleOrder:
     seconds = sum(w.duration_s for w in windows)
-    return SampleOrder(commands=tuple(commands), windows=len(windows), seconds=seconds, counts_bytes=counts_bytes)
+    return SampleOrder(
+        ffmpeg=attempt.ffmpeg,
+        commands=tuple(commands),
+        windows=len(windows),
+        seconds=seconds,
+        counts_bytes=counts_bytes,
+    )
 
 
 def _full_size(args: tuple[str, ...], window: Window, fps: Fraction) -> tuple[str, ...]:

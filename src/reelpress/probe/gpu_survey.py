@@ -19,7 +19,7 @@ from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
 from reelpress.facts.values import Value
 from reelpress.probe.gpu_bench import Bench, TrialLimits
-from reelpress.probe.gpu_cache import GpuCache
+from reelpress.probe.gpu_cache import GpuCache, forget
 from reelpress.probe.gpu_decode import DECODES, FILTERS, try_decode, try_filter
 from reelpress.probe.gpu_trial import count_sessions, try_encode
 from reelpress.probe.nvml import DriverFacts, GpuDevice, ask_driver, device_present, load
@@ -27,6 +27,7 @@ from reelpress.run.process import CancelToken
 
 K = FailureKind
 
+_AGAIN = TrialLimits(first_s=20.0)
 _AT_ONCE = 8  # GPUs examined at a time
 # What one encoder fails for, every encoder of this FFmpeg on this GPU fails for.
 _ALL_ENCODERS = frozenset({K.DRIVER_TOO_OLD, K.NO_GPU_ENCODER, K.GPU_LIBRARY_MISSING})
@@ -108,6 +109,24 @@ def survey(
     return found
 
 
+def still_works(
+    gpu: GpuFacts, ffmpeg: FfmpegFacts, wish: Wish, *, cache_dir: Path | None = None, limits: TrialLimits = _AGAIN
+) -> bool:
+    """Forget what is known of a GPU and tell whether it does one thing now; a busy one passes for working.
+
+    Takes at most about a minute.
+    """
+    forget(cache_dir, gpu.uuid or "")
+    with tempfile.TemporaryDirectory(prefix="reelpress-gpu-") as folder:
+        (Path(folder) / "again").mkdir()
+        bench = Bench(
+            ffmpeg=ffmpeg, folder=Path(folder) / "again", uuid=gpu.uuid, compute_capability=gpu.compute_capability,
+            limits=limits, cancel=CancelToken(),
+        )  # fmt: skip
+        found = _Trials(bench, []).run((wish,))
+    return all(path.state != "fails" for path in found)
+
+
 def driver_facts(*, cache_dir: Path | None = None, fresh: bool = False) -> DriverFacts:
     """Return what the driver says of itself and its GPUs, asked in a child process or remembered."""
     cache = GpuCache(cache_dir)
@@ -152,6 +171,12 @@ class _Examination:
                 self._limits = msgspec.structs.replace(self._limits, first_s=self._limits.later_s)
             if self._cancel.is_cancelled or (lazy and all(path.state != "fails" for path in found[: len(encodes)])):
                 break
+        if lazy and paths and all(path.kind == "encode" and path.failure not in _ALL_PATHS for path in paths):
+            # no encoder: a GPU may still decode and scale
+            newest = self._bench(ffmpegs[0], len(ffmpegs))
+            trials = _Trials(newest, [path for path in known if path.ffmpeg == ffmpegs[0].path])
+            paths += trials.run(tuple(wish for wish in wishes if wish.kind != "encode"))
+            self._store({hashes[ffmpegs[0].path]: trials.tried})
         return GpuFacts(
             name=self._gpu.name, uuid=self._gpu.uuid, memory_mb=self._gpu.memory_mb,
             driver_version=self._driver.driver_version, index=self._gpu.index,

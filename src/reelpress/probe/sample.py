@@ -21,7 +21,7 @@ _P_SKIP = re.compile(r"^\[libx264 @ 0x[0-9a-f]+\] \[info\] mb P .*skip: *([0-9.]
 
 
 def take_samples(
-    order: SampleOrder, ffmpeg: str, source: Path, *, cancel: CancelToken, spend: Callable[[float], None]
+    order: SampleOrder, source: Path, *, cancel: CancelToken, spend: Callable[[float], None]
 ) -> SampleFacts | None:
     """Run the commands; ``None`` when one fails, for then samples decide nothing. ``spend`` is told CPU seconds."""
     tokens = {INPUT: f"file:{source}", OUTPUT: f"file:{os.devnull}"}
@@ -35,7 +35,7 @@ def take_samples(
             if progress is not None and progress.total_size_bytes is not None:
                 sizes.append(progress.total_size_bytes)
 
-        done = run([ffmpeg, *(tokens.get(t, t) for t in command)], limits=_SAMPLE, cancel=cancel, on_line=on_line)
+        done = run([order.ffmpeg, *(tokens.get(t, t) for t in command)], limits=_SAMPLE, cancel=cancel, on_line=on_line)
         spend(done.cpu_s)
         if done.returncode != 0 or not sizes[-1]:
             return None

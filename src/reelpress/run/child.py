@@ -68,7 +68,7 @@ class Child:
         self._unsent = memoryview(b"")
         self._popen: subprocess.Popen[bytes] | None = None
         self._is_reaped = False
-        self._status, self._has_execed, self._own_peak_bytes, self._sampled_bytes = b"", False, 0, 0
+        self._status, self._has_execed, self._own_peak_bytes, self.sampled_bytes = b"", False, 0, 0
         self._selector = selectors.DefaultSelector()
         self._resources = contextlib.ExitStack()
         self._resources.callback(self._selector.close)
@@ -175,8 +175,8 @@ class Child:
         self.cpu_s = usage.ru_utime + usage.ru_stime
         # The kernel's maximum begins with what this process had at the fork; a larger one is the program's.
         measured = usage.ru_maxrss * 1024
-        is_its_own = measured > self._own_peak_bytes or not self._sampled_bytes
-        self.peak_memory_bytes = measured if is_its_own else self._sampled_bytes
+        is_its_own = measured > self._own_peak_bytes or not self.sampled_bytes
+        self.peak_memory_bytes = measured if is_its_own else self.sampled_bytes
         _comes_true(lambda: _is_group_gone(pid), _STRAGGLER_S)
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class Child:
     def sample(self) -> None:
         """Note what the program has used so far."""
         if self._has_execed and self._popen is not None:
-            self._sampled_bytes = max(self._sampled_bytes, _peak_bytes(str(self._popen.pid)))
+            self.sampled_bytes = max(self.sampled_bytes, _peak_bytes(str(self._popen.pid)))
             self.cpu_s = _used_cpu_s(self._popen.pid)
 
     def raise_if_never_started(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -10,34 +9,28 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.events import AttemptFailed, AttemptStarted, OnEvent, Progressed
-from reelpress.facts.failure import Failure
-from reelpress.facts.values import Value
+from reelpress.events import AttemptFailed, AttemptStarted, OnEvent
+from reelpress.facts.failure import Action, Failure, gpu_action
 from reelpress.plan.ladder import BUILD_FAILURES
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, argv
-from reelpress.plan.worth import outgrown
 from reelpress.receipt import AttemptRecord
+from reelpress.run.execution import Execution, Setting
 from reelpress.run.failures import classify
+from reelpress.run.gpu_access import GpuAccess
+from reelpress.run.gpu_failures import decoded_in_software
 from reelpress.run.process import CancelToken, Finished, Limits, run
-from reelpress.run.progress import Progress, ProgressParser
+from reelpress.run.slots import Lease
+from reelpress.run.watch import Watch
 
-_SPEED_WINDOW_S = 20.0
-
-
-class Job(Value, frozen=True, kw_only=True):
-    """What the events of one job carry: its id and the input as the caller named it."""
-
-    id: str
-    input: str
-
-
-class Execution(Value, frozen=True, kw_only=True):
-    """How it went. ``delivered`` is the attempt whose output passed; else ``failure`` is the last one's."""
-
-    records: tuple[AttemptRecord, ...]
-    delivered: Attempt | None
-    failure: Failure | None
-    outgrew: str | None
+# How often one attempt is made again on another GPU after one seemed to fail. An input that brings down two GPUs is
+# the likelier culprit.
+_SUSPECTS_PER_JOB = 2
+# Attempts after the first may take as long as one again, together: a fallback never multiplies the time limit.
+_BUDGET_FACTOR = 2.0
+# A GPU without room though we hold a slot is used by somebody else, too: it is asked again ever more rarely.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
+# A hung driver shows no sign of life; kernels were compiled when the GPU was examined, which took the longest.
+_GPU_STALL_S = 60.0
 
 
 # Judges an attempt's output before it counts; a failure makes the attempt one that did not deliver.
@@ -46,60 +39,175 @@ Accept = Callable[[Attempt, Finished], Failure | None]
 
 def execute(
     attempts: tuple[Attempt, ...],
+    setting: Setting,
     *,
-    job: Job,
-    source: Path,
-    target: Path,
-    limits: Limits,
-    versions: dict[str, str],
-    duration_s: float | None,
-    max_bytes: int | None,
     accept: Accept,
     on_event: OnEvent,
     cancel: CancelToken,
+    gpus: GpuAccess | None = None,
 ) -> Execution:
-    """Run attempts, best first, into ``target`` until one delivers.
+    """Run attempts, best first, into the target until one delivers.
 
-    ``versions`` maps an FFmpeg's path to its version, for the records. An encode that grows past ``max_bytes`` is
-    stopped: ``outgrew`` then says how far it came.
+    An encode that grows past ``max_bytes`` is stopped: ``outgrew`` then says how far it came. ``gpus`` lets attempts
+    onto GPUs; without it those that need one are passed over.
     """
-    records: list[AttemptRecord] = []
-    failure: Failure | None = None
-    percent = 0.0
-    unfit: set[str] = set()  # builds that failed in a way no other command of theirs would mend
-    for number, attempt in enumerate(attempts, start=1):
-        if attempt.ffmpeg in unfit:
-            continue
-        command = argv(attempt, source=str(source), target=str(target))
-        on_event(
-            AttemptStarted(job=job.id, input=job.input, number=number, of=len(attempts), encoder=attempt.encoder,
-                           why=attempt.why, argv=command)
+    return _Walk(attempts, setting, accept, on_event, cancel, gpus).walk()
+
+
+class _Walk:
+    """One walk along the attempts."""
+
+    def __init__(
+        self,
+        attempts: tuple[Attempt, ...],
+        setting: Setting,
+        accept: Accept,
+        on_event: OnEvent,
+        cancel: CancelToken,
+        gpus: GpuAccess | None,
+    ) -> None:
+        self._attempts, self._setting, self._accept = attempts, setting, accept
+        self._on_event, self._cancel, self._gpus = on_event, cancel, gpus
+        self._records: list[AttemptRecord] = []
+        self._failure: Failure | None = None
+        self._percent = 0.0
+        self._unfit: set[str] = set()  # builds that failed in a way no other command of theirs would mend
+        self._lost: set[str] = set()  # GPUs this job keeps away from
+        self._passed_over: list[Failure] = []
+        self._suspects = self._refusals = 0
+        self._waited_s = 0.0
+        self._deadline: float | None = None
+
+    def walk(self) -> Execution:
+        number = 0
+        outgrew: str | None = None
+        while (found := self._next(number)) is not None:
+            number, attempt = found
+            lease, outgrew = self._try(number, attempt)
+            failure = self._failure
+            if failure is None:
+                return self._ended(attempt)
+            again = self._learn(attempt, lease, failure)
+            goes_on = outgrew is None and not self._cancel.is_cancelled
+            if not goes_on or not (again or failure.kind in attempt.falls_back_on):
+                self._tell(number, attempt, failure, None)
+                break
+            following = self._next(number if again else number + 1)
+            self._tell(number, attempt, failure, following)
+            number = len(self._attempts) if following is None else following[0]
+        return self._ended(None, outgrew)
+
+    def _ended(self, delivered: Attempt | None, outgrew: str | None = None) -> Execution:
+        return Execution(
+            records=tuple(self._records), passed_over=tuple(self._passed_over), delivered=delivered,
+            failure=self._failure, outgrew=outgrew,
         )  # fmt: skip
-        watch = _Watch(job, target, duration_s, max_bytes, on_event, percent)
+
+    def _next(self, start: int) -> tuple[int, Attempt] | None:
+        """Return the first attempt from here on that may help, given what was learnt."""
+        for number in range(start, len(self._attempts)):
+            attempt = self._attempts[number]
+            after = attempt.only_after
+            if attempt.ffmpeg in self._unfit and not attempt.gpus:
+                continue
+            if attempt.gpus and (self._gpus is None or not set(attempt.gpus) - self._lost):
+                continue
+            if after and (self._failure is None or self._failure.kind not in after):
+                continue
+            return number, attempt
+        return None
+
+    def _try(self, number: int, attempt: Attempt) -> tuple[Lease | None, str | None]:
+        """Make one attempt; return the GPU slot it had and how far it outgrew its worth, and keep its failure."""
+        self._failure = None
+        lease = None
+        if attempt.gpus and self._gpus is not None:
+            entered = self._gpus.enter(attempt, self._lost, waited_s=self._waited_s, cancel=self._cancel)
+            if isinstance(entered, Failure):
+                self._failure = entered
+                self._passed_over.append(entered)
+                self._lost |= set(attempt.gpus)
+                return None, None
+            lease = entered
+            self._waited_s += lease.waited_s
+        try:
+            outgrew = self._run(number, attempt, lease)
+        finally:
+            if lease is not None and self._failure_is_not_a_wait():
+                lease.release()
+        return lease, outgrew
+
+    def _failure_is_not_a_wait(self) -> bool:
+        return self._failure is None or gpu_action(self._failure.kind) is not Action.WAIT
+
+    def _run(self, number: int, attempt: Attempt, lease: Lease | None) -> str | None:
+        at = self._setting
+        command = argv(attempt, source=str(at.source), target=str(at.target))
+        gpu = lease.gpu if lease is not None else None
+        self._on_event(
+            AttemptStarted(job=at.job.id, input=at.job.input, number=number + 1, of=len(self._attempts),
+                           encoder=attempt.encoder, why=attempt.why, argv=command, gpu=gpu)
+        )  # fmt: skip
+        watch = Watch(at.job, at.target, at.duration_s, at.max_bytes, self._on_event, self._percent)
         done = run(
-            command, limits=limits, cancel=cancel,
+            command, limits=self._limits(attempt), cancel=self._cancel,
+            env={"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else None,
             on_line=watch.on_line, activity=watch.activity, stop_if=watch.stop_if,
         )  # fmt: skip
-        done = _without_names(done, source, target)
-        percent = watch.percent
+        done = _without_names(done, at.source, at.target)
+        self._percent = watch.percent
         failure = classify(done.returncode, done.stderr_tail, done.stopped, output=OUTPUT)
-        outgrew = done.stop_reason if done.stopped == "caller" else None
         if failure is None:
-            failure = accept(attempt, done)
-        records.append(_record(attempt, done, failure, versions))
-        if failure is None:
-            return Execution(records=tuple(records), delivered=attempt, failure=None, outgrew=None)
-        if failure.kind in BUILD_FAILURES:
-            unfit.add(attempt.ffmpeg)
-        rest = (a for a in attempts[number:] if a.ffmpeg not in unfit)
-        following = next(rest, None) if failure.kind in attempt.falls_back_on else None
-        on_event(
-            AttemptFailed(job=job.id, input=job.input, number=number, encoder=attempt.encoder, failure=failure.kind,
-                          evidence=failure.evidence, next_encoder=following.encoder if following else None)
+            failure = self._accept(attempt, done)
+        self._failure = failure
+        self._records.append(_record(attempt, done, failure, at.versions, lease))
+        if failure is None and self._gpus is not None and lease is not None:
+            self._gpus.worked(lease)
+        return done.stop_reason if done.stopped == "caller" else None
+
+    def _limits(self, attempt: Attempt) -> Limits:
+        limits = self._setting.limits
+        if limits.wall_s is not None:
+            now = time.monotonic()
+            if self._deadline is None:
+                self._deadline = now + _BUDGET_FACTOR * limits.wall_s
+            limits = msgspec.structs.replace(limits, wall_s=max(1.0, min(limits.wall_s, self._deadline - now)))
+        if attempt.gpus:
+            # CUDA reserves address space for all memory it might ever map; what is resident is watched instead
+            stall_s = min(limits.stall_s or _GPU_STALL_S, _GPU_STALL_S)
+            limits = msgspec.structs.replace(
+                limits, memory_bytes=None, resident_bytes=limits.memory_bytes, stall_s=stall_s
+            )
+        return limits
+
+    def _learn(self, attempt: Attempt, lease: Lease | None, failure: Failure) -> bool:
+        """Draw the consequences of a failure; return whether the same attempt should be made again."""
+        if lease is None or self._gpus is None:
+            if failure.kind in BUILD_FAILURES and not attempt.gpus:
+                self._unfit.add(attempt.ffmpeg)
+            return False
+        action = gpu_action(failure.kind)
+        if action is Action.WAIT:
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._refusals)
+            self._refusals += 1
+            self._waited_s += pause_s
+            return self._gpus.was_busy(lease, waited_s=self._waited_s) and not self._cancel.wait(pause_s)
+        self._gpus.failed(lease, attempt, failure, job=self._setting.job.key)
+        if action in {Action.SUSPECT, Action.GPU_OFF}:
+            self._lost.add(lease.gpu)
+            self._suspects += action is Action.SUSPECT
+            if self._suspects >= _SUSPECTS_PER_JOB:
+                self._lost |= {gpu for each in self._attempts for gpu in each.gpus}
+            return bool(set(attempt.gpus) - self._lost)
+        return False
+
+    def _tell(self, number: int, attempt: Attempt, failure: Failure, following: tuple[int, Attempt] | None) -> None:
+        at = self._setting
+        self._on_event(
+            AttemptFailed(job=at.job.id, input=at.job.input, number=number + 1, encoder=attempt.encoder,
+                          failure=failure.kind, evidence=failure.evidence,
+                          next_encoder=following[1].encoder if following else None)
         )  # fmt: skip
-        if outgrew is not None or following is None:
-            return Execution(records=tuple(records), delivered=None, failure=failure, outgrew=outgrew)
-    return Execution(records=tuple(records), delivered=None, failure=failure, outgrew=None)
 
 
 def _without_names(done: Finished, source: Path, target: Path) -> Finished:
@@ -114,79 +222,16 @@ def _without_names(done: Finished, source: Path, target: Path) -> Finished:
     return msgspec.structs.replace(done, stderr_tail=text)
 
 
-def _record(attempt: Attempt, done: Finished, failure: Failure | None, versions: dict[str, str]) -> AttemptRecord:
+def _record(
+    attempt: Attempt, done: Finished, failure: Failure | None, versions: dict[str, str], lease: Lease | None
+) -> AttemptRecord:
     return AttemptRecord(
-        encoder=attempt.encoder, device=attempt.device, ffmpeg_version=versions.get(attempt.ffmpeg, "unknown"),
+        encoder=attempt.encoder, device=attempt.device, rung=attempt.rung,
+        ffmpeg_version=versions.get(attempt.ffmpeg, "unknown"), gpu=lease.gpu if lease is not None else None,
+        waited_s=round(lease.waited_s, 3) if lease is not None else 0.0,
         argv=done.argv, returncode=done.returncode, wall_s=round(done.wall_s, 3), cpu_s=round(done.cpu_s, 3),
         peak_memory_bytes=done.peak_memory_bytes, failure=failure.kind if failure else None,
-        evidence=failure.evidence if failure else None, stderr_tail=done.stderr_tail[-4000:],
+        evidence=failure.evidence if failure else None,
+        note=decoded_in_software(done.stderr_tail) if attempt.rung in ("gpu", "gpu_decode") else None,
+        stderr_tail=done.stderr_tail[-4000:],
     )  # fmt: skip
-
-
-class _Watch:
-    """Turns FFmpeg's progress into events, and sees stalls and runaway outputs."""
-
-    def __init__(
-        self, job: Job, target: Path, duration_s: float | None, max_bytes: int | None, on_event: OnEvent, percent: float
-    ) -> None:
-        self._job, self._target, self._duration_s, self._max_bytes = job, target, duration_s, max_bytes
-        self._on_event = on_event
-        self._parser = ProgressParser()
-        self._latest: Progress | None = None
-        self.percent = percent
-        self._history: list[tuple[float, float]] = []
-
-    def on_line(self, line: str) -> None:
-        progress = self._parser.feed(line)
-        if progress is None:
-            return
-        self._latest = progress
-        self._on_event(self._event(progress))
-
-    def activity(self) -> object:
-        """Return what changes while FFmpeg gets on: frames, time and bytes, also while it moves the index forward."""
-        stat: tuple[int, int] | None = None
-        with contextlib.suppress(OSError):
-            found = os.stat(self._target)  # noqa: PTH116 - polled many times a second
-            stat = (found.st_size, found.st_mtime_ns)
-        latest = self._latest
-        return stat, (latest.frames, latest.out_time_s, latest.total_size_bytes) if latest else None
-
-    def stop_if(self) -> str | None:
-        latest = self._latest
-        if self._max_bytes is None or latest is None or latest.total_size_bytes is None:
-            return None
-        return outgrown(latest.total_size_bytes, self._done(latest), self._max_bytes)
-
-    def _done(self, progress: Progress) -> float | None:
-        if not self._duration_s or progress.out_time_s is None:
-            return None
-        return min(1.0, max(0.0, progress.out_time_s / self._duration_s))
-
-    def _event(self, progress: Progress) -> Progressed:
-        done = self._done(progress)
-        speed = self._speed(progress.out_time_s)
-        eta = None
-        if done is not None:
-            # 100 is said by the receipt alone, once the output is checked and in place
-            self.percent = max(self.percent, min(99.0, 99.0 * done))
-            if speed and self._duration_s and progress.out_time_s is not None:
-                eta = max(0.0, (self._duration_s - progress.out_time_s) / speed)
-        size = progress.total_size_bytes
-        predicted = round(size / done) if size and done and done >= 0.1 else None
-        return Progressed(
-            job=self._job.id, input=self._job.input, percent=None if done is None else round(self.percent, 1),
-            frames=progress.frames, fps=progress.fps, speed=speed, eta_s=None if eta is None else round(eta, 1),
-            size_bytes=size, predicted_bytes=predicted,
-        )  # fmt: skip
-
-    def _speed(self, out_time_s: float | None) -> float | None:
-        """Return programme seconds per second over the last stretch, so that the ETA follows the content."""
-        if out_time_s is None:
-            return None
-        now = time.monotonic()
-        self._history.append((now, out_time_s))
-        while len(self._history) > 2 and now - self._history[0][0] > _SPEED_WINDOW_S:
-            self._history.pop(0)
-        (t0, p0), (t1, p1) = self._history[0], self._history[-1]
-        return round((p1 - p0) / (t1 - t0), 2) if t1 - t0 > 0.5 else None

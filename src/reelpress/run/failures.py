@@ -40,6 +40,7 @@ _HINTS = {
     K.OUTPUT_DENIED: "the output cannot be written there; check the folder and its permissions",
     K.OUT_OF_MEMORY: "allow more memory, or use fewer threads or a smaller picture",
     K.CHECK_NOT_MET: "the output is not what the input promised; see the checks",
+    K.AUDIO_NOT_MET: "the output's sound is not what the input promised; see the checks",
     K.CRASHED: "FFmpeg crashed; try another build, and keep the file for a bug report",
     K.KILLED: "somebody else ended it; when that was the kernel, memory ran out",
     K.CPU_LIMIT: "it used up its CPU seconds",
@@ -67,6 +68,7 @@ _STOPPED: dict[Stopped, FailureKind] = {
     "stalled": K.STALLED,
     "caller": K.STOPPED,
     "cpu_limit": K.CPU_LIMIT,
+    "memory": K.OUT_OF_MEMORY,
 }
 _SIGNALS: dict[int, FailureKind] = {
     signal.SIGXFSZ: K.OUTPUT_LIMIT,

@@ -18,7 +18,7 @@ from reelpress.facts.values import Value
 from reelpress.run.child import TICK_S, Child, find_program
 from reelpress.run.output import Output
 
-Stopped = Literal["cancelled", "wall_clock", "stalled", "caller", "cpu_limit"]
+Stopped = Literal["cancelled", "wall_clock", "stalled", "caller", "cpu_limit", "memory"]
 
 _CPU_GRACE_S = 1  # the kernel's own limit lies this much higher: FFmpeg answers SIGXCPU with a mere exit code 255
 
@@ -47,13 +47,15 @@ class Limits(Value, frozen=True, kw_only=True):
     """What a program may use; ``None`` is no limit.
 
     ``stall_s`` is how long it may go without a sign of activity. ``memory_bytes`` is address space (RLIMIT_AS), of
-    which CUDA reserves far more than it uses. ``cpu_s`` counts the program itself, not what it starts. A program that
+    which CUDA reserves far more than it uses; ``resident_bytes`` is what it really uses, looked at now and then.
+    ``cpu_s`` counts the program itself, not what it starts. A program that
     writes a file beyond ``file_size_bytes`` dies of SIGXFSZ.
     """
 
     wall_s: float | None = None
     stall_s: float | None = None
     memory_bytes: int | None = None
+    resident_bytes: int | None = None
     cpu_s: int | None = None
     file_size_bytes: int | None = None
 
@@ -130,7 +132,7 @@ def run(
                 nap_s = min(2 * nap_s, TICK_S)
             if watch.is_due():
                 child.sample()
-                stop = watch.reason_to_stop(child.cpu_s)
+                stop = watch.reason_to_stop(child.cpu_s, child.sampled_bytes)
         child.end()
         child.drain()
     finally:
@@ -170,13 +172,13 @@ class _Watch:
     def is_due(self) -> bool:
         return time.monotonic() - self._last_look >= TICK_S
 
-    def reason_to_stop(self, used_cpu_s: float) -> tuple[Stopped, str] | None:
+    def reason_to_stop(self, used_cpu_s: float, used_bytes: int) -> tuple[Stopped, str] | None:
         self._last_look = now = time.monotonic()
         if self._cancel is not None and self._cancel.is_cancelled:
             return "cancelled", "cancelled while it ran"
-        wall_s, stall_s, cpu_s = self._limits.wall_s, self._limits.stall_s, self._limits.cpu_s
-        if cpu_s is not None and used_cpu_s >= cpu_s:
-            return "cpu_limit", f"used {cpu_s} s of CPU"
+        wall_s, stall_s = self._limits.wall_s, self._limits.stall_s
+        if (spent := self._spent(used_cpu_s, used_bytes)) is not None:
+            return spent
         if wall_s is not None and now - self.started_at >= wall_s:
             return "wall_clock", f"ran longer than {wall_s:g} s"
         if stall_s is not None:
@@ -187,4 +189,12 @@ class _Watch:
                 return "stalled", f"made no headway for {stall_s:g} s"
         if self._stop_if is not None and (reason := self._stop_if()) is not None:
             return "caller", reason
+        return None
+
+    def _spent(self, used_cpu_s: float, used_bytes: int) -> tuple[Stopped, str] | None:
+        cpu_s, resident_bytes = self._limits.cpu_s, self._limits.resident_bytes
+        if cpu_s is not None and used_cpu_s >= cpu_s:
+            return "cpu_limit", f"used {cpu_s} s of CPU"
+        if resident_bytes is not None and used_bytes > resident_bytes:
+            return "memory", f"used {used_bytes} bytes of memory"
         return None

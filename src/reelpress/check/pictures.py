@@ -1,0 +1,82 @@
+"""Compares pictures of an output with its source, in software: the proof that a GPU delivered what it was given.
+
+NVDEC and NVENC can lose a rotation, a crop or whole pictures and exit with 0 all the same. Frames of an output are
+held against those the source has around the same time, as the plan's software filters would have made them; the best
+match counts, so that a frame's worth of difference in time does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.plan.model import Expectation
+from reelpress.receipt import Gate, Verdict
+from reelpress.run.process import CancelToken, Limits, run
+
+PLACES = (0.03, 0.35, 0.65, 0.95)  # shares of the programme
+AROUND_S = 0.2
+# Small and grey: what an encoder does to detail is not the question, and nothing right comes near it. Measured on
+# encodes of real clips at CRF 40: 30 dB and more; black, stale, shifted or turned pictures: 23 dB and less.
+MIN_DB = 26.0
+_SMALL = "scale=160:90:flags=area,format=gray,settb=1/25,setpts=N"
+_LIMITS = Limits(wall_s=120)
+_AVERAGE = re.compile(r"psnr_avg:([0-9.]+|inf)")
+
+
+def compare_pictures(
+    ffmpeg: str,
+    source: Path,
+    source_facts: MediaFacts,
+    output: Path,
+    expect: Expectation,
+    *,
+    cancel: CancelToken | None,
+    spend: Callable[[float], None],
+) -> Gate:
+    """Return the gate ``pictures``; ``unmeasured`` where FFmpeg could not compare."""
+    track = source_facts.main_video
+    duration_s = expect.duration_s
+    wanted = f"at least {MIN_DB:g} dB at {len(PLACES)} places"
+    if track is None or duration_s is None or expect.picture_filters is None:
+        return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
+    worst: tuple[float, float] | None = None
+    for share in PLACES if duration_s > 1 else PLACES[1:2]:
+        at_s = duration_s * share
+        best, cpu_s = _best_match(ffmpeg, source, source_facts, track, output, expect.picture_filters, at_s, cancel)
+        spend(cpu_s)
+        if best is None:
+            text = f"Frames at {at_s:.1f} s could not be compared."
+            return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text=text)
+        worst = min(worst, (best, at_s)) if worst is not None else (best, at_s)
+    assert worst is not None  # noqa: S101 - there is at least one place
+    measured = f"{worst[0]:.1f} dB at {worst[1]:.1f} s"
+    verdict: Verdict = "passed" if worst[0] >= MIN_DB else "failed"
+    return Gate(name="pictures", verdict=verdict, expected=wanted, measured=measured, text="Compared in software.")
+
+
+def _best_match(
+    ffmpeg: str, source: Path, facts: MediaFacts, track: VideoTrack, output: Path, filters: str, at_s: float,
+    cancel: CancelToken | None,
+) -> tuple[float | None, float]:  # fmt: skip
+    """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took."""
+    graph = (
+        f"[0:{track.index}]{filters},{_SMALL}[wanted];"
+        f"[1:v:0]trim=end_frame=1,loop=loop=-1:size=1,{_SMALL}[made];"
+        "[wanted][made]psnr=shortest=1:stats_file=-[same]"
+    )
+    seek = ("-ss", f"{max(0.0, at_s - AROUND_S):.3f}", "-t", f"{2 * AROUND_S:.3f}")
+    done = run(
+        (
+            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+            "-protocol_whitelist", "file", "-format_whitelist", facts.container, *seek, "-i", f"file:{source}",
+            "-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2", "-ss", f"{at_s:.3f}",
+            "-i", f"file:{output}",
+            "-filter_complex", graph, "-map", "[same]", "-f", "null", "-",
+        ),
+        limits=_LIMITS, cancel=cancel,
+    )  # fmt: skip
+    found = [float(value) for value in _AVERAGE.findall(done.stdout.decode(errors="replace"))]
+    return (max(found) if done.returncode == 0 and found else None), done.cpu_s

@@ -1,0 +1,100 @@
+"""Judges what an attempt wrote, before it counts: facts, decoding, pictures."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from reelpress.bookkeeping import Book
+from reelpress.check.decode import decode_output
+from reelpress.check.pictures import compare_pictures
+from reelpress.check.structure import check_structure
+from reelpress.errors import InputError
+from reelpress.events import Checked, Event, OnEvent, Progressed
+from reelpress.facts.failure import Failure, FailureKind
+from reelpress.facts.media import MediaFacts
+from reelpress.plan.model import Attempt, Copy, Encode
+from reelpress.probe.ready import ReadyProbe
+from reelpress.receipt import Gate
+from reelpress.run.failures import decode_damage
+from reelpress.run.process import CancelToken, Finished
+from reelpress.run.report import read_report
+from reelpress.run.watch import Job
+
+_READY_FROM_PERCENT = 50.0
+_OF_SOUND = ("audio",)
+
+
+class Judge:
+    """Checks each attempt's output against the plan, and remembers what it saw."""
+
+    def __init__(
+        self,
+        decided: Encode | Copy,
+        source: Path,
+        source_facts: MediaFacts,
+        path: Path,
+        *,
+        job: Job,
+        book: Book,
+        ready: ReadyProbe,
+        emit: OnEvent,
+        cancel: CancelToken,
+        decode_whole: bool,
+    ) -> None:
+        self._decided, self._source, self._source_facts, self._path = decided, source, source_facts, path
+        self._job, self._book, self._ready, self._emit, self._cancel = job, book, ready, emit, cancel
+        self._decode_whole = decode_whole
+        self.gates: tuple[Gate, ...] = ()
+        self.facts: MediaFacts | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Get ready once the end is in sight, and pass the event on."""
+        if isinstance(event, Progressed) and (event.percent or 0) >= _READY_FROM_PERCENT:
+            self._ready.start()
+        self._emit(event)
+
+    def accept(self, attempt: Attempt, done: Finished) -> Failure | None:
+        """Return a failure when the output is not what was planned."""
+        book, expect = self._book, self._decided.expect
+        with book.stage("check"), ThreadPoolExecutor(max_workers=1) as pool:
+            reading = pool.submit(
+                decode_output, attempt.ffmpeg, self._path, expect.duration_s,
+                whole=self._decode_whole, has_audio=bool(expect.audio), cancel=self._cancel,
+            )  # fmt: skip
+            try:
+                self.facts = facts = self._ready.probe(self._path, book.spend)
+            except InputError as error:
+                return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
+            decoded, read = reading.result()
+            book.spend(read.cpu_s)
+            damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
+            track = self._source_facts.main_video
+            report = read_report(done.stderr_tail, track.index) if track is not None else None
+            self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report)
+            if attempt.gpus and track is not None and not _failed(self.gates):
+                # neither NVDEC nor NVENC vouches for itself: frames are compared with the source, all in software
+                seen = compare_pictures(
+                    attempt.ffmpeg, self._source, self._source_facts, self._path, expect, cancel=self._cancel,
+                    spend=book.spend,
+                )  # fmt: skip
+                self.gates = (*self.gates, seen)
+            book.damage = damage
+        self._emit(Checked(job=self._job.id, input=self._job.input, gates=self.gates))
+        return _verdict(_failed(self.gates))
+
+
+def _failed(gates: tuple[Gate, ...]) -> list[Gate]:
+    return [g for g in gates if g.verdict == "failed"]
+
+
+def _verdict(failed: list[Gate]) -> Failure | None:
+    if not failed:
+        return None
+    too_large = next((g for g in failed if g.name == "smaller"), None)
+    if too_large is not None:  # such an output is unwanted, whatever else is wrong with it
+        evidence = f"{too_large.measured}, {too_large.expected} wanted"
+        return Failure(kind=FailureKind.OUTPUT_LIMIT, evidence=evidence)
+    text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
+    only_sound = all(g.name.startswith(_OF_SOUND) for g in failed)
+    return Failure(kind=FailureKind.AUDIO_NOT_MET if only_sound else FailureKind.CHECK_NOT_MET, evidence=text)

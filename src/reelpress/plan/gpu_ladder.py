@@ -1,0 +1,236 @@
+"""The rungs of the ladder that use a GPU, best first, and why a rung is not there. Pure.
+
+All on the GPU comes first where every step is right there; the facts of the input decide that. What NVDEC, CUDA
+filters or NVENC would get wrong, or refuse, is done in software and only encoded on the GPU.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reelpress.facts.failure import NOT_THE_INPUTS_FAULT, FailureKind
+from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
+from reelpress.facts.values import Value
+from reelpress.plan.encoders import LEGACY_GPU_PRESETS, EncoderRow, gpu_row, quality_args
+from reelpress.plan.ladder import Shape, encode_args, has_filters, needed_filters, with_audio_encoded
+from reelpress.plan.model import Attempt, Reason, Rung
+from reelpress.plan.nvenc import ALL_FEATURES, CqChoice, cq_for, nvenc_args
+from reelpress.plan.tracks import TrackPlan
+
+# A device of its own name for decoder and filters alike; the job's GPU is the only one FFmpeg sees.
+CUDA_DEVICE = ("-init_hw_device", "cuda=cu:0", "-filter_hw_device", "cu")
+NVDEC = (
+    *CUDA_DEVICE, "-hwaccel", "cuda", "-hwaccel_device", "cu", "-hwaccel_output_format", "cuda",
+    "-extra_hw_frames", "4",
+)  # fmt: skip
+# Frames that NVDEC refused arrive in main memory: these two take either kind.
+_TO_GPU = ("format=nv12|cuda", "hwupload")
+_TEN_BIT = {"yuv420p": "yuv420p", "yuv420p10le": "p010le"}
+_FULL_SCALER_SINCE = 9  # FFmpeg 5.1's scale_cuda takes no more than 4x4 pixels of the source, however large it is
+_MOST_SHRINK_OF_OLD_SCALER = 2
+_KEEPS_HDR_SINCE = 8  # nvenc writes mastering display and light level since 7.1
+# Decoding and scaling on a GPU for an encoder on the CPU pays when they are most of the work: a source of this many
+# times the output's pixels. Not yet measured on hardware.
+HYBRID_FROM_PIXEL_RATIO = 4.0
+
+
+class GpuLadder(Value, frozen=True, kw_only=True):
+    """The GPU attempts, best first, the settings of the first, and why they are as they are."""
+
+    attempts: tuple[Attempt, ...]
+    reasons: tuple[Reason, ...]
+    why_none: str | None  # why a GPU encoder is not used, in one line
+
+
+class _Team(NamedTuple):
+    """GPUs that can do the same with one FFmpeg: any of them may run an attempt."""
+
+    build: FfmpegFacts
+    gpus: tuple[str, ...]
+    features: frozenset[str]
+    is_full: bool  # decodes this input and scales
+    cq: CqChoice
+
+
+def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, still: bool) -> GpuLadder:
+    """Return the attempts that encode on a GPU, or where none can, decode on one if that pays."""
+    row = gpu_row(shape.request.codec)
+    pix_fmt = shape.colour.pix_fmt
+    if (obstacle := _no_encode(shape, row)) is not None:
+        return GpuLadder(attempts=(), reasons=(), why_none=obstacle)
+    off_gpu = software_steps(shape)
+    builds = [
+        f for f in host.ffmpegs if f.lists(row.name) and not (shape.colour.keeps_hdr and f.major < _KEEPS_HDR_SINCE)
+    ]
+    teams = [team for build in builds for team in _teams(shape, host.gpus, build, row, pix_fmt)]
+    if not teams:
+        return GpuLadder(
+            attempts=_hybrid(shape, host, cpu, preset=preset, still=still) if off_gpu is None else (), reasons=(),
+            why_none=_why_none(host, row, pix_fmt),
+        )  # fmt: skip
+    rungs: dict[Rung, list[Attempt]] = {"gpu": [], "gpu_encode": [], "gpu_reduced": []}
+    for team in teams:
+        if off_gpu is None and team.is_full and not _aliases(shape, team.build):
+            rungs["gpu"] += _attempts(shape, row, team, "gpu")
+        if has_filters(team.build, needed_filters(shape.filters)):
+            rungs["gpu_encode"] += _attempts(shape, row, team, "gpu_encode")
+            if team.features:
+                rungs["gpu_reduced"] += _attempts(shape, row, team, "gpu_reduced")
+    attempts = tuple(attempt for rung in rungs.values() for attempt in rung)
+    return GpuLadder(attempts=attempts, reasons=_reasons(shape, row, teams[0], off_gpu), why_none=None)
+
+
+def software_steps(shape: Shape) -> str | None:
+    """Return why pictures must be decoded and prepared in software, or ``None`` where a GPU does all of it right."""
+    track = shape.track
+    checks = (
+        # FFmpeg neither turns CUDA frames nor keeps the flag: the video would lie on its side
+        (track.rotation_deg != 0 or track.mirrored, "the picture is turned, which FFmpeg does not do to GPU frames"),
+        (bool(shape.before_scale), "it is deinterlaced"),
+        (
+            track.colour.is_hdr and shape.colour.keeps_hdr is None,
+            "HDR is tone-mapped, for which FFmpeg has no GPU filter",
+        ),
+        (shape.colour.tags is None, f"{track.pix_fmt} pictures are converted in software"),
+        (track.changes_size, "its picture changes size midway"),
+        (min(track.width, track.height) < 64, "its picture is too small for NVDEC"),
+        (max(track.width, track.height) > 8192, "its picture is too large for NVDEC"),
+    )
+    return next((text for hit, text in checks if hit), None)
+
+
+def _no_encode(shape: Shape, row: EncoderRow) -> str | None:
+    width, height = shape.size.width, shape.size.height
+    if width < row.min_width or height < row.min_height:
+        return f"{width}x{height} is smaller than {row.name} takes"
+    if max(width, height) > row.max_side:
+        return f"{width}x{height} is larger than {row.name} takes"
+    if shape.colour.pix_fmt not in _TEN_BIT:
+        return f"{row.name} is not fed {shape.colour.pix_fmt}"
+    return None
+
+
+def _aliases(shape: Shape, build: FfmpegFacts) -> bool:
+    shrink = max(shape.track.display_width / shape.size.width, shape.track.display_height / shape.size.height)
+    return build.major < _FULL_SCALER_SINCE and shrink > _MOST_SHRINK_OF_OLD_SCALER
+
+
+def _teams(
+    shape: Shape, gpus: tuple[GpuFacts, ...], build: FfmpegFacts, row: EncoderRow, pix_fmt: str
+) -> tuple[_Team, ...]:
+    found: dict[tuple[frozenset[str], bool, CqChoice], list[str]] = {}
+    for gpu in gpus:
+        encode = gpu.path(build.path, "encode", row.name, pix_fmt)
+        if gpu.uuid is None or gpu.suspended is not None or encode is None or encode.state == "fails":
+            continue
+        # what a busy GPU can do is not known yet; a feature it lacks leads to the rung without
+        features = encode.features if encode.state == "works" else ALL_FEATURES
+        key = features, _is_full(shape, gpu, build), cq_for(row, gpu.compute_capability, shape.crf)
+        found.setdefault(key, []).append(gpu.uuid)
+    return tuple(_Team(build, tuple(uuids), *key) for key, uuids in found.items())
+
+
+def _is_full(shape: Shape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
+    source = shape.track.pix_fmt or ""
+    paths = (
+        gpu.path(build.path, "decode", shape.track.codec, source),
+        gpu.path(build.path, "filter", "scale_cuda", "yuv420p"),
+    )
+    return all(path is not None and path.state == "works" for path in paths)
+
+
+def _attempts(shape: Shape, row: EncoderRow, team: _Team, rung: Rung) -> tuple[Attempt, ...]:
+    features = frozenset() if rung == "gpu_reduced" else team.features
+    fed = _TEN_BIT[shape.colour.pix_fmt]
+    preset, tune = LEGACY_GPU_PRESETS.get(shape.request.gpu_preset, (shape.request.gpu_preset, "hq"))
+    quality = nvenc_args(row, cq=team.cq.cq, preset=preset, tune=tune, features=features, pix_fmt=fed)
+    on_gpu = rung == "gpu"
+    what = {
+        "gpu": f"{row.name}, decoded and scaled on the GPU too,",
+        "gpu_encode": f"{row.name}, pictures prepared in software,",
+        "gpu_reduced": f"{row.name} without its optional features",
+    }[rung]
+
+    def make(tracks: TrackPlan, why: str, after: tuple[FailureKind, ...]) -> Attempt:
+        args = encode_args(
+            shape, tracks, quality=quality, decode=NVDEC if on_gpu else (), pix_fmt=None if on_gpu else fed,
+            filters=(*_gpu_filters(shape),) if on_gpu else shape.filters,
+        )  # fmt: skip
+        return Attempt(
+            encoder=row.name, device="nvidia", rung=rung, ffmpeg=team.build.path, args=args, falls_back_on=after,
+            why=why, gpus=team.gpus,
+            only_after=(FailureKind.GPU_FEATURE_MISSING, FailureKind.GPU_UNSUPPORTED) if rung == "gpu_reduced" else (),
+        )  # fmt: skip
+
+    why = f"{what} with FFmpeg {team.build.version} ({team.build.origin})"
+    return with_audio_encoded(shape, why, NOT_THE_INPUTS_FAULT, make)
+
+
+def _gpu_filters(shape: Shape) -> tuple[str, ...]:
+    # Always a copy: NVENC's lookahead would keep frames of the decoder's own pool, and FFmpeg 5.1 end with
+    # "No decoder surfaces left".
+    scale = f"scale_cuda=w={shape.size.width}:h={shape.size.height}:format=nv12:passthrough=0"
+    tags = (f"setparams={shape.colour.tags}",) if shape.colour.tags else ()
+    return (*shape.clock.filters, *_TO_GPU, scale, "setsar=1", *tags)
+
+
+def _hybrid(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, still: bool) -> tuple[Attempt, ...]:
+    """Return attempts that decode and scale on a GPU without an encoder, where that may pay."""
+    track = shape.track
+    if track.width * track.height < HYBRID_FROM_PIXEL_RATIO * shape.size.width * shape.size.height:
+        return ()
+    quality = quality_args(cpu, crf=shape.crf, preset=preset, hdr=None, threads=shape.request.threads, still=still)
+    *before, scale, sar = (f for f in _gpu_filters(shape) if not f.startswith("setparams"))
+    tags = (f"setparams={shape.colour.tags}",) if shape.colour.tags else ()
+    filters = (*before, scale, "hwdownload", "format=nv12", f"format={cpu.pix_fmt}", sar, *tags)
+    attempts: tuple[Attempt, ...] = ()
+    for build in host.ffmpegs:
+        gpus = tuple(g.uuid for g in host.gpus if g.uuid and g.suspended is None and _is_full(shape, g, build))
+        if not gpus or not build.lists(cpu.name) or _aliases(shape, build):
+            continue
+
+        def make(
+            tracks: TrackPlan, why: str, after: tuple[FailureKind, ...], build: FfmpegFacts = build,
+            gpus: tuple[str, ...] = gpus,
+        ) -> Attempt:  # fmt: skip
+            args = encode_args(shape, tracks, filters=filters, quality=quality, decode=NVDEC, pix_fmt=cpu.pix_fmt)
+            return Attempt(
+                encoder=cpu.name, device="cpu", rung="gpu_decode", ffmpeg=build.path, args=args, falls_back_on=after,
+                why=why, gpus=gpus,
+            )  # fmt: skip
+
+        why = f"{cpu.name} on the CPU, decoded and scaled on the GPU, with FFmpeg {build.version} ({build.origin})"
+        attempts += with_audio_encoded(shape, why, NOT_THE_INPUTS_FAULT, make)
+    return attempts
+
+
+def _reasons(shape: Shape, row: EncoderRow, team: _Team, off_gpu: str | None) -> tuple[Reason, ...]:
+    cq = team.cq
+    word = "calibrated" if cq.calibrated else "uncalibrated"
+    text = f"{row.name}, CQ {cq.cq:g} for CRF {shape.crf:g} ({word})."
+    reasons = [Reason(code="gpu_settings", text=text, fact=cq.provenance)]
+    if missing := sorted(ALL_FEATURES - team.features):
+        text = f"This GPU's encoder works without {', '.join(missing)}."
+        reasons.append(Reason(code="gpu_features", text=text, fact=None))
+    if off_gpu is not None:
+        reasons.append(Reason(code="gpu_encode_only", text=f"Only encoded on the GPU: {off_gpu}.", fact=None))
+    elif not team.is_full:
+        text = f"Only encoded on the GPU: it does not decode {shape.track.codec} {shape.track.pix_fmt}, or scale."
+        reasons.append(Reason(code="gpu_encode_only", text=text, fact=None))
+    elif _aliases(shape, team.build):
+        text = f"Only encoded on the GPU: FFmpeg {team.build.version} scales down too coarsely there."
+        reasons.append(Reason(code="gpu_encode_only", text=text, fact=None))
+    return tuple(reasons)
+
+
+def _why_none(host: HostFacts, row: EncoderRow, pix_fmt: str) -> str:
+    """Return in one line why no GPU encodes: what the best-placed GPU said."""
+    if host.gpu_note is not None:
+        return host.gpu_note
+    suspended = [f"{gpu.name}: {gpu.suspended}" for gpu in host.gpus if gpu.suspended]
+    paths: list[tuple[GpuFacts, GpuPath]] = [
+        (gpu, path) for gpu in host.gpus for path in gpu.paths
+        if (path.kind, path.name, path.pix_fmt) == ("encode", row.name, pix_fmt)
+    ]  # fmt: skip
+    told = [f"{gpu.name}: {path.why_not}" for gpu, path in paths if path.state == "fails"]
+    return next(iter((*suspended, *dict.fromkeys(told))), f"no FFmpeg here was seen to encode with {row.name}")

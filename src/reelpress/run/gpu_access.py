@@ -1,0 +1,75 @@
+"""Lets attempts onto GPUs: a slot for each, none on a GPU that is being left alone; and notes how they fared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from reelpress.facts.failure import Failure, FailureKind
+from reelpress.plan.model import Attempt
+from reelpress.run.breaker import Breaker
+from reelpress.run.process import CancelToken
+from reelpress.run.slots import GpuSlots, Lease, Load
+
+# Tries a GPU with the FFmpeg of an attempt; ends within circuit.PROBE_S.
+Retry = Callable[[str, Attempt], bool]
+
+
+class GpuAccess:
+    """The door of one job's attempts to the GPUs of this host. Methods raise :class:`OutputError` as their parts do."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        capacity: Mapping[str, int],
+        retry: Retry,
+        load: Callable[[], Mapping[str, Load]],
+        patience_s: float,
+    ) -> None:
+        self._slots = GpuSlots(folder, capacity)
+        self._breaker = Breaker(folder)
+        self._retry, self._load, self._patience_s = retry, load, patience_s
+
+    def enter(
+        self, attempt: Attempt, without: Iterable[str], *, waited_s: float, cancel: CancelToken
+    ) -> Lease | Failure:
+        """Take a slot on one of the attempt's GPUs, waiting with what is left of the patience; else say why not."""
+        wanted = [gpu for gpu in attempt.gpus if gpu not in set(without)]
+        open_ = [gpu for gpu in wanted if self._breaker.may_use(gpu, attempt.ffmpeg, reprobe=self._reprobe(attempt))]
+        if not open_:
+            return Failure(kind=FailureKind.DEVICE_LOST, evidence=self._why_left_alone(wanted, attempt.ffmpeg))
+        left_s = max(0.0, self._patience_s - waited_s)
+        lease = self._slots.acquire(open_, patience_s=left_s, cancel=cancel, load=self._load)
+        if lease is not None:
+            return lease
+        if cancel.is_cancelled:
+            return Failure(kind=FailureKind.CANCELLED, evidence="cancelled while it waited for a GPU")
+        held = ", ".join(f"{self._slots.held(gpu)} of {self._slots.capacity(gpu)} slots of {gpu} held" for gpu in open_)
+        return Failure(kind=FailureKind.SESSION_LIMIT, evidence=f"waited {left_s:.1f} s for a GPU: {held}")
+
+    def was_busy(self, lease: Lease, *, waited_s: float) -> bool:
+        """Note that the driver had no room though we had a slot; return whether there is patience to try again."""
+        lease.refused()
+        lease.release()
+        return waited_s < self._patience_s
+
+    def failed(self, lease: Lease, attempt: Attempt, failure: Failure, *, job: str) -> None:
+        """Note a failure; a GPU under suspicion is tried at once, by us."""
+        lease.release()
+        self._breaker.failed(lease.gpu, attempt.ffmpeg, failure, job=job, reprobe=self._reprobe(attempt))
+
+    def worked(self, lease: Lease) -> None:
+        """Note that a GPU delivered."""
+        self._breaker.worked(lease.gpu)
+
+    def _reprobe(self, attempt: Attempt) -> Callable[[str], bool]:
+        return lambda gpu: self._retry(gpu, attempt)
+
+    def _why_left_alone(self, gpus: list[str], ffmpeg: str) -> str:
+        told = [
+            f"{report.gpu} is left alone ({report.state}): {report.why}"
+            for report in self._breaker.snapshot()
+            if report.gpu in gpus and report.ffmpeg in (None, ffmpeg) and report.state != "closed"
+        ]
+        return "; ".join(told) or "no GPU may be used now"
