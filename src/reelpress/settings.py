@@ -47,9 +47,9 @@ class Settings(Value, frozen=True, kw_only=True):
     threads: int
     ffmpeg: str | None
     cache_dir: str | None
-    usd_per_cpu_hour: float
     gpu_patience_s: float
     gpu_sessions: int | None
+    usd_per_cpu_hour: float
 
 
 def parse(name: str, text: str, *, shown_as: str | None = None) -> Any:  # noqa: ANN401 - each row has its own type

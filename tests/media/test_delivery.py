@@ -361,8 +361,11 @@ def test_an_encode_on_course_to_outgrow_its_input_is_stopped_midway(compress: Co
 
 @pytest.mark.parametrize(("picture", "still"), [("color=gray", True), ("testsrc2,noise=alls=60:allf=t", False)])
 def test_samples_tell_a_still_picture_from_a_moving_one(
-    compress: Compress, tmp_path: Path, picture: str, still: bool
+    compress: Compress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: str, still: bool
 ) -> None:
+    # a programme short enough for a test, and no judgement from its bit rate alone
+    monkeypatch.setattr("reelpress.plan.sampling.CONTENT_FROM_DURATION_S", 20.0)
+    monkeypatch.setattr("reelpress.plan.worth.STILL_BPP", 0.0)
     name, _, more = picture.partition(",")
     joint = ":" if "=" in name else "="
     graph = f"{name}{joint}size=320x180:rate=25:duration=24" + (f",{more}" if more else "")
@@ -372,3 +375,12 @@ def test_samples_tell_a_still_picture_from_a_moving_one(
     assert "sample" in [s.name for s in receipt.stages]
     thorough = any("subme=3" in token for token in receipt.attempts[-1].argv)
     assert thorough is not still
+
+
+def test_a_source_that_spends_next_to_nothing_is_still_without_samples(compress: Compress, tmp_path: Path) -> None:
+    source = clips.make(
+        tmp_path / "in.mp4", "-f", "lavfi", "-i", "color=gray:size=320x180:rate=25:duration=3", *clips.X264
+    )
+    receipt = compress(source, preset=None)
+    assert any(r.code == "content_still" for r in receipt.reasons)
+    assert "sample" not in [s.name for s in receipt.stages]

@@ -109,6 +109,8 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("jobs", "auto", None), ("jobs", "1", 1), ("jobs", "256", 256), ("threads", "0", 0), ("threads", "256", 256),
     ("ffmpeg", "auto", None), ("ffmpeg", "/opt/ffmpeg", "/opt/ffmpeg"), ("cache_dir", "auto", None),
     ("cache_dir", "/var/cache/r", "/var/cache/r"), ("usd_per_cpu_hour", "0", 0.0), ("usd_per_cpu_hour", "1000", 1000.0),
+    ("gpu_patience_s", "0", 0.0), ("gpu_patience_s", "3600", 3600.0), ("gpu_sessions", "auto", None),
+    ("gpu_sessions", "64", 64),
 ]  # fmt: skip
 
 
@@ -137,6 +139,7 @@ REFUSED: list[tuple[str, str]] = [
     ("stall_timeout_s", "0"), ("stall_timeout_s", "auto"), ("memory_limit_bytes", "255M"), ("memory_limit_bytes", "5T"),
     ("max_pixels", "9999"), ("max_pixels", "268435457"), ("jobs", "0"), ("jobs", "257"), ("jobs", "two"),
     ("threads", "-1"), ("threads", "257"), ("usd_per_cpu_hour", "-1"), ("usd_per_cpu_hour", "1001"),
+    ("gpu_patience_s", "-1"), ("gpu_patience_s", "3601"), ("gpu_sessions", "0"), ("gpu_sessions", "65"),
 ]  # fmt: skip
 
 
