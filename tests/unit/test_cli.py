@@ -35,7 +35,8 @@ ESCAPE = "\x1b"
 STATES = ("video", "junk", "missing")
 HOSTILE = "evil\x1b[31m\x07\x9b2J\u202e\nline.mp4"
 RECEIPT_KEYS = {
-    "event", "schema", "job", "status", "exit_code", "encoder", "device", "gpu", "input", "output", "saved_share", "reasons",
+    "event", "schema", "job", "status", "exit_code", "encoder", "device", "gpu", "input", "output", "saved_share",
+    "reasons",
     "error", "error_code", "evidence", "hint", "source", "result", "streams", "attempts", "gates", "warnings",
     "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "started_at", "reelpress_version", "host",
 }  # fmt: skip

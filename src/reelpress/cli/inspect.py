@@ -6,10 +6,10 @@ import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
+from reelpress.api import policy_from
 from reelpress.cli.compress import settings_and_request
-from reelpress.cli.render import human_bytes, human_time, plain_text
+from reelpress.cli.render import human_bytes, human_time, print_rows
 from reelpress.engine import facts_and_plan
 from reelpress.errors import ExitCode, InputError
 from reelpress.events import Planned, Probed
@@ -27,7 +27,7 @@ def run_probe(file: Path, *, as_json: bool) -> int:
     if as_json:
         _write(Probed(job="", input=str(file), facts=facts))
     else:
-        _print_rows([("file", str(file)), *_facts_rows(facts)], sys.stdout)
+        print_rows([("file", str(file)), *_facts_rows(facts)], sys.stdout)
     return int(ExitCode.DONE)
 
 
@@ -44,11 +44,11 @@ def run_plan(
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
     with _named(file):
-        facts, decided = facts_and_plan(file, host=host, request=request)
+        facts, decided = facts_and_plan(file, host=host, request=request, policy=policy_from(settings))
     if as_json:
         _write(Planned(job="", input=str(file), plan=decided))
     else:
-        _print_rows([("file", str(file)), *_plan_rows(facts, decided)], sys.stdout)
+        print_rows([("file", str(file)), *_plan_rows(facts, decided)], sys.stdout)
     if not isinstance(decided, Reject):
         return int(ExitCode.DONE)
     codes = {"hardware_absent": ExitCode.HARDWARE_ABSENT, "usage": ExitCode.USAGE}
@@ -69,19 +69,6 @@ def _named(file: Path) -> Iterator[None]:
 def _write(event: Probed | Planned) -> None:
     sys.stdout.write(to_json(event).decode() + "\n")
     sys.stdout.flush()
-
-
-def _print_rows(rows: list[tuple[str, str]], out: IO[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, text in rows:
-        table.add_row(label, Text(plain_text(text)))
-    Console(file=out, highlight=False).print(table)
 
 
 def _facts_rows(facts: MediaFacts) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
@@ -25,7 +25,7 @@ _WORDS = {
 }  # fmt: skip
 
 
-_LABEL_COLUMNS = 8
+_NO_COLOURS: Mapping[str, str] = {}
 
 
 def plain_text(text: str) -> str:
@@ -129,18 +129,23 @@ class ProgressBars:
             del self._tasks[event.job]
 
 
-def print_receipt(receipt: Receipt, out: IO[str]) -> None:
-    """Print one receipt for a person, in colour on a terminal.
+def print_rows(rows: Sequence[tuple[str, str]], out: IO[str], colours: Mapping[str, str] = _NO_COLOURS) -> None:
+    """Print labels and texts in two columns that fit the terminal; ``colours`` by label, on a terminal only.
 
     Rich would do this more handsomely; importing it for eight lines of text took a tenth of a second of every run.
     """
-    width = max(40, shutil.get_terminal_size().columns) - _LABEL_COLUMNS
-    for label, text in _receipt_rows(receipt):
+    label_columns = max(len(label) for label, _ in rows) + 2
+    width = max(20, shutil.get_terminal_size().columns - label_columns)
+    for label, text in rows:
         lines = textwrap.wrap(plain_text(text), width, break_on_hyphens=False) or [""]
-        colour = _WORDS.get(receipt.status) if label == "result" else None
         for number, line in enumerate(lines):
-            first = click.style(f"{label if number == 0 else '':{_LABEL_COLUMNS}}", dim=True)
-            click.echo(first + click.style(line, fg=colour), file=out)
+            first = click.style(f"{label if number == 0 else '':{label_columns}}", dim=True)
+            click.echo(first + click.style(line, fg=colours.get(label)), file=out)
+
+
+def print_receipt(receipt: Receipt, out: IO[str]) -> None:
+    """Print one receipt for a person."""
+    print_rows(_receipt_rows(receipt), out, {"result": _WORDS[receipt.status]})
 
 
 def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
