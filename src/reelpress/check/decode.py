@@ -8,7 +8,7 @@ from reelpress.check.structure import Decoded
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 WHOLE_UP_TO_S = 5.0
-WINDOW_FRAMES = 15
+WINDOW_FRAMES = 8
 
 
 def decode_output(
@@ -16,8 +16,8 @@ def decode_output(
 ) -> tuple[Decoded, Finished]:
     """Decode an MP4 of ours and return what the decoders complained about.
 
-    A file of unknown duration is decoded whole, as is one no longer than ``WHOLE_UP_TO_S``. Of others: 15 frames from
-    the start, 15 from the keyframe before the middle, and everything from the keyframe before the last second on.
+    A file of unknown duration is decoded whole, as is one no longer than ``WHOLE_UP_TO_S``. Of others: 8 frames from
+    the start, 8 from the keyframe before the middle, and everything from the keyframe before the last second on.
     Hardware decoders are never used here: a decoder must not vouch for the encoder beside it.
     """
     # errors are looked for, not pictures: leaving out the loop filter saves a third of the work

@@ -3,6 +3,8 @@
 Run by :mod:`reelpress.run.process` as ``python -I -S launcher.py FD PPID AS CPU FSIZE PROGRAM ARGV...``,
 never imported. It stands alone and imports little because every process the project starts waits for it.
 
+Where PROGRAM is this very Python with ``-I -S -c``, the code runs here: one start of Python less.
+
 Through FD it reports ``x`` when all is set up and, when the program cannot be executed, ``:`` and the errno
 after it; FD closes by itself at a successful exec. So the parent can tell our failures from the program's.
 """
@@ -46,11 +48,16 @@ def _main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_CPU, cpu, _CPU_GRACE_S)
     _limit(resource.RLIMIT_FSIZE, file_size)
-    for number in (SIGPIPE, SIGXFSZ):  # Python ignores these two, and what is ignored stays so across exec
-        signal(number, SIG_DFL)
     pthread_sigmask(SIG_SETMASK, [])
     _limit(resource.RLIMIT_AS, memory)
     os.write(status_fd, b"x")
+    if program == sys.executable and sys.argv[8:11] == ["-I", "-S", "-c"]:  # a start of Python that can be spared
+        os.close(status_fd)
+        code, sys.argv = sys.argv[11], ["-c", *sys.argv[12:]]
+        exec(code, {"__name__": "__main__"})  # noqa: S102 - as -c would
+        return
+    for number in (SIGPIPE, SIGXFSZ):  # Python ignores these two, and what is ignored stays so across exec
+        signal(number, SIG_DFL)
     try:
         os.execv(program, sys.argv[7:])  # noqa: S606 - this is what it is for
     except OSError as error:
