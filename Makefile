@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export VIDEO
 
-.PHONY: help run test test-fast lint doctor lock golden docs bench clean
+.PHONY: help run test test-fast test-gpu lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
 	@echo "make test              every test this machine can run"
 	@echo "make test-fast         the tests that start no FFmpeg"
+	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
@@ -41,6 +42,9 @@ test: $(READY)
 
 test-fast: $(READY)
 	@$(BIN)/python -m pytest tests/unit tests/golden -m "not media"
+
+test-gpu: $(READY)
+	@REELPRESS_TEST_GPU=1 $(BIN)/python -m pytest tests/hardware
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

@@ -20,6 +20,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(_number, signal.SIG_DFL)
 
+# for machines with a GPU: `make test-gpu`
+collect_ignore = [] if os.environ.get("REELPRESS_TEST_GPU") else ["hardware"]
+
 TIERS = ("unit", "golden", "media", "faults", "corpus", "fake_nvidia")
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
