@@ -250,10 +250,12 @@ def test_a_driver_that_lists_no_gpu(note: str, code: str) -> None:
 
 
 def test_a_variable_that_hides_all_gpus_is_named() -> None:
-    ((code, change),) = machine(cuda_visible="")
-    assert code == "no_gpu_shown"
-    assert "CUDA_VISIBLE_DEVICES='' hides GPUs" in str(change)
-    assert "--gpus all" in str(machine()[0][1])
+    for notes in ((), ("cuInit failed: CUDA_ERROR_NO_DEVICE",)):
+        ((code, change),) = machine(*notes, cuda_visible="")
+        assert code == "no_gpu_shown"
+        assert "CUDA_VISIBLE_DEVICES='' hides GPUs" in str(change)
+        assert "NVIDIA_VISIBLE_DEVICES='void' hides GPUs" in str(machine(*notes, nvidia_visible="void")[0][1])
+        assert "--gpus all" in str(machine(*notes, nvidia_visible="all")[0][1])
 
 
 def test_where_gpus_are_listed_only_what_their_own_paths_do_not_say_is_told() -> None:

@@ -48,7 +48,7 @@ def machine_problems(
     if found.keys() & _CAUSES_OF_OTHERS:
         found = {code: each for code, each in found.items() if code not in _CONSEQUENCES}
     if not found and not lists_gpus:
-        found["none"] = _problem("NVIDIA driver", _nothing_listed(around), None)
+        found["none"] = _problem("NVIDIA driver", _no_gpu_shown(around), None)
     return tuple(found.values())
 
 
@@ -78,6 +78,7 @@ def _no_device(around: Surroundings) -> Cause:
 
 
 def _driver(note: str, around: Surroundings) -> Cause:
+    """Return what a note of a driver that lists no GPU means."""
     if "cannot load" in note:
         return missing_library(note, around, has_nvenc=False)
     if "did not answer within" in note:
@@ -87,13 +88,16 @@ def _driver(note: str, around: Surroundings) -> Cause:
     if "Insufficient Permissions" in note:
         change = "Run as a user who may open /dev/nvidia*, or give the container the devices"
         return Cause(code="no_permission", what="its device may not be opened", change=change)
-    return broken_driver(note)
+    cause = broken_driver(note)
+    return _no_gpu_shown(around) if cause is NO_GPU_SHOWN else cause
 
 
-def _nothing_listed(around: Surroundings) -> Cause:
-    hiding = {"CUDA_VISIBLE_DEVICES": around.cuda_visible, "NVIDIA_VISIBLE_DEVICES": around.nvidia_visible}
-    for name, value in hiding.items():
-        if value is not None and value != "all":
-            change = f"{name}={value!r} hides GPUs: unset it or name one"
-            return msgspec.structs.replace(NO_GPU_SHOWN, change=change)
-    return NO_GPU_SHOWN
+def _no_gpu_shown(around: Surroundings) -> Cause:
+    hiding = None
+    if around.cuda_visible is not None:
+        hiding = f"CUDA_VISIBLE_DEVICES={around.cuda_visible!r}"
+    elif around.nvidia_visible in _HIDDEN:
+        hiding = f"NVIDIA_VISIBLE_DEVICES={around.nvidia_visible!r}"
+    if hiding is None:
+        return NO_GPU_SHOWN
+    return msgspec.structs.replace(NO_GPU_SHOWN, change=f"{hiding} hides GPUs: unset it or name one")
