@@ -201,6 +201,8 @@ def test_the_doctors_findings_are_one_line(cli: Cli) -> None:
     works = {e["name"] for build in line["builds"] for e in build["encoders"] if e["opens"]}
     assert works >= {"libx264", "libx265", "libsvtav1"}
     assert line["gpu"]["available"] or line["gpu"]["reason"]
+    if not Path("/dev/nvidiactl").exists():
+        assert line["gpu_s"] <= 0.05
 
 
 def test_the_doctor_speaks_to_people_and_refuses_where_hardware_is_required(cli: Cli) -> None:

@@ -10,10 +10,15 @@ from typing import get_args
 import pytest
 
 from reelpress import events
-from reelpress.cli.doctor import Findings
+from reelpress.diagnosis.findings import Build, Findings
+from reelpress.diagnosis.gpu import BuildReport, GpuReport, NeededApi, SlotReport
+from reelpress.diagnosis.problems import Problem
 from reelpress.errors import ExitCode
 from reelpress.facts.failure import FailureKind
+from reelpress.facts.host import GpuPath
+from reelpress.probe.gpu_finding import GpuFinding
 from reelpress.receipt import AttemptRecord, FileRecord, Gate, Receipt, Status, Verdict
+from reelpress.run.breaker import CircuitReport
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -31,7 +36,11 @@ def named(page: str) -> set[str]:
     return set(re.findall(r"`([a-z0-9_A-Z]+)`", (DOCS / page).read_text()))
 
 
-@pytest.mark.parametrize("kind", [Receipt, FileRecord, AttemptRecord, Gate, Findings])
+DOCTOR = (Findings, Build, GpuFinding, GpuReport, BuildReport, Problem, SlotReport, NeededApi, CircuitReport, GpuPath)
+CONTRACTS = (Receipt, FileRecord, AttemptRecord, Gate, *DOCTOR)
+
+
+@pytest.mark.parametrize("kind", CONTRACTS)
 def test_json_contract_names_every_field(kind: type) -> None:
     assert set(kind.__struct_fields__) - named("json.md") == set()
 

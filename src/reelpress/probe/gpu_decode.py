@@ -37,6 +37,8 @@ class _Clip(NamedTuple):
     min_db: float  # inf: the standard defines every bit of the picture
 
 
+SOFTWARE_ALONE = "FFmpeg decodes this in software alone"
+
 _EXACT = float("inf")
 _CLIPS = {
     ("h264", "yuv420p"): _Clip("libx264", ("-preset", "veryfast", "-crf", "20"), _EXACT),
@@ -90,7 +92,7 @@ def _decode(bench: Bench, codec: str, pix_fmt: str, wall_s: float) -> Verdict:
     if _NO_AV1 in done.stderr_tail:
         return Verdict(failure=K.GPU_UNSUPPORTED, words=f"{_NO_AV1}.")
     if failed is not None and failed.failure is K.FILTER_FAILED:
-        return Verdict(failure=K.GPU_UNSUPPORTED, words="FFmpeg decodes this in software alone")
+        return Verdict(failure=K.GPU_UNSUPPORTED, words=SOFTWARE_ALONE)
     if failed is not None:
         return failed
     reference = ("-protocol_whitelist", "file", "-i", f"file:{source}")
