@@ -154,6 +154,16 @@ class FakeMachine:
         fresh.write_text(faults.replace(",", "\n") + "\n")
         fresh.replace(self.folder / "faults")  # processes that run never read half of it
 
+    def twin(self, folder: Path) -> FakeMachine:
+        """The same machine once more: the same GPUs by name and UUID, with faults, journal and sessions of its own."""
+        folder.mkdir(parents=True)
+        for name in ("lib", "bin"):
+            shutil.copytree(self.folder / name, folder / name, symlinks=True)
+        shutil.copy(self.folder / "machine", folder / "machine")
+        twin = FakeMachine(folder, self.devices, self.driver)
+        twin.set_faults()
+        return twin
+
     @contextmanager
     def faults(self, faults: str) -> Iterator[None]:
         self.set_faults(faults)

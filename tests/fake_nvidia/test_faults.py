@@ -112,6 +112,22 @@ def test_fault_of_the_first_processes(fake_nvidia: driver.FakeNvidia, ffmpeg: FF
     assert [ffmpeg(machine, *SOURCE, *NVENC, *NULL).code == 0 for _ in range(2)] == [False, True]
 
 
+def test_fault_of_all_but_the_first_processes(fake_nvidia: driver.FakeNvidia, ffmpeg: FFmpeg) -> None:
+    machine = fake_nvidia.machine(faults="cuInit=803~,encode@10=20~2")
+    assert [ffmpeg(machine, *SOURCE, *NVENC, *NULL).code == 0 for _ in range(2)] == [True, False]
+    machine.set_faults("encode@10=20~2")
+    assert [ffmpeg(machine, *SOURCE, *NVENC, *NULL).code == 0 for _ in range(3)] == [True, True, False]
+
+
+def test_fault_of_one_process(fake_nvidia: driver.FakeNvidia, ffmpeg: FFmpeg) -> None:
+    machine = fake_nvidia.machine()
+    for job in ("a", "b"):
+        ours = {"FAKENV_FAULTS": f"encode@10=20!1#{job}"}
+        assert ffmpeg(machine, *SOURCE, *NVENC, *NULL).code == 0
+        assert "generic error (20)" in ffmpeg(machine, *SOURCE, *NVENC, *NULL, **ours).stderr
+        assert ffmpeg(machine, *SOURCE, *NVENC, *NULL, **ours).code == 0
+
+
 def test_lost_device_is_lost_to_all(fake_nvidia: driver.FakeNvidia, ffmpeg: FFmpeg, ffmpeg_path: str) -> None:
     machine = fake_nvidia.machine(gpus=2)
     names = "[n.nvmlDeviceGetName(d) for d in devices]"

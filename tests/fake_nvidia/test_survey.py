@@ -386,6 +386,15 @@ def test_a_driver_that_crashes_does_not_take_us_along(enter: Enter) -> None:
     assert "signal 11" in nvml.ask_driver().notes[0]
 
 
+def test_a_gpu_whose_nvml_crashes_is_found_by_cuda(bundled: HostFacts, enter: Enter, tmp_path: Path) -> None:
+    machine = enter("rtx-pro-6000", faults="nvmlInit=crash")
+    (gpu,) = survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK)
+    assert (gpu.uuid, gpu.paths[0].state) == (machine.devices[0].uuid, "works")
+    assert nvml.load() == {}
+    machine.set_faults("nvmlInit=crash,cuInit=crash")
+    assert nvml.ask_driver().gpus == ()
+
+
 def test_the_load_of_every_gpu_is_told(enter: Enter) -> None:
     machine = enter("rtx-pro-6000", 2)
     loads = nvml.load()

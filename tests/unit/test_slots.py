@@ -81,6 +81,14 @@ def test_the_least_loaded_gpu_is_taken(tmp_path: Path):
     assert take(fresh, A, B, load=lambda: {A: Load(50, 100), B: Load(50, 900)}).gpu == B
 
 
+def test_a_gpu_that_is_named_last_is_taken_where_no_other_has_room(tmp_path: Path):
+    slots = GpuSlots(tmp_path, {A: 4, B: 1})
+    idle = {A: Load(0, 1000), B: Load(90, 100)}
+    other = take(slots, A, B, last={A}, load=lambda: idle)
+    assert other.gpu == B
+    assert take(slots, A, B, last={A}, load=lambda: idle).gpu == A
+
+
 def test_nobody_is_asked_about_the_load_of_a_single_gpu(tmp_path: Path):
     assert take(GpuSlots(tmp_path), A, load=lambda: pytest.fail("asked")).gpu == A
 

@@ -26,9 +26,10 @@ _SIGNS = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
 
 
 class NvmlRequest(Value, frozen=True, kw_only=True):
-    """What the child is asked: the load alone, or everything."""
+    """What the child is asked: the load alone, or everything; without ``nvml`` CUDA alone lists the GPUs."""
 
     only_load: bool = False
+    nvml: bool = True
 
 
 class GpuLoad(Value, frozen=True, kw_only=True):
@@ -85,14 +86,29 @@ def ask_driver(*, wall_s: float = _ASK_S) -> DriverFacts:
     """Ask the driver for everything; takes up to ``wall_s`` seconds, and never raises for what a driver does."""
     if not device_present():
         return DriverFacts(notes=(NO_DEVICE,))
-    return _ask(NvmlRequest(), wall_s)
+    try:
+        return _ask(NvmlRequest(), wall_s)
+    except _CrashedError as crashed:  # NVML may be what crashes, and no encode needs it
+        note = str(crashed)
+    try:
+        facts = _ask(NvmlRequest(nvml=False), wall_s)
+    except _CrashedError:
+        facts = DriverFacts()
+    return msgspec.structs.replace(facts, notes=(note, *facts.notes))
 
 
 def load(*, wall_s: float = _ASK_S) -> Mapping[str, GpuLoad]:
     """Return how busy each GPU is now, by UUID; empty where nobody can tell."""
     if not device_present():
         return {}
-    return {gpu.uuid: gpu.load for gpu in _ask(NvmlRequest(only_load=True), wall_s).gpus}
+    try:
+        return {gpu.uuid: gpu.load for gpu in _ask(NvmlRequest(only_load=True), wall_s).gpus}
+    except _CrashedError:
+        return {}
+
+
+class _CrashedError(Exception):
+    """The child was ended by a signal, in one line."""
 
 
 def _ask(request: NvmlRequest, wall_s: float) -> DriverFacts:
@@ -107,7 +123,10 @@ def _ask(request: NvmlRequest, wall_s: float) -> DriverFacts:
     if done.returncode != 0:
         last_line = next(reversed(done.stderr_tail.strip().splitlines()), "")
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        return DriverFacts(notes=(f"asking the NVIDIA driver ended with {how}: {last_line}".rstrip(": "),))
+        note = f"asking the NVIDIA driver ended with {how}: {last_line}".rstrip(": ")
+        if done.returncode < 0:
+            raise _CrashedError(note)
+        return DriverFacts(notes=(note,))
     try:
         return from_json(done.stdout, DriverFacts)
     except msgspec.DecodeError:

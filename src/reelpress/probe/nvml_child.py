@@ -33,7 +33,7 @@ class _DriverError(Exception):
 def answer(request: NvmlRequest) -> DriverFacts:
     """Ask NVML, and the libraries that it does not speak for; what fails becomes a note."""
     notes: list[str] = []
-    nvml = _Nvml(notes)
+    nvml = _Nvml(notes, wanted=request.nvml)
     facts = DriverFacts(gpus=nvml.gpus(only_load=request.only_load)) if nvml.works else DriverFacts()
     if request.only_load:
         return msgspec.structs.replace(facts, notes=tuple(notes))
@@ -61,14 +61,16 @@ def answer(request: NvmlRequest) -> DriverFacts:
 class _Nvml:
     """NVML, whose every question may be refused: the answer is then ``None`` and there is a note."""
 
-    def __init__(self, notes: list[str]) -> None:
+    def __init__(self, notes: list[str], *, wanted: bool) -> None:
         self._notes = notes
+        self.works = False
+        if not wanted:
+            return
         try:
             pynvml.nvmlInit()
             self.works = True
         except pynvml.NVMLError as error:
             notes.append(f"NVML: {error}")
-            self.works = False
 
     def _ask(self, question: str, *arguments: Any) -> Any:  # noqa: ANN401 - whatever NVML answers
         if not self.works:

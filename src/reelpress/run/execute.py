@@ -73,6 +73,7 @@ class _Walk:
         self._percent = 0.0
         self._unfit: set[str] = set()  # builds that failed in a way no other command of theirs would mend
         self._lost: set[str] = set()  # GPUs this job keeps away from
+        self._refused: set[str] = set()  # GPUs that had no room, so that others are asked first
         self._passed_over: list[Failure] = []
         self._suspects = self._refusals = 0
         self._waited_s = 0.0
@@ -122,7 +123,9 @@ class _Walk:
         self._failure = None
         lease = None
         if attempt.gpus and self._gpus is not None:
-            entered = self._gpus.enter(attempt, self._lost, waited_s=self._waited_s, cancel=self._cancel)
+            entered = self._gpus.enter(
+                attempt, self._lost, refused=self._refused, waited_s=self._waited_s, cancel=self._cancel
+            )
             if isinstance(entered, Failure):
                 self._failure = entered
                 self._passed_over.append(entered)
@@ -130,15 +133,14 @@ class _Walk:
                 return None, None
             lease = entered
             self._waited_s += lease.waited_s
+        keeps_slot = False  # while it is found out what a failure says of the GPU
         try:
             outgrew = self._run(number, attempt, lease)
+            keeps_slot = self._failure is not None
         finally:
-            if lease is not None and self._failure_is_not_a_wait():
+            if lease is not None and not keeps_slot:
                 lease.release()
         return lease, outgrew
-
-    def _failure_is_not_a_wait(self) -> bool:
-        return self._failure is None or gpu_action(self._failure.kind) is not Action.WAIT
 
     def _run(self, number: int, attempt: Attempt, lease: Lease | None) -> str | None:
         at = self._setting
@@ -188,6 +190,10 @@ class _Walk:
             return False
         action = gpu_action(failure.kind)
         if action is Action.WAIT:
+            self._refused.add(lease.gpu)
+            if set(attempt.gpus) - self._lost - self._refused:  # another one is asked at once
+                self._gpus.was_busy(lease, waited_s=self._waited_s)
+                return True
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._refusals)
             self._refusals += 1
             self._waited_s += pause_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from reelpress.facts.failure import Failure, FailureKind
@@ -11,6 +11,7 @@ from reelpress.run.breaker import Breaker
 from reelpress.run.process import CancelToken
 from reelpress.run.slots import GpuSlots, Lease, Load
 
+_TRIAL_PATIENCE_S = 5.0
 # Tries a GPU with the FFmpeg of an attempt; ends within circuit.PROBE_S.
 Retry = Callable[[str, Attempt], bool]
 
@@ -32,15 +33,24 @@ class GpuAccess:
         self._retry, self._load, self._patience_s = retry, load, patience_s
 
     def enter(
-        self, attempt: Attempt, without: Iterable[str], *, waited_s: float, cancel: CancelToken
+        self,
+        attempt: Attempt,
+        without: Iterable[str],
+        *,
+        refused: Collection[str] = (),
+        waited_s: float,
+        cancel: CancelToken,
     ) -> Lease | Failure:
-        """Take a slot on one of the attempt's GPUs, waiting with what is left of the patience; else say why not."""
+        """Take a slot on one of the attempt's GPUs, waiting with what is left of the patience; else say why not.
+
+        GPUs that ``refused`` this job are taken only where no other has room.
+        """
         wanted = [gpu for gpu in attempt.gpus if gpu not in set(without)]
         open_ = [gpu for gpu in wanted if self._breaker.may_use(gpu, attempt.ffmpeg, reprobe=self._reprobe(attempt))]
         if not open_:
             return Failure(kind=FailureKind.DEVICE_LOST, evidence=self._why_left_alone(wanted, attempt.ffmpeg))
         left_s = max(0.0, self._patience_s - waited_s)
-        lease = self._slots.acquire(open_, patience_s=left_s, cancel=cancel, load=self._load)
+        lease = self._slots.acquire(open_, patience_s=left_s, last=refused, cancel=cancel, load=self._load)
         if lease is not None:
             return lease
         if cancel.is_cancelled:
@@ -55,16 +65,27 @@ class GpuAccess:
         return waited_s < self._patience_s
 
     def failed(self, lease: Lease, attempt: Attempt, failure: Failure, *, job: str) -> None:
-        """Note a failure; a GPU under suspicion is tried at once, by us."""
-        lease.release()
-        self._breaker.failed(lease.gpu, attempt.ffmpeg, failure, job=job, reprobe=self._reprobe(attempt))
+        """Note a failure and give the slot back; a GPU under suspicion is tried at once, by us, in that slot."""
+        with lease:
+            self._breaker.failed(
+                lease.gpu, attempt.ffmpeg, failure, job=job, reprobe=lambda gpu: self._retry(gpu, attempt)
+            )
 
     def worked(self, lease: Lease) -> None:
         """Note that a GPU delivered."""
         self._breaker.worked(lease.gpu)
 
     def _reprobe(self, attempt: Attempt) -> Callable[[str], bool]:
-        return lambda gpu: self._retry(gpu, attempt)
+        """Return a trial that takes a slot, or it could take a session from a job that holds one."""
+
+        def probe(gpu: str) -> bool:
+            lease = self._slots.acquire([gpu], patience_s=_TRIAL_PATIENCE_S)
+            if lease is None:  # it is rested and yet full: of jobs that began before, and do not end
+                return False
+            with lease:
+                return self._retry(gpu, attempt)
+
+        return probe
 
     def _why_left_alone(self, gpus: list[str], ffmpeg: str) -> str:
         told = [

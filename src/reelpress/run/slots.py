@@ -17,7 +17,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -98,14 +98,15 @@ class GpuSlots:
         candidates: Sequence[str],
         *,
         patience_s: float,
+        last: Collection[str] = (),
         cancel: CancelToken | None = None,
         load: Callable[[], Mapping[str, Load]] | None = None,
     ) -> Lease | None:
         """Take a slot on one of these GPUs, waiting in line at most ``patience_s`` seconds; else ``None``.
 
         Of several with room the one with the smallest share of its slots held is taken, then the one whose encoder is
-        less busy, then the one with more free memory, then the first. ``load`` is asked at most once a second.
-        ``cancel`` ends the wait, with ``None``.
+        less busy, then the one with more free memory, then the first; but one named in ``last`` only where no other
+        has room. ``load`` is asked at most once a second. ``cancel`` ends the wait, with ``None``.
         """
         started = time.monotonic()
         asked: float | None = None
@@ -121,7 +122,7 @@ class GpuSlots:
                 left_s = patience_s - (now - started)
                 with self._alone(max(_LEAST_MUTEX_S, min(left_s, _MUTEX_S))) as is_alone:
                     if is_alone:
-                        if (taken := self._take(candidates, ticket, loads)) is not None:
+                        if (taken := self._take(candidates, last, ticket, loads)) is not None:
                             return Lease(self, *taken[:2], time.monotonic() - started, taken[2])
                         ticket = ticket or (self._queue_up(candidates) if left_s > 0 else None)
                     if ticket is not None:
@@ -171,17 +172,17 @@ class GpuSlots:
                     lock.release()
 
     def _take(
-        self, candidates: Sequence[str], ticket: FileLock | None, loads: Mapping[str, Load]
+        self, candidates: Sequence[str], last: Collection[str], ticket: FileLock | None, loads: Mapping[str, Load]
     ) -> tuple[str, int, FileLock] | None:
         ahead = self._wanted_by_those_ahead(ticket)
-        best: tuple[tuple[float, float, float], str, int] | None = None
+        best: tuple[tuple[bool, float, float, float], str, int] | None = None
         for gpu in candidates:
             states = self._slot_states(gpu)
             held, capacity = sum(not is_free for is_free in states.values()), self.capacity(gpu)
             if capacity - held <= ahead[gpu]:
                 continue
             load = loads.get(gpu, _IDLE)
-            rank = (held / capacity, load.encoder_percent, -load.free_mb)
+            rank = (gpu in last, held / capacity, load.encoder_percent, -load.free_mb)
             if best is None or rank < best[0]:
                 best = rank, gpu, next(n for n in range(capacity) if states.get(n, True))
         if best is None:

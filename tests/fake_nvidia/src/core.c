@@ -22,7 +22,7 @@ struct setting {
 };
 struct fault {
     char text[FAULT_TEXT], call[FAULT_TEXT];
-    int dev, what, wait_ms, processes, mine;
+    int dev, what, wait_ms, processes, spared, mine;
     long from, count, seen;
 };
 
@@ -110,7 +110,7 @@ int fakenv_devices(void)
     return (int)(n > FAKENV_MAX_DEVICES ? FAKENV_MAX_DEVICES : n);
 }
 
-/* --- faults: [devN:]CALL[@N[+K]]=WHAT[!P] --- */
+/* --- faults: [devN:]CALL[@N[+K]]=WHAT[!P|~P] --- */
 
 static int parse_fault(const char *text, struct fault *out)
 {
@@ -123,6 +123,11 @@ static int parse_fault(const char *text, struct fault *out)
     if ((mark = strchr(what, '!'))) {
         *mark++ = 0;
         f.processes = *mark ? atoi(mark) : 1;
+    }
+    if ((mark = strchr(what, '~'))) {
+        *mark++ = 0;
+        f.processes = *mark ? atoi(mark) : 1;
+        f.spared = 1;
     }
     if (!strncmp(call, "dev", 3) && (mark = strchr(call, ':'))) {
         f.dev = atoi(call + 3);
@@ -144,10 +149,23 @@ static int parse_fault(const char *text, struct fault *out)
     return 0;
 }
 
+static void read_faults(char *text, const struct fault *before, int count_before)
+{
+    char *rest = NULL;
+    for (char *item = strtok_r(text, ", \n", &rest); item && fault_count < MAX_FAULTS;
+         item = strtok_r(NULL, ", \n", &rest)) {
+        struct fault f;
+        if (parse_fault(item, &f)) continue;
+        for (int i = 0; i < count_before; i++)
+            if (!strcmp(before[i].text, f.text)) f = before[i];
+        faults[fault_count++] = f;
+    }
+}
+
 /* Tests change the faults of running processes. What stays in the list goes on counting. */
 static void refresh_faults(void)
 {
-    char path[4096], *rest = NULL;
+    char path[4096];
     struct stat now;
     if (stat(state_path(path, sizeof path, "faults"), &now)) return;
     if (now.st_ino == faults_read.st_ino && now.st_mtim.tv_sec == faults_read.st_mtim.tv_sec &&
@@ -159,21 +177,19 @@ static void refresh_faults(void)
     int count_before = fault_count;
     memcpy(before, faults, sizeof before);
     fault_count = 0;
-    for (char *item = strtok_r(text, ", \n", &rest); item && fault_count < MAX_FAULTS;
-         item = strtok_r(NULL, ", \n", &rest)) {
-        struct fault f;
-        if (parse_fault(item, &f)) continue;
-        for (int i = 0; i < count_before; i++)
-            if (!strcmp(before[i].text, f.text)) f = before[i];
-        faults[fault_count++] = f;
-    }
+    read_faults(text, before, count_before);
     free(text);
+    const char *ours = getenv("FAKENV_FAULTS");
+    if (ours && (text = strdup(ours))) {
+        read_faults(text, before, count_before);
+        free(text);
+    }
 }
 
-/* "!P": only the first P processes that come this far. */
+/* Whether this process is one of the first P that come this far; it stays so. */
 static int one_of_the_first(struct fault *f)
 {
-    if (!f->processes || f->mine) return 1;
+    if (f->mine) return 1;
     for (int i = 0; i < f->processes; i++) {
         char name[FAULT_TEXT + 40], path[4096];
         snprintf(name, sizeof name, "once.%s.%d", f->text, i);
@@ -185,6 +201,12 @@ static int one_of_the_first(struct fault *f)
         return f->mine = 1;
     }
     return 0;
+}
+
+/* "!P": only the first P processes; "~P": all but them. */
+static int concerns_us(struct fault *f)
+{
+    return !f->processes || one_of_the_first(f) != f->spared;
 }
 
 static void sleep_ms(int ms)
@@ -212,7 +234,7 @@ int fakenv_fault(int dev, const char *call)
         if (f->dev != FAKENV_ANY && f->dev != dev) continue;
         if (strcmp(f->call, call) && strcmp(f->call, "*")) continue;
         f->seen++;
-        if (f->seen < f->from || f->seen - f->from >= f->count || !one_of_the_first(f)) continue;
+        if (f->seen < f->from || f->seen - f->from >= f->count || !concerns_us(f)) continue;
         if (f->what == WAIT) wait_ms += f->wait_ms;
         else what = f->what;
     }

@@ -1,0 +1,80 @@
+"""The door to the GPUs: which GPU is taken, and that a trial of one takes a slot like any encode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reelpress.facts.failure import Failure, FailureKind
+from reelpress.plan.model import Attempt
+from reelpress.run import circuit
+from reelpress.run.breaker import Breaker
+from reelpress.run.gpu_access import GpuAccess
+from reelpress.run.process import CancelToken
+from reelpress.run.slots import GpuSlots, Lease
+
+A, B = "GPU-aaaa", "GPU-bbbb"
+ATTEMPT = Attempt(
+    encoder="h264_nvenc", device="nvidia", rung="gpu", ffmpeg="/ffmpeg", args=(), falls_back_on=(), why="", gpus=(A, B)
+)
+LOST = Failure(kind=FailureKind.DEVICE_LOST, evidence="it said so")
+
+
+def door(folder: Path, retry: Callable[[str], bool] = lambda _gpu: True) -> GpuAccess:
+    return GpuAccess(folder, capacity={A: 1, B: 1}, retry=lambda gpu, _attempt: retry(gpu), load=dict, patience_s=0.0)
+
+
+def enter(access: GpuAccess, *, without: tuple[str, ...] = (), refused: tuple[str, ...] = ()) -> Lease:
+    lease = access.enter(ATTEMPT, without, refused=refused, waited_s=0.0, cancel=CancelToken())
+    assert isinstance(lease, Lease), lease
+    return lease
+
+
+def test_a_gpu_that_refused_is_asked_after_the_others(tmp_path: Path):
+    access = door(tmp_path)
+    with enter(access, refused=(A,)) as first, enter(access, refused=(A,)) as second:
+        assert (first.gpu, second.gpu) == (B, A)
+
+
+def test_a_trial_after_a_failure_is_made_in_the_slot_of_the_job(tmp_path: Path):
+    held: list[int] = []
+
+    def retry(gpu: str) -> bool:
+        held.append(GpuSlots(tmp_path, {A: 1}).held(gpu))
+        return True
+
+    access = door(tmp_path, retry)
+    access.failed(enter(access), ATTEMPT, LOST, job="film")
+    assert held == [1]
+    assert GpuSlots(tmp_path, {A: 1}).held(A) == 0
+
+
+def test_a_trial_of_a_rested_gpu_takes_a_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    held: list[int] = []
+
+    def retry(gpu: str) -> bool:
+        held.append(GpuSlots(tmp_path, {A: 1}).held(gpu))
+        return len(held) > 1
+
+    access = door(tmp_path, retry)
+    access.failed(enter(access, without=(B,)), ATTEMPT, LOST, job="film")
+    assert isinstance(access.enter(ATTEMPT, (B,), waited_s=0.0, cancel=CancelToken()), Failure)
+    later = time.time() + circuit.FIRST_REST_S + 1
+    monkeypatch.setitem(Breaker.__init__.__kwdefaults__, "clock", lambda: later)
+    rested = door(tmp_path, retry)
+    with enter(rested, without=(B,)) as lease:
+        assert lease.gpu == A
+    assert held == [1, 1]
+
+
+def test_a_slot_comes_back_when_the_trial_breaks_off(tmp_path: Path):
+    def retry(_gpu: str) -> bool:
+        raise KeyboardInterrupt
+
+    access = door(tmp_path, retry)
+    with pytest.raises(KeyboardInterrupt):
+        access.failed(enter(access), ATTEMPT, LOST, job="film")
+    assert GpuSlots(tmp_path, {A: 1}).held(A) == 0
