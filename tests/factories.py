@@ -7,12 +7,18 @@ from typing import Any
 
 import msgspec
 
-from reelpress.facts.host import EncoderFacts, FfmpegFacts, HostFacts
+from reelpress.facts.failure import FailureKind
+from reelpress.facts.host import EncoderFacts, FfmpegFacts, GpuFacts, GpuPath, HostFacts
 from reelpress.facts.media import AudioTrack, Colour, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
+from reelpress.plan.nvenc import ALL_FEATURES
 
 FILTERS = frozenset(
     {"scale", "format", "setsar", "setparams", "select", "settb", "setpts", "bwdif", "zscale", "tonemap"}
 )
+
+
+CUDA_FILTERS = frozenset({"hwupload", "hwdownload", "scale_cuda"})
+NEW, OLD = "/opt/ffmpeg9", "/usr/bin/ffmpeg"
 
 
 def video(**changes: Any) -> VideoTrack:
@@ -74,17 +80,114 @@ def media(*tracks: Any, **changes: Any) -> MediaFacts:
 def ffmpeg(**changes: Any) -> FfmpegFacts:
     names = ("libx264", "libx265", "libsvtav1", "aac", "h264_nvenc", "hevc_nvenc")
     base = FfmpegFacts(
-        path="/opt/ffmpeg9", origin="bundled", version="n9.0.2", major=9,
+        path=NEW, origin="bundled", version="n9.0.2", major=9,
         encoders=tuple(EncoderFacts(name=n, opens=None) for n in names), filters=FILTERS,
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 
 
+def old_ffmpeg(**changes: Any) -> FfmpegFacts:
+    """Debian 12's, which has no av1_nvenc."""
+    said = {"path": OLD, "origin": "path", "version": "5.1.9-0+deb12u1", "major": 5}
+    return ffmpeg(**{**said, **changes})
+
+
 def host(*builds: FfmpegFacts, **changes: Any) -> HostFacts:
     """A CPU machine with FFmpeg 9 and 5.1."""
-    old = ffmpeg(path="/usr/bin/ffmpeg", origin="path", version="5.1.9-0+deb12u1", major=5)
     base = HostFacts(
-        ffmpegs=builds or (ffmpeg(), old), gpus=(), cores=4, memory_mb=8192,
+        ffmpegs=builds or (ffmpeg(), old_ffmpeg()), gpus=(), cores=4, memory_mb=8192,
         gpu_note="no NVIDIA device on this machine",
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
+
+
+# --- GPUs, as the survey describes them ---
+
+DECODED = (
+    ("h264", "yuv420p"), ("hevc", "yuv420p"), ("hevc", "yuv420p10le"), ("vp9", "yuv420p"), ("av1", "yuv420p"),
+    ("mpeg2video", "yuv420p"),
+)  # fmt: skip
+ENCODED = (
+    ("h264_nvenc", "yuv420p"), ("hevc_nvenc", "yuv420p"), ("hevc_nvenc", "yuv420p10le"), ("av1_nvenc", "yuv420p"),
+    ("av1_nvenc", "yuv420p10le"),
+)  # fmt: skip
+
+
+def gpu_path(kind: Any, name: str, pix_fmt: str = "yuv420p", **changes: Any) -> GpuPath:
+    """A path that works, with all features where it encodes."""
+    features = ALL_FEATURES if kind == "encode" else frozenset()
+    base = GpuPath(ffmpeg=NEW, kind=kind, name=name, pix_fmt=pix_fmt, state="works", features=features)
+    return msgspec.structs.replace(base, **changes)
+
+
+def failing(kind: Any, name: str, pix_fmt: str = "yuv420p", **changes: Any) -> GpuPath:
+    told = {"state": "fails", "failure": FailureKind.GPU_UNSUPPORTED, "why_not": "Codec not supported"}
+    return gpu_path(kind, name, pix_fmt, **{"features": frozenset(), **told, **changes})
+
+
+def gpu_paths(ffmpeg: str = NEW) -> tuple[GpuPath, ...]:
+    """All that one FFmpeg can do, on a GPU that can do everything."""
+    encodes = [gpu_path("encode", *each, ffmpeg=ffmpeg) for each in ENCODED]
+    decodes = [gpu_path("decode", *each, ffmpeg=ffmpeg) for each in DECODED]
+    return (*encodes, *decodes, gpu_path("filter", "scale_cuda", ffmpeg=ffmpeg))
+
+
+def gpu(**changes: Any) -> GpuFacts:
+    """A recent GPU with a recent driver, on which everything works with FFmpeg 9; nobody tried 5.1."""
+    base = GpuFacts(
+        name="Fake RTX PRO 6000", uuid="GPU-1", memory_mb=97_887, driver_version="610.43.02", compute_capability="12.0",
+        nvenc_api="13.1", paths=gpu_paths(), sessions=4,
+    )  # fmt: skip
+    return msgspec.structs.replace(base, **changes)
+
+
+def gpu_without(*names: str, **changes: Any) -> GpuFacts:
+    """A GPU on which the paths of these names fail."""
+    seen = gpu(**changes)
+    paths = (failing(p.kind, p.name, p.pix_fmt, ffmpeg=p.ffmpeg) if p.name in names else p for p in seen.paths)
+    return msgspec.structs.replace(seen, paths=tuple(paths))
+
+
+def gpu_l4(**changes: Any) -> GpuFacts:
+    """An L4 with driver 535, too old for FFmpeg 9's NVENC; with 5.1 everything works that 5.1 has."""
+    why = "Driver does not support the required nvenc API version. Required: 13.1 Found: 12.1"
+    refused = (failing("encode", *each, failure=FailureKind.DRIVER_TOO_OLD, why_not=why) for each in ENCODED)
+    missing = {"failure": FailureKind.ENCODER_MISSING, "why_not": "not in this build"}
+    old = (failing(p.kind, p.name, p.pix_fmt, ffmpeg=OLD, **missing) if p.name == "av1_nvenc" else p
+           for p in gpu_paths(OLD))  # fmt: skip
+    said = {"name": "Fake L4", "compute_capability": "8.9", "driver_version": "535.216.03", "nvenc_api": "12.1"}
+    return gpu(**{**said, "memory_mb": 23_034, "paths": (*refused, *old), **changes})
+
+
+def gpu_t4(**changes: Any) -> GpuFacts:
+    """A T4: no AV1 either way, and HEVC without B-frames as references."""
+    seen = gpu_without("av1_nvenc", "av1", uuid="GPU-T4", name="Fake T4", compute_capability="7.5", memory_mb=15_360)
+    fewer = ALL_FEATURES - {"b_ref"}
+    paths = (msgspec.structs.replace(p, features=fewer) if p.name == "hevc_nvenc" else p for p in seen.paths)
+    return msgspec.structs.replace(seen, paths=tuple(paths), **changes)
+
+
+def gpu_h200(**changes: Any) -> GpuFacts:
+    """An H200: decodes and scales, and has no encoder."""
+    why = "OpenEncodeSessionEx failed: unsupported device (2): (no details)"
+    paths = (
+        failing(p.kind, p.name, p.pix_fmt, failure=FailureKind.NO_GPU_ENCODER, why_not=why) if p.kind == "encode" else p
+        for p in gpu_paths()
+    )
+    said = {"name": "Fake H200", "compute_capability": "9.0", "memory_mb": 143_771, "sessions": None}
+    return gpu(**{**said, "paths": tuple(paths), **changes})
+
+
+def gpu_busy(**changes: Any) -> GpuFacts:
+    """A GPU whose encoder sessions all were taken when it was examined."""
+    told = {"state": "busy", "failure": FailureKind.SESSION_LIMIT, "features": frozenset()}
+    paths = (msgspec.structs.replace(p, **told) if p.kind == "encode" else p for p in gpu_paths())
+    return gpu(**{"paths": tuple(paths), "sessions": None, **changes})
+
+
+def gpu_host(*gpus: GpuFacts, **changes: Any) -> HostFacts:
+    """A machine with these GPUs, or one healthy one, and both FFmpegs; the new one has av1_nvenc."""
+    names = ("libx264", "libx265", "libsvtav1", "aac", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
+    new = ffmpeg(encoders=tuple(EncoderFacts(name=n, opens=None) for n in names), filters=FILTERS | CUDA_FILTERS)
+    old = old_ffmpeg(filters=FILTERS | CUDA_FILTERS)
+    return host(**{"ffmpegs": (new, old), "gpus": gpus or (gpu(),), "gpu_note": None, **changes})

@@ -75,8 +75,8 @@ class Judge:
             if attempt.gpus and track is not None and not _failed(self.gates):
                 # neither NVDEC nor NVENC vouches for itself: frames are compared with the source, all in software
                 seen = compare_pictures(
-                    attempt.ffmpeg, self._source, self._source_facts, self._path, expect, cancel=self._cancel,
-                    spend=book.spend,
+                    attempt.ffmpeg, self._source, self._source_facts, self._path, facts, expect,
+                    cancel=self._cancel, spend=book.spend,
                 )  # fmt: skip
                 self.gates = (*self.gates, seen)
             book.damage = damage

@@ -9,7 +9,25 @@ from reelpress.facts.media import Chapter, Colour, ContentLight, DolbyVision, Ed
 from reelpress.plan.worth import SampleFacts
 from reelpress.request import Request
 
-from factories import audio, ffmpeg, host, media, other, subtitle, video
+from factories import (
+    NEW,
+    OLD,
+    audio,
+    ffmpeg,
+    gpu,
+    gpu_busy,
+    gpu_h200,
+    gpu_host,
+    gpu_l4,
+    gpu_paths,
+    gpu_t4,
+    gpu_without,
+    host,
+    media,
+    other,
+    subtitle,
+    video,
+)
 
 F = Fraction
 HLG = Colour(range="limited", primaries="bt2020", transfer="arib-std-b67", matrix="bt2020nc")
@@ -39,7 +57,15 @@ def _tall() -> MediaFacts:
     return media(video(width=1080, height=1920), audio())
 
 
-CASES: dict[str, Case] = {
+def on_gpu(facts: MediaFacts | None = None, request: Request | None = None, machine: HostFacts | None = None,
+           samples: SampleFacts | None = None) -> Case:  # fmt: skip
+    return case(facts or media(), request, machine or gpu_host(), samples)
+
+
+UHD = {"width": 3840, "height": 2160, "bitrate_bps": 40_000_000}
+BOX_OF_SOURCE = {"max_width": 16_384, "max_height": 16_384}
+
+CPU_CASES: dict[str, Case] = {
     "plain-1080p": case(media()),
     "hevc-asked": case(media(), Request(codec="hevc")),
     "av1-asked": case(media(), Request(codec="av1")),
@@ -148,3 +174,83 @@ CASES: dict[str, Case] = {
                      ffmpeg(path="/usr/bin/ffmpeg", origin="path", version="5.1.9", major=5)),
     ),
 }  # fmt: skip
+
+# Which rung comes first is decided by facts of the input, of the GPU and of the FFmpeg that works there.
+GPU_CASES: dict[str, Case] = {
+    "all-on-the-gpu": on_gpu(),
+    "hevc": on_gpu(request=Request(codec="hevc")),
+    "av1": on_gpu(request=Request(codec="av1")),
+    "quality-asked": on_gpu(request=Request(crf=19.5, preset="slow")),
+    "rotated-90": on_gpu(media(video(rotation_deg=90), audio())),
+    "mirrored": on_gpu(media(video(mirrored=True), audio())),
+    "interlaced": on_gpu(media(video(is_interlaced=True, field_order="tt"), audio())),
+    "hlg-tonemapped": on_gpu(media(video(**TEN_BIT, colour=HLG), audio())),
+    "hdr10-kept-hevc": on_gpu(media(video(**TEN_BIT, colour=HDR10), audio()), Request(codec="hevc", hdr="keep")),
+    "hdr10-kept-av1": on_gpu(media(video(**TEN_BIT, colour=HDR10), audio()), Request(codec="av1", hdr="keep")),
+    "hdr10-kept-only-5.1-encodes": on_gpu(media(video(**TEN_BIT, colour=HDR10), audio()),
+                                          Request(codec="hevc", hdr="keep"), gpu_host(gpu_l4())),
+    "h264-10bit": on_gpu(media(video(pix_fmt="yuv420p10le", bit_depth=10, profile="High 10"), audio())),
+    "h264-422": on_gpu(media(video(pix_fmt="yuv422p", chroma="422", profile="High 4:2:2"), audio())),
+    "hevc-10bit-sdr": on_gpu(media(video(**TEN_BIT), audio())),
+    "full-range": on_gpu(media(video(pix_fmt="yuvj420p", colour=Colour(range="full", matrix="smpte170m")), audio())),
+    "tagged-bt709": on_gpu(media(video(colour=Colour(range="limited", primaries="bt709", transfer="bt709",
+                                                     matrix="bt709")), audio())),
+    "untagged-hd-made-small-says-bt709": on_gpu(request=Request(max_width=640, max_height=360)),
+    "text-subtitles": on_gpu(media(video(), audio(), subtitle(index=2))),
+    "anamorphic": on_gpu(media(video(width=720, height=576, sample_aspect_ratio=F(64, 45)), audio())),
+    "odd-size": on_gpu(media(video(width=641, height=361, bitrate_bps=6_000_000), audio())),
+    "changes-size": on_gpu(media(video(changes_size=True), audio())),
+    "tiny-source": on_gpu(media(video(width=48, height=48), audio()), Request(always_encode=True)),
+    "output-below-nvencs-least": on_gpu(media(video(width=176, height=144, bitrate_bps=900_000), audio())),
+    "source-above-nvdecs-most": on_gpu(media(video(codec="hevc", width=8704, height=4352), audio())),
+    "h264-wider-than-4096": on_gpu(media(video(width=5120, height=2160), audio()), Request(**BOX_OF_SOURCE)),
+    "hevc-wider-than-4096": on_gpu(media(video(width=5120, height=2160), audio()),
+                                   Request(codec="hevc", **BOX_OF_SOURCE)),
+    "codec-nvdec-lacks": on_gpu(media(video(codec="prores", bitrate_bps=90_000_000), audio())),
+    "fps-60-to-30": on_gpu(media(video(fps_avg=F(60), fps_nominal=F(60), fps_peak=60.0, frames=600), audio())),
+    "fps-40-capped-unevenly": on_gpu(media(video(fps_avg=F(40), fps_nominal=F(40), fps_peak=40.0, frames=400),
+                                           audio())),
+    "vfr-kept": on_gpu(media(video(is_vfr=True, fps_avg=F(299, 10), fps_peak=33.0, time_base=F(1, 600)), audio())),
+    "mkv-milliseconds": on_gpu(media(video(time_base=F(1, 1000), fps_avg=F(24), fps_nominal=F(24)), audio(),
+                                     container="matroska,webm")),
+    "video-starts-after-sound": on_gpu(media(video(start_s=0.04), audio(start_s=0.0))),
+    "audio-encoded-at-once": on_gpu(media(video(), audio(codec="mp3"))),
+    **{f"preset-{name}": on_gpu(request=Request(gpu_preset=name)) for name in (
+        "default", "slow", "hp", "hq", "bd", "ll", "llhq", "llhp", "p1", "p4", "p7")},
+    "off": on_gpu(request=Request(hardware="off")),
+    "required": on_gpu(request=Request(hardware="require")),
+    "required-of-one-without-encoder": on_gpu(request=Request(hardware="require"), machine=gpu_host(gpu_h200())),
+    "required-for-a-size-nvenc-refuses": on_gpu(media(video(width=176, height=144, bitrate_bps=900_000), audio()),
+                                                Request(hardware="require")),
+    "l4-driver-535-uses-5.1": on_gpu(machine=gpu_host(gpu_l4())),
+    "l4-driver-535-4k-is-scaled-in-software": on_gpu(media(video(**UHD), audio()), machine=gpu_host(gpu_l4())),
+    "l4-driver-535-rotated": on_gpu(media(video(rotation_deg=90), audio()), machine=gpu_host(gpu_l4())),
+    "l4-driver-535-av1": on_gpu(request=Request(codec="av1"), machine=gpu_host(gpu_l4())),
+    "t4-hevc-with-fewer-features": on_gpu(request=Request(codec="hevc"), machine=gpu_host(gpu_t4())),
+    "t4-av1": on_gpu(request=Request(codec="av1"), machine=gpu_host(gpu_t4())),
+    "h200-4k-hybrid-pays": on_gpu(media(video(**UHD), audio()), machine=gpu_host(gpu_h200())),
+    "h200-1080p-hybrid-does-not-pay": on_gpu(machine=gpu_host(gpu_h200())),
+    "h200-4k-rotated-nothing-for-a-gpu": on_gpu(media(video(**UHD, rotation_deg=90), audio()),
+                                                machine=gpu_host(gpu_h200())),
+    "h200-4k-hybrid-hevc": on_gpu(media(video(**UHD), audio()), Request(codec="hevc"), gpu_host(gpu_h200())),
+    "two-alike": on_gpu(machine=gpu_host(gpu(), gpu(uuid="GPU-2", index=1))),
+    "two-of-which-one-only-encodes": on_gpu(
+        machine=gpu_host(gpu_without("h264", "scale_cuda", uuid="GPU-2", name="Fake A"), gpu(index=1))),
+    "two-generations": on_gpu(machine=gpu_host(gpu_t4(), gpu(index=1))),
+    "two-with-an-ffmpeg-each": on_gpu(machine=gpu_host(gpu_l4(uuid="GPU-L4"), gpu(index=1))),
+    "busy": on_gpu(machine=gpu_host(gpu_busy())),
+    "suspended": on_gpu(machine=gpu_host(gpu(suspended="left alone for 60 s more, after device_lost: gone"))),
+    "one-suspended-of-two": on_gpu(machine=gpu_host(gpu(suspended="left alone"), gpu(uuid="GPU-2", index=1))),
+    "works-with-both-ffmpegs": on_gpu(machine=gpu_host(gpu(paths=(*gpu_paths(NEW), *gpu_paths(OLD))))),
+    "decodes-but-does-not-scale": on_gpu(machine=gpu_host(gpu_without("scale_cuda"))),
+    "still-picture": on_gpu(
+        media(video(bitrate_bps=8_000_000, size_bytes=600_000_000, **LONG), size_bytes=610_000_000, duration_s=600.0),
+        samples=SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=None, p_skip=0.61)),
+    "working-build-without-zscale": on_gpu(
+        media(video(**TEN_BIT, colour=HLG), audio()),
+        machine=gpu_host(ffmpegs=(
+            ffmpeg(filters=frozenset({"scale", "format", "setsar", "setparams"})),
+            ffmpeg(path=OLD, origin="path", version="5.1.9", major=5)))),
+}  # fmt: skip
+
+CASES: dict[str, Case] = {**CPU_CASES, **{f"gpu-{name}": made for name, made in GPU_CASES.items()}}

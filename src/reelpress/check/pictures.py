@@ -18,9 +18,14 @@ from reelpress.run.process import CancelToken, Limits, run
 
 PLACES = (0.03, 0.35, 0.65, 0.95)  # shares of the programme
 AROUND_S = 0.2
+# Without an index FFmpeg seeks to any packet, not to a keyframe, and what it then decodes is broken, or nothing, up to
+# the next one: it starts this much earlier, where broadcasts have had a keyframe or two.
+_RUN_UP_S = 12.0
+_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 # Small and grey: what an encoder does to detail is not the question, and nothing right comes near it. Measured on
 # encodes of real clips at CRF 40: 30 dB and more; black, stale, shifted or turned pictures: 23 dB and less.
 MIN_DB = 26.0
+_REPEATS = 1000  # an end to it: FFmpeg 9 compares a frame that repeats for ever with nothing for ever
 _SMALL = "scale=160:90:flags=area,format=gray,settb=1/25,setpts=N"
 _LIMITS = Limits(wall_s=120)
 _AVERAGE = re.compile(r"psnr_avg:([0-9.]+|inf)")
@@ -31,21 +36,24 @@ def compare_pictures(
     source: Path,
     source_facts: MediaFacts,
     output: Path,
+    output_facts: MediaFacts,
     expect: Expectation,
     *,
     cancel: CancelToken | None,
     spend: Callable[[float], None],
 ) -> Gate:
     """Return the gate ``pictures``; ``unmeasured`` where FFmpeg could not compare."""
-    track = source_facts.main_video
+    track, made = source_facts.main_video, output_facts.main_video
     duration_s = expect.duration_s
     wanted = f"at least {MIN_DB:g} dB at {len(PLACES)} places"
-    if track is None or duration_s is None or expect.picture_filters is None:
+    if track is None or made is None or duration_s is None or expect.picture_filters is None:
         return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
     worst: tuple[float, float] | None = None
     for share in PLACES if duration_s > 1 else PLACES[1:2]:
         at_s = duration_s * share
-        best, cpu_s = _best_match(ffmpeg, source, source_facts, track, output, expect.picture_filters, at_s, cancel)
+        best, cpu_s = _best_match(
+            ffmpeg, (source, source_facts, track), (output, made), expect.picture_filters, at_s, cancel
+        )
         spend(cpu_s)
         if best is None:
             text = f"Frames at {at_s:.1f} s could not be compared."
@@ -58,25 +66,40 @@ def compare_pictures(
 
 
 def _best_match(
-    ffmpeg: str, source: Path, facts: MediaFacts, track: VideoTrack, output: Path, filters: str, at_s: float,
-    cancel: CancelToken | None,
+    ffmpeg: str, source: tuple[Path, MediaFacts, VideoTrack], output: tuple[Path, VideoTrack], filters: str,
+    at_s: float, cancel: CancelToken | None,
 ) -> tuple[float | None, float]:  # fmt: skip
-    """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took."""
+    """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took.
+
+    ``at_s`` counts from the first picture of each: a file's time 0 may be that of sound, or of what does not decode.
+    """
+    path, facts, track = source
+    made, made_track = output
+    run_up_s = 0.0 if facts.container in _INDEXED else _RUN_UP_S
+    from_s = max(0.0, at_s - AROUND_S)
+    skipped_s = min(from_s, run_up_s)
+    # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
+    seek, clock = (_seek(track, from_s - skipped_s), "null") if from_s > skipped_s else ((), "setpts=PTS-STARTPTS")
     graph = (
-        f"[0:{track.index}]{filters},{_SMALL}[wanted];"
-        f"[1:v:0]trim=end_frame=1,loop=loop=-1:size=1,{_SMALL}[made];"
+        f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * AROUND_S:.3f},{filters},{_SMALL}[wanted];"
+        f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{_SMALL}[made];"
         "[wanted][made]psnr=shortest=1:stats_file=-[same]"
     )
-    seek = ("-ss", f"{max(0.0, at_s - AROUND_S):.3f}", "-t", f"{2 * AROUND_S:.3f}")
     done = run(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
-            "-protocol_whitelist", "file", "-format_whitelist", facts.container, *seek, "-i", f"file:{source}",
-            "-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2", "-ss", f"{at_s:.3f}",
-            "-i", f"file:{output}",
+            "-protocol_whitelist", "file", "-format_whitelist", facts.container,
+            *seek, "-i", f"file:{path}",
+            "-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2",
+            *_seek(made_track, at_s), "-i", f"file:{made}",
             "-filter_complex", graph, "-map", "[same]", "-f", "null", "-",
         ),
         limits=_LIMITS, cancel=cancel,
     )  # fmt: skip
     found = [float(value) for value in _AVERAGE.findall(done.stdout.decode(errors="replace"))]
     return (max(found) if done.returncode == 0 and found else None), done.cpu_s
+
+
+def _seek(track: VideoTrack, at_s: float) -> tuple[str, ...]:
+    """Return the options that have an input begin this long after the track's first picture."""
+    return ("-seek_timestamp", "1", "-ss", f"{(track.start_s or 0.0) + at_s:.3f}")

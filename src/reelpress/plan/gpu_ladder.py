@@ -14,7 +14,7 @@ from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS, EncoderRow, gpu_row, quality_args
 from reelpress.plan.ladder import Shape, encode_args, has_filters, needed_filters, with_audio_encoded
 from reelpress.plan.model import Attempt, Reason, Rung
-from reelpress.plan.nvenc import ALL_FEATURES, CqChoice, cq_for, nvenc_args
+from reelpress.plan.nvenc import ALL_FEATURES, B_FRAMES, CqChoice, cq_for, nvenc_args
 from reelpress.plan.tracks import TrackPlan
 
 # A device of its own name for decoder and filters alike; the job's GPU is the only one FFmpeg sees.
@@ -29,6 +29,14 @@ _TEN_BIT = {"yuv420p": "yuv420p", "yuv420p10le": "p010le"}
 _FULL_SCALER_SINCE = 9  # FFmpeg 5.1's scale_cuda takes no more than 4x4 pixels of the source, however large it is
 _MOST_SHRINK_OF_OLD_SCALER = 2
 _KEEPS_HDR_SINCE = 8  # nvenc writes mastering display and light level since 7.1
+# Older FFmpeg dates the decoding of NVENC's B-frames by ticks of the encoder's clock instead of by frames. The
+# clock here is finer than frames; the muxer finds pictures decoded after they are shown, and moves them. 5.1 does so,
+# 9.0 does not, and what lies between was not tried.
+_DATES_B_FRAMES_SINCE = 9
+# NVENC is said to be behind by as many frames as it may put between two others. Where that is three and the video
+# starts less than three frames late, FFmpeg 9 writes an edit list from which players of FFmpeg's make a start at 0.
+_B_FRAMES_OF_LATE_STARTS = 2
+_LATE_S = 0.001
 # Decoding and scaling on a GPU for an encoder on the CPU pays when they are most of the work: a source of this many
 # times the output's pixels. Not yet measured on hardware.
 HYBRID_FROM_PIXEL_RATIO = 4.0
@@ -51,6 +59,11 @@ class _Team(NamedTuple):
     is_full: bool  # decodes this input and scales
     cq: CqChoice
 
+    @property
+    def b_frames(self) -> int:
+        """How many B-frames between two others this FFmpeg gets right, where the GPU has them."""
+        return B_FRAMES if self.build.major >= _DATES_B_FRAMES_SINCE else 0
+
 
 def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, still: bool) -> GpuLadder:
     """Return the attempts that encode on a GPU, or where none can, decode on one if that pays."""
@@ -59,25 +72,27 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
     if (obstacle := _no_encode(shape, row)) is not None:
         return GpuLadder(attempts=(), reasons=(), why_none=obstacle)
     off_gpu = software_steps(shape)
-    builds = [
-        f for f in host.ffmpegs if f.lists(row.name) and not (shape.colour.keeps_hdr and f.major < _KEEPS_HDR_SINCE)
-    ]
+    builds = [f for f in host.ffmpegs if f.lists(row.name) and _keeps_colour(shape, f)]
     teams = [team for build in builds for team in _teams(shape, host.gpus, build, row, pix_fmt)]
     if not teams:
         return GpuLadder(
             attempts=_hybrid(shape, host, cpu, preset=preset, still=still) if off_gpu is None else (), reasons=(),
-            why_none=_why_none(host, row, pix_fmt),
+            why_none=_why_none(shape, host, row),
         )  # fmt: skip
-    rungs: dict[Rung, list[Attempt]] = {"gpu": [], "gpu_encode": [], "gpu_reduced": []}
+    rungs: dict[Rung, list[tuple[_Team, tuple[Attempt, ...]]]] = {"gpu": [], "gpu_encode": [], "gpu_reduced": []}
     for team in teams:
         if off_gpu is None and team.is_full and not _aliases(shape, team.build):
-            rungs["gpu"] += _attempts(shape, row, team, "gpu")
+            rungs["gpu"].append((team, _attempts(shape, row, team, "gpu")))
         if has_filters(team.build, needed_filters(shape.filters)):
-            rungs["gpu_encode"] += _attempts(shape, row, team, "gpu_encode")
+            rungs["gpu_encode"].append((team, _attempts(shape, row, team, "gpu_encode")))
             if team.features:
-                rungs["gpu_reduced"] += _attempts(shape, row, team, "gpu_reduced")
-    attempts = tuple(attempt for rung in rungs.values() for attempt in rung)
-    return GpuLadder(attempts=attempts, reasons=_reasons(shape, row, teams[0], off_gpu), why_none=None)
+                rungs["gpu_reduced"].append((team, _attempts(shape, row, team, "gpu_reduced")))
+    made = [each for rung in rungs.values() for each in rung]
+    if not made:
+        why = f"the FFmpeg that encodes with {row.name} here lacks filters that this input needs"
+        return GpuLadder(attempts=(), reasons=(), why_none=why)
+    attempts = tuple(attempt for _, several in made for attempt in several)
+    return GpuLadder(attempts=attempts, reasons=_reasons(shape, row, made[0][0], off_gpu), why_none=None)
 
 
 def software_steps(shape: Shape) -> str | None:
@@ -93,6 +108,8 @@ def software_steps(shape: Shape) -> str | None:
         ),
         (shape.colour.tags is None, f"{track.pix_fmt} pictures are converted in software"),
         (track.changes_size, "its picture changes size midway"),
+        # an upload of what NVDEC refuses leaves out the last row of colour of an odd height
+        (bool(track.width % 2 or track.height % 2), "its picture has an odd size"),
         (min(track.width, track.height) < 64, "its picture is too small for NVDEC"),
         (max(track.width, track.height) > 8192, "its picture is too large for NVDEC"),
     )
@@ -108,6 +125,10 @@ def _no_encode(shape: Shape, row: EncoderRow) -> str | None:
     if shape.colour.pix_fmt not in _TEN_BIT:
         return f"{row.name} is not fed {shape.colour.pix_fmt}"
     return None
+
+
+def _keeps_colour(shape: Shape, build: FfmpegFacts) -> bool:
+    return shape.colour.keeps_hdr is None or build.major >= _KEEPS_HDR_SINCE
 
 
 def _aliases(shape: Shape, build: FfmpegFacts) -> bool:
@@ -136,14 +157,18 @@ def _is_full(shape: Shape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
         gpu.path(build.path, "decode", shape.track.codec, source),
         gpu.path(build.path, "filter", "scale_cuda", "yuv420p"),
     )
-    return all(path is not None and path.state == "works" for path in paths)
+    # of a busy one the best is assumed, as of an encoder
+    return all(path is not None and path.state != "fails" for path in paths)
 
 
 def _attempts(shape: Shape, row: EncoderRow, team: _Team, rung: Rung) -> tuple[Attempt, ...]:
     features = frozenset() if rung == "gpu_reduced" else team.features
     fed = _TEN_BIT[shape.colour.pix_fmt]
     preset, tune = LEGACY_GPU_PRESETS.get(shape.request.gpu_preset, (shape.request.gpu_preset, "hq"))
-    quality = nvenc_args(row, cq=team.cq.cq, preset=preset, tune=tune, features=features, pix_fmt=fed)
+    b_frames = min(team.b_frames, _B_FRAMES_OF_LATE_STARTS) if _starts_late(shape) else team.b_frames
+    quality = nvenc_args(
+        row, cq=team.cq.cq, preset=preset, tune=tune, features=features, b_frames=b_frames, pix_fmt=fed
+    )
     on_gpu = rung == "gpu"
     what = {
         "gpu": f"{row.name}, decoded and scaled on the GPU too,",
@@ -164,6 +189,11 @@ def _attempts(shape: Shape, row: EncoderRow, team: _Team, rung: Rung) -> tuple[A
 
     why = f"{what} with FFmpeg {team.build.version} ({team.build.origin})"
     return with_audio_encoded(shape, why, NOT_THE_INPUTS_FAULT, make)
+
+
+def _starts_late(shape: Shape) -> bool:
+    video, file = shape.track.start_s, shape.media.start_s
+    return video is not None and file is not None and video - file > _LATE_S
 
 
 def _gpu_filters(shape: Shape) -> tuple[str, ...]:
@@ -212,6 +242,9 @@ def _reasons(shape: Shape, row: EncoderRow, team: _Team, off_gpu: str | None) ->
     if missing := sorted(ALL_FEATURES - team.features):
         text = f"This GPU's encoder works without {', '.join(missing)}."
         reasons.append(Reason(code="gpu_features", text=text, fact=None))
+    if "b_frames" in team.features and team.b_frames == 0:
+        text = f"FFmpeg {team.build.version} gets the times of NVENC's B-frames wrong: it makes none."
+        reasons.append(Reason(code="gpu_no_b_frames", text=text, fact=team.build.version))
     if off_gpu is not None:
         reasons.append(Reason(code="gpu_encode_only", text=f"Only encoded on the GPU: {off_gpu}.", fact=None))
     elif not team.is_full:
@@ -223,14 +256,19 @@ def _reasons(shape: Shape, row: EncoderRow, team: _Team, off_gpu: str | None) ->
     return tuple(reasons)
 
 
-def _why_none(host: HostFacts, row: EncoderRow, pix_fmt: str) -> str:
+def _why_none(shape: Shape, host: HostFacts, row: EncoderRow) -> str:
     """Return in one line why no GPU encodes: what the best-placed GPU said."""
     if host.gpu_note is not None:
         return host.gpu_note
     suspended = [f"{gpu.name}: {gpu.suspended}" for gpu in host.gpus if gpu.suspended]
     paths: list[tuple[GpuFacts, GpuPath]] = [
         (gpu, path) for gpu in host.gpus for path in gpu.paths
-        if (path.kind, path.name, path.pix_fmt) == ("encode", row.name, pix_fmt)
+        if (path.kind, path.name, path.pix_fmt) == ("encode", row.name, shape.colour.pix_fmt)
     ]  # fmt: skip
+    too_old = [
+        f"FFmpeg {build.version}, which encodes with {row.name} here, would leave out what makes it HDR"
+        for build in host.ffmpegs
+        if not _keeps_colour(shape, build) and any(p.state != "fails" for _, p in paths if p.ffmpeg == build.path)
+    ]
     told = [f"{gpu.name}: {path.why_not}" for gpu, path in paths if path.state == "fails"]
-    return next(iter((*suspended, *dict.fromkeys(told))), f"no FFmpeg here was seen to encode with {row.name}")
+    return next(iter((*suspended, *too_old, *told)), f"no FFmpeg here was seen to encode with {row.name}")

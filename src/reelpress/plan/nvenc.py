@@ -13,6 +13,7 @@ from reelpress.plan.encoders import EncoderRow
 FEATURES = ("b_frames", "b_ref", "lookahead", "spatial_aq", "temporal_aq", "multipass")
 ALL_FEATURES = frozenset(FEATURES)
 
+B_FRAMES = 3
 _GOP_FRAMES = 250  # x264's own; at most 10 s down to 25 frames a second
 _TEN_BIT = frozenset({"p010le", "yuv420p10le"})
 
@@ -24,13 +25,15 @@ def nvenc_args(
     preset: str,
     tune: str = "hq",
     features: frozenset[str] = ALL_FEATURES,
+    b_frames: int = B_FRAMES,
     pix_fmt: str = "yuv420p",
 ) -> tuple[str, ...]:
     """Return the encoder's own options for one encode on a GPU, stream specifier ``v:0`` throughout.
 
     ``preset`` is one of ``p1`` to ``p7``, ``tune`` one of NVENC's; ``plan.encoders.LEGACY_GPU_PRESETS`` gives both
     for an older name. ``features`` are names of :data:`FEATURES`; what is not among them is turned off where NVENC
-    would choose it by itself. ``pix_fmt`` is what the encoder is fed, in software's terms.
+    would choose it by itself. ``b_frames`` is how many between two others, where the feature is there. ``pix_fmt`` is
+    what the encoder is fed, in software's terms.
     """
     args = [
         "-c:v:0", row.name, "-preset:v:0", preset, "-tune:v:0", tune, "-rc:v:0", "vbr", "-cq:v:0", f"{cq:g}",
@@ -38,9 +41,9 @@ def nvenc_args(
     ]  # fmt: skip
     if profile := _profile(row, pix_fmt):
         args += ["-profile:v:0", profile]
-    with_b = "b_frames" in features
+    with_b = "b_frames" in features and b_frames > 0
     # the presets bring B-frames, and 9.0 lets the driver choose their use as references, so both are always said
-    args += ["-bf:v:0", "3" if with_b else "0"]
+    args += ["-bf:v:0", str(b_frames if with_b else 0)]
     args += ["-b_ref_mode:v:0", "middle" if with_b and "b_ref" in features else "disabled"]
     if "lookahead" in features:
         args += ["-rc-lookahead:v:0", "20"]

@@ -1,0 +1,91 @@
+"""Pictures of an output held against the source: right ones pass wherever containers seek badly or start late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reelpress.check.pictures import compare_pictures
+from reelpress.facts.host import HostFacts
+from reelpress.plan.compress import plan
+from reelpress.plan.model import Encode, argv
+from reelpress.probe.media import probe
+from reelpress.receipt import Gate
+from reelpress.request import Request
+from reelpress.run.process import run
+
+import clips
+
+pytestmark = pytest.mark.media
+
+SPARSE_KEYS = (*clips.X264, "-g", "999", "-sc_threshold", "0")
+
+
+def long_gop(out: Path, *more: str, seconds: float = 4.0) -> Path:
+    """A picture that says when it is, with no keyframe after the first."""
+    return clips.make(out, *clips.picture(seconds=seconds), *more, *SPARSE_KEYS)
+
+
+def judged(host: HostFacts, source: Path, made_of: Path | None = None, *extra: str) -> Gate:
+    """What the gate says of an output, made of the source or of something else."""
+    facts = probe(source)
+    decided = plan(facts, host, Request(always_encode=True, preset="ultrafast"))
+    assert isinstance(decided, Encode)
+    out = source.with_name("out.mp4")
+    command = argv(decided.attempts[0], source=str(made_of or source), target=str(out))
+    at = len(command) - 1
+    assert run((*command[:at], *extra, *command[at:])).returncode == 0
+    return compare_pictures(
+        decided.attempts[0].ffmpeg, source, facts, out, probe(out), decided.expect, cancel=None, spend=lambda _: None
+    )
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts", "in.mpg", "in.flv"])
+def test_no_keyframe_near_is_no_obstacle(host: HostFacts, tmp_path: Path, name: str) -> None:
+    codec = ("-c:v", "mpeg2video", "-q:v", "2", "-g", "999") if name == "in.mpg" else ()
+    gate = judged(host, long_gop(tmp_path / name, *codec) if not codec else _mpeg2(tmp_path / name, codec))
+    assert gate.verdict == "passed", gate
+
+
+def _mpeg2(out: Path, codec: tuple[str, ...]) -> Path:
+    return clips.make(out, *clips.picture(seconds=4.0), *codec)
+
+
+@pytest.mark.parametrize("name", ["in.mkv", "in.ts"])
+def test_a_video_that_starts_after_its_sound_is_found_where_it_is(host: HostFacts, tmp_path: Path, name: str) -> None:
+    picture, sound = clips.picture(seconds=3.0), clips.tone(seconds=4.0)
+    source = clips.make(tmp_path / name, "-itsoffset", "1.0", *picture, *sound, *SPARSE_KEYS, "-c:a", "aac", "-copyts")
+    assert judged(host, source).verdict == "passed"
+
+
+def test_a_stream_that_was_joined_midway_is_found_where_it_is(host: HostFacts, tmp_path: Path) -> None:
+    """What comes before the first keyframe cannot be decoded, though FFmpeg counts time from there."""
+    whole = clips.make(tmp_path / "whole.ts", *clips.picture(seconds=4.0), *clips.X264, "-g", "25", "-bf", "0")
+    source = tmp_path / "in.ts"
+    packets = [whole.read_bytes()[n : n + 188] for n in range(0, whole.stat().st_size, 188)]
+    video = [n for n, p in enumerate(packets) if p[1] & 0x40 and (p[1] & 0x1F) << 8 | p[2] == 0x100]
+    source.write_bytes(b"".join((*packets[:3], *packets[video[5] :])))  # tables, then from the sixth picture on
+    assert judged(host, source).verdict == "passed"
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.ts"])
+def test_other_pictures_fail(host: HostFacts, tmp_path: Path, name: str) -> None:
+    source = long_gop(tmp_path / name)
+    other = clips.make(tmp_path / f"other-{name}", *clips.picture(seconds=4.0), "-vf", "hflip", *SPARSE_KEYS)
+    assert judged(host, source, made_of=other).verdict == "failed"
+
+
+def test_pictures_that_come_half_a_second_late_fail(host: HostFacts, tmp_path: Path) -> None:
+    source = long_gop(tmp_path / "in.mp4")
+    other = clips.make(
+        tmp_path / "late.mp4",
+        "-ss",
+        "0.5",
+        "-i",
+        str(source),
+        "-vf",
+        "tpad=stop_duration=0.5:stop_mode=clone",
+        *SPARSE_KEYS,
+    )
+    assert judged(host, source, made_of=other).verdict == "failed"
