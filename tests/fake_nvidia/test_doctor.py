@@ -128,6 +128,7 @@ def test_a_chip_without_an_encoder(fake_nvidia: driver.FakeNvidia, doctor: Docto
         "all encoding", "this chip has no video encoder"
     )  # fmt: skip
     assert all(build.decodes == ("h264",) for build in seen.found.gpus[0].builds)
+    assert "slots none, for nothing encodes; breaker closed" in seen.screen
     assert seen.lines[-1] == "Result: no GPU encodes here; exit code 4"
 
 
