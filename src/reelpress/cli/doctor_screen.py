@@ -24,7 +24,7 @@ _BASIS = {
     "lowered": "lowered after refusals by the driver",
 }  # fmt: skip
 # These say in their own words all that the evidence says.
-_UNQUOTED = LIMITS | {"driver_too_old", "video_capability", "library_missing", "driver_not_found", "other"}
+_UNQUOTED = LIMITS | {"driver_too_old", "video_capability", "library_missing", "driver_not_found", "no_answer", "other"}
 
 
 class Line(NamedTuple):
@@ -103,9 +103,12 @@ def _gpu(one: GpuReport, names: Mapping[str, str], now: float, alike: GpuReport 
         yield Line(f"  the same as GPU {alike.gpu.index}")
     in_doubt = [each for each in one.breakers if each.state != "closed"]
     if one.slots is not None:
-        of = _BASIS[one.slots.basis].format(n=one.slots.capacity)
+        basis = _BASIS[one.slots.basis].format(n=one.slots.capacity)
+        slots = f"{one.slots.held} of {one.slots.capacity} held; {basis}"
+        if not one.slots.held and not any(build.encodes or build.busy for build in one.builds):
+            slots = "none, for nothing encodes"
         calm = "" if in_doubt else "; breaker closed"
-        yield Line(f"  slots  {one.slots.held} of {one.slots.capacity} held; {of}{calm}", 9)
+        yield Line(f"  slots  {slots}{calm}", 9)
     for each in in_doubt:
         yield Line(f"  breaker {_circuit(each, names, now)}", 10, "red")
 

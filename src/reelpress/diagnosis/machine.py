@@ -17,13 +17,17 @@ from reelpress.diagnosis.causes import (
     missing_library,
 )
 from reelpress.diagnosis.problems import Problem
+from reelpress.probe.nvml import NO_DEVICE
 
 _SILENT_GPU = re.compile(r"GPU (\d+) does not answer")
 _HIDDEN = ("", "none", "void", "-1", "NoDevFiles")
-_NO_DEVICE = "no NVIDIA device on this machine"
 # What explains these, where it is said besides.
 _CAUSES_OF_OTHERS = frozenset({"driver_mismatch", "driver_not_found", "no_gpu_shown", "no_answer"})
 _CONSEQUENCES = frozenset({"driver_broken", "video_capability", "library_missing"})
+_NO_NVML = Cause(
+    code="nvml", what="it does not tell all, so sessions and load of other programs are not seen",
+    change="Give the container the utility capability; after a driver update restart the machine",
+)  # fmt: skip
 
 
 def machine_problems(
@@ -52,12 +56,6 @@ def machine_problems(
     return tuple(found.values())
 
 
-_NO_NVML = Cause(
-    code="nvml", what="it does not tell all, so sessions and load of other programs are not seen",
-    change="Give the container the utility capability; after a driver update restart the machine",
-)  # fmt: skip
-
-
 def _problem(where: str, cause: Cause, evidence: str | None) -> Problem:
     return Problem(code=cause.code, where=where, what=cause.what, change=cause.change, evidence=evidence)
 
@@ -74,7 +72,7 @@ def _no_device(around: Surroundings) -> Cause:
         change = f"NVIDIA_VISIBLE_DEVICES={around.nvidia_visible} asks for one: start the container with --gpus all"
     elif around.library_path and re.search(r"nvidia|cuda", around.library_path, re.IGNORECASE):
         change = f"If there is one, LD_LIBRARY_PATH is wrong: no libcuda.so.1 in {around.library_path!r}"
-    return Cause(code="no_device", what=_NO_DEVICE, change=change)
+    return Cause(code="no_device", what=NO_DEVICE, change=change)
 
 
 def _driver(note: str, around: Surroundings) -> Cause:
