@@ -72,7 +72,9 @@ class Gpus:
     def access(self, host: HostFacts) -> GpuAccess:
         """Return the door to the GPUs that :meth:`host_for` found. Raises :class:`OutputError`, :class:`UsageError`."""
         gpus = {gpu.uuid: gpu for gpu in host.gpus if gpu.uuid is not None}
-        capacity = {uuid: self._policy.sessions or max(1, gpu.sessions) for uuid, gpu in gpus.items() if gpu.sessions}
+        counted = {uuid: max(1, gpu.sessions) for uuid, gpu in gpus.items() if gpu.sessions is not None}
+        configured = self._policy.sessions
+        capacity = counted if configured is None else dict.fromkeys(gpus, configured)
 
         def retry(uuid: str, attempt: Attempt) -> bool:
             return self._still_works(gpus[uuid], attempt)

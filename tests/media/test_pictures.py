@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -27,15 +28,14 @@ def long_gop(out: Path, *more: str, seconds: float = 4.0) -> Path:
     return clips.make(out, *clips.picture(seconds=seconds), *more, *SPARSE_KEYS)
 
 
-def judged(host: HostFacts, source: Path, made_of: Path | None = None, *extra: str) -> Gate:
+def judged(host: HostFacts, source: Path, made_of: Path | None = None, *, max_fps: Fraction = Fraction(30)) -> Gate:
     """What the gate says of an output, made of the source or of something else."""
     facts = probe(source)
-    decided = plan(facts, host, Request(always_encode=True, preset="ultrafast"))
+    decided = plan(facts, host, Request(always_encode=True, preset="ultrafast", max_fps=max_fps))
     assert isinstance(decided, Encode)
     out = source.with_name("out.mp4")
     command = argv(decided.attempts[0], source=str(made_of or source), target=str(out))
-    at = len(command) - 1
-    assert run((*command[:at], *extra, *command[at:])).returncode == 0
+    assert run(command).returncode == 0
     return compare_pictures(
         decided.attempts[0].ffmpeg, source, facts, out, probe(out), decided.expect, cancel=None, spend=lambda _: None
     )
@@ -67,6 +67,17 @@ def test_a_stream_that_was_joined_midway_is_found_where_it_is(host: HostFacts, t
     video = [n for n, p in enumerate(packets) if p[1] & 0x40 and (p[1] & 0x1F) << 8 | p[2] == 0x100]
     source.write_bytes(b"".join((*packets[:3], *packets[video[5] :])))  # tables, then from the sixth picture on
     assert judged(host, source).verdict == "passed"
+
+
+@pytest.mark.parametrize("rate", ["1", "3"])
+def test_pictures_far_apart_are_compared(host: HostFacts, tmp_path: Path, rate: str) -> None:
+    """At the last place no other picture begins."""
+    source = clips.plain(tmp_path / "in.mp4", *SPARSE_KEYS, rate=rate, seconds=4.0)
+    assert judged(host, source).verdict == "passed"
+
+
+def test_where_frames_were_dropped_the_next_that_was_kept_is_compared(host: HostFacts, tmp_path: Path) -> None:
+    assert judged(host, long_gop(tmp_path / "in.mp4"), max_fps=Fraction(3)).verdict == "passed"
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.ts"])

@@ -17,7 +17,7 @@ from reelpress.receipt import Gate, Verdict
 from reelpress.run.process import CancelToken, Limits, run
 
 PLACES = (0.03, 0.35, 0.65, 0.95)  # shares of the programme
-AROUND_S = 0.2
+AROUND_S = 0.2  # more where pictures are further apart than this
 # Without an index FFmpeg seeks to any packet, not to a keyframe, and what it then decodes is broken, or nothing, up to
 # the next one: it starts this much earlier, where broadcasts have had a keyframe or two.
 _RUN_UP_S = 12.0
@@ -48,11 +48,13 @@ def compare_pictures(
     wanted = f"at least {MIN_DB:g} dB at {len(PLACES)} places"
     if track is None or made is None or duration_s is None or expect.picture_filters is None:
         return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
+    frame_s = duration_s / (made.frames or 1)
+    around_s = max(AROUND_S, 1.5 * frame_s)
     worst: tuple[float, float] | None = None
     for share in PLACES if duration_s > 1 else PLACES[1:2]:
-        at_s = duration_s * share
+        at_s = max(0.0, min(duration_s * share, duration_s - 1.5 * frame_s))  # a picture has to begin after it
         best, cpu_s = _best_match(
-            ffmpeg, (source, source_facts, track), (output, made), expect.picture_filters, at_s, cancel
+            ffmpeg, (source, source_facts, track), (output, made), expect.picture_filters, (at_s, around_s), cancel
         )
         spend(cpu_s)
         if best is None:
@@ -67,21 +69,23 @@ def compare_pictures(
 
 def _best_match(
     ffmpeg: str, source: tuple[Path, MediaFacts, VideoTrack], output: tuple[Path, VideoTrack], filters: str,
-    at_s: float, cancel: CancelToken | None,
+    when: tuple[float, float], cancel: CancelToken | None,
 ) -> tuple[float | None, float]:  # fmt: skip
     """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took.
 
-    ``at_s`` counts from the first picture of each: a file's time 0 may be that of sound, or of what does not decode.
+    ``when`` is the time, and how far around it to look. It counts from the first picture of each: a file's time 0 may
+    be that of sound, or of what does not decode.
     """
+    at_s, around_s = when
     path, facts, track = source
     made, made_track = output
     run_up_s = 0.0 if facts.container in _INDEXED else _RUN_UP_S
-    from_s = max(0.0, at_s - AROUND_S)
+    from_s = max(0.0, at_s - around_s)
     skipped_s = min(from_s, run_up_s)
     # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
     seek, clock = (_seek(track, from_s - skipped_s), "null") if from_s > skipped_s else ((), "setpts=PTS-STARTPTS")
     graph = (
-        f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * AROUND_S:.3f},{filters},{_SMALL}[wanted];"
+        f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * around_s:.3f},{filters},{_SMALL}[wanted];"
         f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{_SMALL}[made];"
         "[wanted][made]psnr=shortest=1:stats_file=-[same]"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from reelpress.events import AttemptFailed, AttemptStarted, OnEvent
-from reelpress.facts.failure import Action, Failure, gpu_action
+from reelpress.facts.failure import Action, Failure, FailureKind, gpu_action
 from reelpress.plan.ladder import BUILD_FAILURES
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, argv
 from reelpress.receipt import AttemptRecord
@@ -199,13 +199,22 @@ class _Walk:
             self._waited_s += pause_s
             return self._gpus.was_busy(lease, waited_s=self._waited_s) and not self._cancel.wait(pause_s)
         self._gpus.failed(lease, attempt, failure, job=self._setting.job.key)
+        if failure.kind is FailureKind.AUDIO_NOT_MET and self._encodes_what_sound_it_can(attempt):
+            # another rung treats the sound no differently; on the CPU the pictures may meet it otherwise
+            self._leave_gpus()
         if action in {Action.SUSPECT, Action.GPU_OFF}:
             self._lost.add(lease.gpu)
             self._suspects += action is Action.SUSPECT
             if self._suspects >= _SUSPECTS_PER_JOB:
-                self._lost |= {gpu for each in self._attempts for gpu in each.gpus}
+                self._leave_gpus()
             return bool(set(attempt.gpus) - self._lost)
         return False
+
+    def _encodes_what_sound_it_can(self, attempt: Attempt) -> bool:
+        return attempt.encodes_all_audio or not any(each.encodes_all_audio for each in self._attempts)
+
+    def _leave_gpus(self) -> None:
+        self._lost |= {gpu for each in self._attempts for gpu in each.gpus}
 
     def _tell(self, number: int, attempt: Attempt, failure: Failure, following: tuple[int, Attempt] | None) -> None:
         at = self._setting
