@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("golden", "media", "corpus", "fake_nvidia"))]
+sys.path[:0] = [str(TESTS), *(str(TESTS / folder) for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu"))]
 
 import driver  # noqa: E402
 
@@ -20,7 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(_number, signal.SIG_DFL)
 
-TIERS = ("unit", "golden", "media", "faults", "corpus", "fake_nvidia")
+TIERS = ("unit", "golden", "media", "faults", "corpus", "fake_nvidia", "gpu")
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
 

@@ -18,12 +18,18 @@ from reelpress.run.process import CancelToken, Limits, run
 
 PLACES = (0.03, 0.35, 0.65, 0.95)  # shares of the programme
 AROUND_S = 0.2
-# Small and grey: what an encoder does to detail is not the question, and nothing right comes near it. Measured on
-# encodes of real clips at CRF 40: 30 dB and more; black, stale, shifted or turned pictures: 23 dB and less.
-MIN_DB = 26.0
-_SMALL = "scale=160:90:flags=area,format=gray,settb=1/25,setpts=N"
+# Small, since what an encoder does to detail is not the question. The worse of brightness and colours counts.
+_SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
+# What is still right, by how coarse an encode was asked for (see :func:`min_db`).
+LARGEST_DB, LEAST_DB = 30.0, 20.0
+_COARSE_FROM, _DB_PER_SHARE = 0.5, 24.0
 _LIMITS = Limits(wall_s=120)
-_AVERAGE = re.compile(r"psnr_avg:([0-9.]+|inf)")
+_PLANES = re.compile(r"psnr_y:([0-9.]+|inf) psnr_u:([0-9.]+|inf) psnr_v:([0-9.]+|inf)")
+
+
+def min_db(coarseness: float) -> float:
+    """Return the PSNR in dB that a right picture has, for a CRF given as a share of its scale."""
+    return max(LEAST_DB, LARGEST_DB - _DB_PER_SHARE * max(0.0, coarseness - _COARSE_FROM))
 
 
 def compare_pictures(
@@ -33,19 +39,24 @@ def compare_pictures(
     output: Path,
     expect: Expectation,
     *,
+    coarseness: float,
     cancel: CancelToken | None,
     spend: Callable[[float], None],
 ) -> Gate:
-    """Return the gate ``pictures``; ``unmeasured`` where FFmpeg could not compare."""
+    """Return the gate ``pictures``; ``unmeasured`` where FFmpeg could not compare.
+
+    ``coarseness`` is the CRF that was asked for as a share of its scale: the coarser, the less is still right.
+    """
     track = source_facts.main_video
     duration_s = expect.duration_s
-    wanted = f"at least {MIN_DB:g} dB at {len(PLACES)} places"
+    least_db = min_db(coarseness)
+    wanted = f"at least {least_db:.1f} dB at {len(PLACES)} places"
     if track is None or duration_s is None or expect.picture_filters is None:
         return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
     worst: tuple[float, float] | None = None
     for share in PLACES if duration_s > 1 else PLACES[1:2]:
         at_s = duration_s * share
-        best, cpu_s = _best_match(ffmpeg, source, source_facts, track, output, expect.picture_filters, at_s, cancel)
+        best, cpu_s = best_match(ffmpeg, source, source_facts, track, output, expect.picture_filters, at_s, cancel)
         spend(cpu_s)
         if best is None:
             text = f"Frames at {at_s:.1f} s could not be compared."
@@ -53,15 +64,18 @@ def compare_pictures(
         worst = min(worst, (best, at_s)) if worst is not None else (best, at_s)
     assert worst is not None  # noqa: S101 - there is at least one place
     measured = f"{worst[0]:.1f} dB at {worst[1]:.1f} s"
-    verdict: Verdict = "passed" if worst[0] >= MIN_DB else "failed"
+    verdict: Verdict = "passed" if worst[0] >= least_db else "failed"
     return Gate(name="pictures", verdict=verdict, expected=wanted, measured=measured, text="Compared in software.")
 
 
-def _best_match(
+def best_match(
     ffmpeg: str, source: Path, facts: MediaFacts, track: VideoTrack, output: Path, filters: str, at_s: float,
     cancel: CancelToken | None,
 ) -> tuple[float | None, float]:  # fmt: skip
-    """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took."""
+    """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took.
+
+    The PSNR of two frames is that of their worst plane, or a small part of the picture could hide lost colours.
+    """
     graph = (
         f"[0:{track.index}]{filters},{_SMALL}[wanted];"
         f"[1:v:0]trim=end_frame=1,loop=loop=-1:size=1,{_SMALL}[made];"
@@ -78,5 +92,5 @@ def _best_match(
         ),
         limits=_LIMITS, cancel=cancel,
     )  # fmt: skip
-    found = [float(value) for value in _AVERAGE.findall(done.stdout.decode(errors="replace"))]
+    found = [min(map(float, planes)) for planes in _PLANES.findall(done.stdout.decode(errors="replace"))]
     return (max(found) if done.returncode == 0 and found else None), done.cpu_s
