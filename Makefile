@@ -6,12 +6,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export VIDEO
 
-.PHONY: help run test test-fast lint doctor lock golden docs bench clean
+# Where what was seen is written.
+FAULT_MATRIX ?= docs/gpu-faults.md
+
+.PHONY: help run test test-fast fault-matrix lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
 	@echo "make test              every test this machine can run"
 	@echo "make test-fast         the tests that start no FFmpeg"
+	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
@@ -41,6 +45,9 @@ test: $(READY)
 
 test-fast: $(READY)
 	@$(BIN)/python -m pytest tests/unit tests/golden -m "not media"
+
+fault-matrix: $(READY)
+	@REELPRESS_FAULT_MATRIX=$(FAULT_MATRIX) $(BIN)/python -m pytest tests/gpu/test_fault_matrix.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .
