@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export VIDEO
 
-.PHONY: help run test test-fast test-gpu lint doctor lock golden docs bench clean
+# Where what was seen is written.
+FAULT_MATRIX ?= docs/gpu-faults.md
+
+.PHONY: help run test test-fast test-gpu fault-matrix lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
 	@echo "make test              every test this machine can run"
 	@echo "make test-fast         the tests that start no FFmpeg"
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
+	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
@@ -45,6 +49,9 @@ test-fast: $(READY)
 
 test-gpu: $(READY)
 	@REELPRESS_TEST_GPU=1 $(BIN)/python -m pytest tests/hardware
+
+fault-matrix: $(READY)
+	@REELPRESS_FAULT_MATRIX=$(FAULT_MATRIX) $(BIN)/python -m pytest tests/gpu/test_fault_matrix.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

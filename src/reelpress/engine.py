@@ -21,6 +21,7 @@ from reelpress.gpus import gpus_of
 from reelpress.judge import Judge
 from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
+from reelpress.plan.encoders import coarseness
 from reelpress.plan.model import Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
 from reelpress.policy import RunPolicy
@@ -218,7 +219,7 @@ class _Work:
         ):
             judge = Judge(
                 decided, self.source, facts, partial.path, job=self.job, book=book, ready=ready, emit=self.emit,
-                cancel=self.cancel, decode_whole=self.policy.decode_whole,
+                cancel=self.cancel, decode_whole=self.policy.decode_whole, coarseness=coarseness(self.request),
             )  # fmt: skip
             with book.stage("encode" if isinstance(decided, Encode) else "copy"):
                 setting = Setting(

@@ -41,10 +41,11 @@ class Judge:
         emit: OnEvent,
         cancel: CancelToken,
         decode_whole: bool,
+        coarseness: float,
     ) -> None:
         self._decided, self._source, self._source_facts, self._path = decided, source, source_facts, path
         self._job, self._book, self._ready, self._emit, self._cancel = job, book, ready, emit, cancel
-        self._decode_whole = decode_whole
+        self._decode_whole, self._coarseness = decode_whole, coarseness
         self.gates: tuple[Gate, ...] = ()
         self.facts: MediaFacts | None = None
 
@@ -76,7 +77,7 @@ class Judge:
                 # neither NVDEC nor NVENC vouches for itself: frames are compared with the source, all in software
                 seen = compare_pictures(
                     attempt.ffmpeg, self._source, self._source_facts, self._path, facts, expect,
-                    cancel=self._cancel, spend=book.spend,
+                    coarseness=self._coarseness, cancel=self._cancel, spend=book.spend,
                 )  # fmt: skip
                 self.gates = (*self.gates, seen)
             book.damage = damage

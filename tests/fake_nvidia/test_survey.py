@@ -22,7 +22,9 @@ from reelpress.probe.gpu_survey import Wish, driver_facts, job_wishes, survey
 from reelpress.probe.host import probe_host
 from reelpress.run.process import CancelToken, run
 
+import clips
 import driver
+from gpu_runs import started, until
 
 pytestmark = pytest.mark.gpu_fake
 
@@ -76,7 +78,7 @@ def bundled(real_host: HostFacts) -> HostFacts:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The programs that were started, by the first of their arguments."""
     names: list[str] = []
 
@@ -107,31 +109,31 @@ def test_a_healthy_gpu_is_used_for_everything_it_has(one: HostFacts, enter: Ente
     assert gpu.memory_mb == 97_887
 
 
-def test_what_is_remembered_starts_no_ffmpeg(one: HostFacts, enter: Enter, tmp_path: Path, started: list[str]) -> None:
+def test_what_is_remembered_starts_no_ffmpeg(one: HostFacts, enter: Enter, tmp_path: Path, programs: list[str]) -> None:
     enter("rtx-pro-6000")
     first = survey(one, wanted=JOB, cache_dir=tmp_path, limits=QUICK)
-    started.clear()
+    programs.clear()
     assert survey(one, wanted=JOB, cache_dir=tmp_path, limits=QUICK) == first
-    assert one.ffmpegs[0].path not in started
-    assert len(started) == 1  # the driver, which nothing here would tell to have changed
+    assert one.ffmpegs[0].path not in programs
+    assert len(programs) == 1  # the driver, which nothing here would tell to have changed
     survey(one, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK, fresh=True)
-    assert one.ffmpegs[0].path in started
+    assert one.ffmpegs[0].path in programs
 
 
 def test_where_a_change_of_the_driver_would_show_nothing_is_started_at_all(
-    bundled: HostFacts, enter: Enter, tmp_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
+    bundled: HostFacts, enter: Enter, tmp_path: Path, programs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = tmp_path / "version"
     module.write_text("NVRM version: 610.43.02")
     monkeypatch.setattr("reelpress.probe.gpu_cache._KERNEL_MODULE", module)
     enter("rtx-pro-6000")
     first = survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK)
-    started.clear()
+    programs.clear()
     assert survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK) == first
-    assert started == []
+    assert programs == []
     module.write_text("NVRM version: 615.01")
     survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK)
-    assert len(started) == 1
+    assert len(programs) == 1
 
 
 def test_a_driver_too_old_for_the_new_build_serves_the_old_one(
@@ -251,6 +253,31 @@ def test_the_sessions_are_counted(one: HostFacts, enter: Enter, tmp_path: Path, 
     assert gpu.sessions == 4
 
 
+ENDLESS = (*clips.picture("320x180", seconds=100_000), "-c:v", "h264_nvenc", "-f", "null", "-")
+
+
+def test_the_sessions_are_counted_while_nobody_encodes_and_then_remembered(
+    bundled: HostFacts, enter: Enter, tmp_path: Path
+) -> None:
+    machine = enter("geforce", sessions=3)
+    ffmpeg, uuid = bundled.ffmpegs[0].path, machine.devices[0].uuid
+    machine.set_faults("encode=20ms")
+    with started(ffmpeg, machine, *ENDLESS):
+        until(lambda: machine.journal("init"))
+        (gpu,) = survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK, sessions=4)
+        assert (gpu.paths[0].state, gpu.sessions) == ("works", None)
+        assert not any("refused" in line for line in machine.journal("open"))
+    until(lambda: nvml.load()[uuid].sessions == 0)
+    (gpu,) = survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK, sessions=4)
+    assert gpu.sessions == 3
+    forget(tmp_path, uuid)
+    with started(ffmpeg, machine, *ENDLESS):
+        until(lambda: nvml.load()[uuid].sessions == 1)
+        (gpu,) = survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK, sessions=4)
+        assert gpu.paths[0].wall_s > 0  # tried anew
+        assert gpu.sessions == 3
+
+
 def test_a_feature_that_is_missing_costs_the_feature_and_not_the_gpu(
     one: HostFacts, enter: Enter, tmp_path: Path
 ) -> None:
@@ -283,7 +310,7 @@ def test_gpus_that_are_hidden_from_this_process_are_left_out(
 
 
 def test_after_a_failure_a_gpu_is_examined_anew(
-    bundled: HostFacts, enter: Enter, tmp_path: Path, started: list[str]
+    bundled: HostFacts, enter: Enter, tmp_path: Path, programs: list[str]
 ) -> None:
     machine = enter("rtx-pro-6000")
     survey(bundled, wanted=ENCODE, cache_dir=tmp_path, limits=QUICK)

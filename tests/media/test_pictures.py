@@ -37,8 +37,9 @@ def judged(host: HostFacts, source: Path, made_of: Path | None = None, *, max_fp
     command = argv(decided.attempts[0], source=str(made_of or source), target=str(out))
     assert run(command).returncode == 0
     return compare_pictures(
-        decided.attempts[0].ffmpeg, source, facts, out, probe(out), decided.expect, cancel=None, spend=lambda _: None
-    )
+        decided.attempts[0].ffmpeg, source, facts, out, probe(out), decided.expect,
+        coarseness=23 / 51, cancel=None, spend=lambda _: None,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.mkv", "in.ts", "in.mpg", "in.flv"])

@@ -22,13 +22,19 @@ AROUND_S = 0.2  # more where pictures are further apart than this
 # the next one: it starts this much earlier, where broadcasts have had a keyframe or two.
 _RUN_UP_S = 12.0
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
-# Small and grey: what an encoder does to detail is not the question, and nothing right comes near it. Measured on
-# encodes of real clips at CRF 40: 30 dB and more; black, stale, shifted or turned pictures: 23 dB and less.
-MIN_DB = 26.0
 _REPEATS = 1000  # an end to it: FFmpeg 9 compares a frame that repeats for ever with nothing for ever
-_SMALL = "scale=160:90:flags=area,format=gray,settb=1/25,setpts=N"
+# Small, since what an encoder does to detail is not the question. The worse of brightness and colours counts.
+_SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
+# What is still right, by how coarse an encode was asked for (see :func:`min_db`).
+LARGEST_DB, LEAST_DB = 30.0, 20.0
+_COARSE_FROM, _DB_PER_SHARE = 0.5, 24.0
 _LIMITS = Limits(wall_s=120)
-_AVERAGE = re.compile(r"psnr_avg:([0-9.]+|inf)")
+_PLANES = re.compile(r"psnr_y:([0-9.]+|inf) psnr_u:([0-9.]+|inf) psnr_v:([0-9.]+|inf)")
+
+
+def min_db(coarseness: float) -> float:
+    """Return the PSNR in dB that a right picture has, for a CRF given as a share of its scale."""
+    return max(LEAST_DB, LARGEST_DB - _DB_PER_SHARE * max(0.0, coarseness - _COARSE_FROM))
 
 
 def compare_pictures(
@@ -39,13 +45,18 @@ def compare_pictures(
     output_facts: MediaFacts,
     expect: Expectation,
     *,
+    coarseness: float,
     cancel: CancelToken | None,
     spend: Callable[[float], None],
 ) -> Gate:
-    """Return the gate ``pictures``; ``unmeasured`` where FFmpeg could not compare."""
+    """Return the gate ``pictures``; ``unmeasured`` where FFmpeg could not compare.
+
+    ``coarseness`` is the CRF that was asked for as a share of its scale: the coarser, the less is still right.
+    """
     track, made = source_facts.main_video, output_facts.main_video
     duration_s = expect.duration_s
-    wanted = f"at least {MIN_DB:g} dB at {len(PLACES)} places"
+    least_db = min_db(coarseness)
+    wanted = f"at least {least_db:.1f} dB at {len(PLACES)} places"
     if track is None or made is None or duration_s is None or expect.picture_filters is None:
         return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
     frame_s = duration_s / (made.frames or 1)
@@ -53,7 +64,7 @@ def compare_pictures(
     worst: tuple[float, float] | None = None
     for share in PLACES if duration_s > 1 else PLACES[1:2]:
         at_s = max(0.0, min(duration_s * share, duration_s - 1.5 * frame_s))  # a picture has to begin after it
-        best, cpu_s = _best_match(
+        best, cpu_s = best_match(
             ffmpeg, (source, source_facts, track), (output, made), expect.picture_filters, (at_s, around_s), cancel
         )
         spend(cpu_s)
@@ -63,18 +74,19 @@ def compare_pictures(
         worst = min(worst, (best, at_s)) if worst is not None else (best, at_s)
     assert worst is not None  # noqa: S101 - there is at least one place
     measured = f"{worst[0]:.1f} dB at {worst[1]:.1f} s"
-    verdict: Verdict = "passed" if worst[0] >= MIN_DB else "failed"
+    verdict: Verdict = "passed" if worst[0] >= least_db else "failed"
     return Gate(name="pictures", verdict=verdict, expected=wanted, measured=measured, text="Compared in software.")
 
 
-def _best_match(
+def best_match(
     ffmpeg: str, source: tuple[Path, MediaFacts, VideoTrack], output: tuple[Path, VideoTrack], filters: str,
     when: tuple[float, float], cancel: CancelToken | None,
 ) -> tuple[float | None, float]:  # fmt: skip
     """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took.
 
     ``when`` is the time, and how far around it to look. It counts from the first picture of each: a file's time 0 may
-    be that of sound, or of what does not decode.
+    be that of sound, or of what does not decode. The PSNR of two frames is that of their worst plane, or a small part
+    of the picture could hide lost colours.
     """
     at_s, around_s = when
     path, facts, track = source
@@ -100,7 +112,7 @@ def _best_match(
         ),
         limits=_LIMITS, cancel=cancel,
     )  # fmt: skip
-    found = [float(value) for value in _AVERAGE.findall(done.stdout.decode(errors="replace"))]
+    found = [min(map(float, planes)) for planes in _PLANES.findall(done.stdout.decode(errors="replace"))]
     return (max(found) if done.returncode == 0 and found else None), done.cpu_s
 
 

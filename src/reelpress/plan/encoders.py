@@ -11,7 +11,7 @@ from typing import Literal
 
 from reelpress.facts.media import Colour, MasteringDisplay
 from reelpress.facts.values import Value
-from reelpress.request import Codec
+from reelpress.request import Codec, Request
 
 # The product's own H.264 preset: `faster`'s quality and size for less CPU. Found by benchmarks/x264_search.py, numbers
 # in benchmarks/results. Pictures that mostly repeat (by x264's own count of skipped macroblocks in samples) need
@@ -107,6 +107,12 @@ def cpu_row(codec: Codec) -> EncoderRow:
 def gpu_row(codec: Codec) -> EncoderRow:
     """Return the GPU encoder for a codec."""
     return next(row for row in ENCODERS if row.codec == codec and row.device == "nvidia")
+
+
+def coarseness(request: Request) -> float:
+    """Return the CRF that is asked for, or the default, as a share of its encoder's scale; 1.0 is the coarsest."""
+    row = cpu_row(request.codec)
+    return (row.crf_default if request.crf is None else request.crf) / row.crf_max
 
 
 def _number(value: float) -> str:

@@ -132,10 +132,16 @@ class GpuCache:
         _write(self._file(uuid), msgspec.structs.replace(file, known=(*kept, *new), sessions=sessions))
 
     def forget(self, uuid: str) -> None:
-        """Drop what is known of a GPU, and of the driver, which may have lost it."""
-        for file in (self._file(uuid), self._folder / "gpu-driver.json"):
+        """Drop what was found to work on a GPU, and what the driver said, which may have lost it.
+
+        How many sessions it takes stays: that does not change with its health, and counting disturbs who encodes.
+        """
+        file = _read(self._file(uuid), _GpuFile)
+        for path in (self._file(uuid), self._folder / "gpu-driver.json"):
             with contextlib.suppress(OSError):
-                file.unlink()
+                path.unlink()
+        if file is not None and file.sessions is not None:
+            _write(self._file(uuid), msgspec.structs.replace(file, known=()))
 
     def _file(self, uuid: str) -> Path:
         return self._folder / f"gpu-{_short(uuid)}.json"

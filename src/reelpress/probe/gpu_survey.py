@@ -79,7 +79,7 @@ def survey(
     ``"all"`` tries everything with every FFmpeg. A sequence of wishes stops at the first FFmpeg, newest first, with
     which the wished encoders work or are only busy, and tries the rest of the wishes with that one alone. ``fresh``
     believes nothing that was remembered. ``sessions`` above 0 also counts how many encodes, up to that many, run at
-    once. Raises :class:`Cancelled`; whatever a GPU does is an answer, no exception.
+    once, unless somebody encodes just now. Raises :class:`Cancelled`; whatever a GPU does is an answer, no exception.
     """
     cache = GpuCache(cache_dir)
     driver = driver_facts(cache_dir=cache_dir, fresh=fresh)
@@ -209,8 +209,10 @@ class _Examination:
         if known is not None:
             return known
         now = load().get(self._gpu.uuid)
+        if now is not None and now.sessions:
+            return None  # counting would take sessions away from those who encode, and come out too low
         counted = count_sessions(bench, works, most=self._most_sessions)
-        if now is not None and now.sessions == 0:  # else others held sessions, and the count is of today only
+        if now is not None and now.sessions == 0:  # else nobody knows whether others held some
             self._store({}, counted)
         return counted
 
