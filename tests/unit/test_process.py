@@ -316,6 +316,17 @@ def test_variables_that_change_what_ffmpeg_says_are_not_passed_on(monkeypatch: p
     assert b"PYTHONPATH" in names
 
 
+def test_resident_memory_is_limited_and_address_space_is_not():
+    # 16 GiB that are never touched, as CUDA does (MAP_NORESERVE)
+    reserve = "import mmap, time; room = mmap.mmap(-1, 2**34, flags=mmap.MAP_PRIVATE | 0x4000); "
+    limits = Limits(resident_bytes=200 * MIB, wall_s=30)
+    assert python(f"{reserve}time.sleep(0.3)", limits=limits).returncode == 0
+    done = python(f"{reserve}room.write(b'x' * (400 * 2**20)); time.sleep(60)", limits=limits)
+    assert done.stopped == "memory"
+    used = int(done.stop_reason.removeprefix("used ").removesuffix(" bytes of memory"))
+    assert 200 * MIB < used < 1000 * MIB
+
+
 def test_memory_is_limited():
     done = python("bytearray(400 * 2**20)", limits=Limits(memory_bytes=200 * MIB))
     assert done.returncode == 1
