@@ -27,7 +27,7 @@ def real_host(tmp_path_factory: pytest.TempPathFactory) -> HostFacts:
 def pool() -> Iterator[Executor]:
     """Processes that may change their environment; more than cores, since who waits for a GPU needs none."""
     spawn = multiprocessing.get_context("spawn")
-    made = ProcessPoolExecutor((os.cpu_count() or 1) + 1, mp_context=spawn)
+    made = ProcessPoolExecutor(2 * (os.cpu_count() or 1), mp_context=spawn)
     yield made
     made.shutdown(cancel_futures=True)
 

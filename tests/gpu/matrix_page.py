@@ -39,8 +39,8 @@ nothing and was not run.
 
 - Seconds are from the plan to the start of the attempt that delivered, as seen once on {machine}, several jobs at a
 time; the longest took {slowest:.1f}. They include the patience with a GPU that has no room ({patience:g} s here, 30 by
-default), the time until a program without a sign of life is ended ({stall:g} s here, 60 by default) and the trial of a
-GPU under suspicion (at most {trial:g} s here, 20 by default).
+default) and, where something hangs, the time until a program without a sign of life is ended ({stall:g} s here, 60 by
+default) and the trial of a GPU under suspicion ({trial:g} s here, 20 by default).
 
 A fault whose calls name `dev0` strikes one device, the one that is used first; others strike all. Calls are written
 as in `tests/fake_nvidia/README.md`: `@N` is from the N-th call on, `!` the first program only, `~` all but the first.

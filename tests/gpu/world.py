@@ -6,6 +6,7 @@ and the PSNR of every picture against the source, by an FFmpeg that had no part 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,6 +26,7 @@ from reelpress.engine import compress_file, facts_and_plan
 from reelpress.events import AttemptStarted, Event, Planned
 from reelpress.facts.host import HostFacts
 from reelpress.gpus import GpuPolicy, gpus_of
+from reelpress.look import Look, look_at
 from reelpress.plan.model import Encode
 from reelpress.policy import RunPolicy
 from reelpress.probe import gpu_survey
@@ -39,10 +42,10 @@ from independent import FFPROBE
 SECONDS, RATE = 1.04, 25  # the shortest programme that is looked at in more than one place
 FRAMES = round(SECONDS * RATE)
 SIZE = (160, 160)  # the smallest an encode on a GPU is planned for: CUDA filters are interpreted
-# Seconds that a job waits for a GPU, and after which FFmpeg without a sign of life is ended: short, so that they pass
-# often. A healthy job on a busy machine shows signs of life more often than that.
-PATIENCE_S, STALL_S = 2.0, 5.0
-TRIAL_AGAIN_S = 5.0  # in the product 20: how long a GPU under suspicion may take to show that it works
+PATIENCE_S = 2.0  # how long a job waits for a GPU
+# Where something hangs: after how long FFmpeg without a sign of life is ended, and how long a GPU under suspicion may
+# take to show that it works. Elsewhere they are the product's own, for a machine may be busy.
+STALL_S, TRIAL_AGAIN_S = 5.0, 5.0
 MIN_DB = 30.0  # of the worst picture; the right ones have 35 and more, a wrong one less than 20
 REQUEST = Request(max_width=SIZE[0], max_height=SIZE[1], always_encode=True)
 
@@ -107,10 +110,8 @@ class Outcome:
         return self.receipt.attempts[-1].rung if self.delivered else None
 
 
-def policy_of(cache: Path, *, patience_s: float = PATIENCE_S, sessions: int | None = None) -> RunPolicy:
-    return RunPolicy(
-        stall_timeout_s=STALL_S, gpu=GpuPolicy(cache_dir=str(cache), patience_s=patience_s, sessions=sessions)
-    )
+def policy_of(cache: Path, *, patience_s: float = PATIENCE_S) -> RunPolicy:
+    return RunPolicy(gpu=GpuPolicy(cache_dir=str(cache), patience_s=patience_s))
 
 
 def live_on(machine: driver.FakeMachine, folder: Path) -> None:
@@ -131,17 +132,23 @@ def job(world: World, folder: Path, faults: str, request: Request = REQUEST, *, 
     shutil.copytree(world.found, folder / "cache")
     policy, out = policy_of(folder / "cache"), folder / "out" / "out.mp4"
     out.parent.mkdir()
-    gpu_survey.still_works.__kwdefaults__["limits"] = TrialLimits(first_s=TRIAL_AGAIN_S)
-    facts_and_plan(world.source, host=world.host, request=request, policy=policy)
+    trial = gpu_survey.still_works.__kwdefaults__
+    usual = trial["limits"]
+    if "hang" in faults:
+        policy = msgspec.structs.replace(policy, stall_timeout_s=STALL_S)
+        trial["limits"] = TrialLimits(first_s=TRIAL_AGAIN_S)
+    look = _look(world.source)
+    gpus_of(world.host, policy.gpu).host_for(look.result().facts, request, CancelToken())
     machine.set_faults(faults)
     if is_new:
         product_gpus.gpus_of.cache_clear()
     seen: list[tuple[float, Event]] = []
     receipt = compress_file(
         world.source, out, host=world.host, request=request, policy=policy,
-        on_event=lambda event: seen.append((time.monotonic(), event)),
+        on_event=lambda event: seen.append((time.monotonic(), event)), look=look,
     )  # fmt: skip
     product_gpus.gpus_of.cache_clear()
+    trial["limits"] = usual
     planned = [(at, e.plan) for at, e in seen if isinstance(e, Planned)]
     starts = [at for at, e in seen if isinstance(e, AttemptStarted)]
     first = planned[0][1].attempts[0].rung if planned and isinstance(planned[0][1], Encode) else None
@@ -150,6 +157,14 @@ def job(world: World, folder: Path, faults: str, request: Request = REQUEST, *, 
         recovered_s=round(starts[-1] - planned[0][0], 2) if out.exists() else None, first_rung=first,
         faults_seen=len(machine.journal("fault")),
     )  # fmt: skip
+
+
+@functools.cache
+def _look(source: Path) -> Future[Look]:
+    """Look at a source once for all jobs of this process."""
+    found: Future[Look] = Future()
+    found.set_result(look_at(source, CancelToken()))
+    return found
 
 
 def _complaints(receipt: Receipt, out: Path, source: Path) -> Iterable[str]:

@@ -97,6 +97,13 @@ def test_no_candidates_is_no_slot(tmp_path: Path):
     assert GpuSlots(tmp_path).acquire((), patience_s=5) is None
 
 
+def test_nobody_is_asked_about_loads_while_there_is_no_choice(tmp_path: Path):
+    slots = GpuSlots(tmp_path, {A: 1, B: 1})
+    with take(slots, A), take(slots, A, B, load=lambda: pytest.fail("asked")) as other:
+        assert other.gpu == B
+        assert take(slots, A, B, patience_s=0.1, load=lambda: pytest.fail("asked")) is None
+
+
 def test_names_that_are_no_file_names_are_gpus_too(tmp_path: Path):
     slots = GpuSlots(tmp_path, {"../x*": 1, "\udcff": 1})
     assert take(slots, "../x*").gpu == "../x*"

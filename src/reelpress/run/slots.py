@@ -43,6 +43,14 @@ class Load(NamedTuple):
 _IDLE = Load(0.0, 0.0)
 
 
+class _Room(NamedTuple):
+    """A GPU with a free slot, and the share of its slots that are held."""
+
+    gpu: str
+    slot: int
+    share: float
+
+
 class Cap(Value, frozen=True, kw_only=True):
     """What a refusal taught: at ``at`` (Unix time) no more than ``sessions`` could be had."""
 
@@ -106,7 +114,7 @@ class GpuSlots:
 
         Of several with room the one with the smallest share of its slots held is taken, then the one whose encoder is
         less busy, then the one with more free memory, then the first; but one named in ``last`` only where no other
-        has room. ``load`` is asked at most once a second. ``cancel`` ends the wait, with ``None``.
+        has room. ``load`` is asked where several have, at most once a second. ``cancel`` ends the wait, with ``None``.
         """
         started = time.monotonic()
         asked: float | None = None
@@ -117,16 +125,22 @@ class GpuSlots:
         try:
             while candidates and not cancel.is_cancelled:
                 now = time.monotonic()
-                if load is not None and len(candidates) > 1 and (asked is None or now - asked > _LOAD_S):
-                    loads, asked = load(), now
                 left_s = patience_s - (now - started)
+                knows_load = load is None or (asked is not None and now - asked <= _LOAD_S)
+                has_choice = False
                 with self._alone(max(_LEAST_MUTEX_S, min(left_s, _MUTEX_S))) as is_alone:
                     if is_alone:
-                        if (taken := self._take(candidates, last, ticket, loads)) is not None:
+                        room = self._room(candidates, ticket)
+                        # asking costs a process: only where the answer decides, and never while others wait for us
+                        has_choice = len(room) > 1 and not knows_load
+                        if not has_choice and (taken := self._take(room, last, loads)) is not None:
                             return Lease(self, *taken[:2], time.monotonic() - started, taken[2])
                         ticket = ticket or (self._queue_up(candidates) if left_s > 0 else None)
                     if ticket is not None:
                         ticket.touch()
+                if has_choice and load is not None:
+                    loads, asked = load(), time.monotonic()
+                    continue
                 if left_s <= 0 or cancel.wait(min(nap_s, left_s)):
                     return None
                 nap_s = min(1.5 * nap_s, _LONGEST_NAP_S)
@@ -171,23 +185,28 @@ class GpuSlots:
                 if lock is not None:
                     lock.release()
 
-    def _take(
-        self, candidates: Sequence[str], last: Collection[str], ticket: FileLock | None, loads: Mapping[str, Load]
-    ) -> tuple[str, int, FileLock] | None:
+    def _room(self, candidates: Sequence[str], ticket: FileLock | None) -> list[_Room]:
+        """Return the GPUs that have a slot for us, behind those who were here before."""
         ahead = self._wanted_by_those_ahead(ticket)
-        best: tuple[tuple[bool, float, float, float], str, int] | None = None
+        found = []
         for gpu in candidates:
             states = self._slot_states(gpu)
             held, capacity = sum(not is_free for is_free in states.values()), self.capacity(gpu)
-            if capacity - held <= ahead[gpu]:
-                continue
-            load = loads.get(gpu, _IDLE)
-            rank = (gpu in last, held / capacity, load.encoder_percent, -load.free_mb)
-            if best is None or rank < best[0]:
-                best = rank, gpu, next(n for n in range(capacity) if states.get(n, True))
-        if best is None:
+            if capacity - held > ahead[gpu]:
+                slot = next(n for n in range(capacity) if states.get(n, True))
+                found.append(_Room(gpu, slot, held / capacity))
+        return found
+
+    def _take(
+        self, room: Sequence[_Room], last: Collection[str], loads: Mapping[str, Load]
+    ) -> tuple[str, int, FileLock] | None:
+        def rank(each: _Room) -> tuple[bool, float, float, float]:
+            load = loads.get(each.gpu, _IDLE)
+            return each.gpu in last, each.share, load.encoder_percent, -load.free_mb
+
+        if not room:
             return None
-        _, gpu, slot = best
+        gpu, slot, _ = min(room, key=rank)
         lock = FileLock.try_take(self._path(gpu, f"slot-{slot}"))
         if lock is None:
             return None
