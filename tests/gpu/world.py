@@ -41,7 +41,7 @@ from independent import FFPROBE
 
 SECONDS, RATE = 1.04, 25  # the shortest programme that is looked at in more than one place
 FRAMES = round(SECONDS * RATE)
-SIZE = (160, 160)  # the smallest an encode on a GPU is planned for: CUDA filters are interpreted
+SIZE = (160, 160)  # the smallest an encode on a GPU is planned for, and of the source: CUDA filters are interpreted
 PATIENCE_S = 2.0  # how long a job waits for a GPU
 # Where something hangs: after how long FFmpeg without a sign of life is ended, and how long a GPU under suspicion may
 # take to show that it works. Elsewhere they are the product's own, for a machine may be busy.
@@ -56,7 +56,7 @@ def clip(out: Path, *more: str) -> Path:
     """Moving pictures of which no two are alike, and sound."""
     sound = clips.tone(seconds=SECONDS)
     encode = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "8", "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p")
-    return clips.make(out, *clips.picture("240x240", str(RATE), SECONDS), *sound, *encode, "-c:a", "aac", *more)
+    return clips.make(out, *clips.picture("160x160", str(RATE), SECONDS), *sound, *encode, "-c:a", "aac", *more)
 
 
 @dataclass(frozen=True)
