@@ -117,3 +117,9 @@ def test_the_part_meets_every_choice_often() -> None:
 
 def test_there_are_at_least_forty_faults_of_different_names() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 40
+
+
+def test_the_document_is_of_these_faults() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gpu-faults.md").read_text()
+    assert matrix_page.rows_of(page) == [matrix_page.promise(f, when) for f in FAULTS for when in matrix_page.WHEN]
+    assert "**wrong**" not in page
