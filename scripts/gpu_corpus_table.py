@@ -64,7 +64,7 @@ def main() -> None:
                 reasons[text].append(Path(row["name"]).name)
             wrong += (found := [f"{row['name']}: {text}" for text in disagreements(both)])
             seen = next((gate.measured for gate in both.gpu.gates if gate.name == "pictures"), "")
-            print(f"{rung:11} {row['name'][:60]:60} {seen:20} {'; '.join((*why, *found))[:160]}", flush=True)
+            print(f"{rung:11} {row['name'][:60]:60} {seen:20} {'; '.join(why)[:160]}", *found, sep="\n  ! ", flush=True)
         corpus.close()
     print(dict(rungs), f"{len(wrong)} disagreements")
     if options.write:
@@ -84,8 +84,8 @@ def _page(total: int, rungs: collections.Counter[str], reasons: dict[str, list[s
         "NVDEC and CUDA runs, no GPU does. It shows which rung is taken and that outputs are whole, and nothing",
         "of quality, size or speed. NVDEC is played for 8-bit 4:2:0 H.264 alone: a real GPU decodes more of these.",
         "",
-        f"Box {BOX[0]}x{BOX[1]}; {LONG_FPS} frames a second where a file lasts more than {LONG_S:g} s; of files beyond",
-        f"{TOO_LONG_S:g} s the first {BEGINNING_S:g} s. Each file is compressed on the CPU alone as well and compared:",
+        f"Box {BOX[0]}x{BOX[1]}; {LONG_FPS} frames a second of what the fake decodes, beyond {LONG_S:g} s; of files",
+        f"beyond {TOO_LONG_S:g} s the first {BEGINNING_S:g} s. Each file is compressed on the CPU too and compared:",
         "status, gates, streams, codecs, size, shape, rotation, colour tags, number and start of pictures, chapters.",
         f"Disagreements: {len(wrong)}. {on_gpu} of {encoded} encodes were made on the GPU.",
         "",

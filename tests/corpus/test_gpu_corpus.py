@@ -19,6 +19,9 @@ pytestmark = [
 
 ROWS = rows()
 # What is done on the CPU all the same: nothing but these may be the reason.
+# Its first picture stays for a third of a second: FFmpeg dates the decoding of NVENC's pictures by that, and the file
+# says that it lasts longer than it does.
+FALL_TO_THE_CPU = {"sample_android_slow_motion.mp4"}
 RIGHT_REASONS = ("is smaller than h264_nvenc takes", "is larger than h264_nvenc takes")
 
 
@@ -40,6 +43,9 @@ def test_the_gpu_gives_what_the_cpu_gives(corpus: Corpus, name: str) -> None:
     both = corpus.result(name)
     assert both.gpu.status in ("encoded", "copied", "skipped", "rejected"), (both.gpu.error, both.gpu.evidence)
     assert disagreements(both) == []
+    if name.rsplit("/", maxsplit=1)[-1] in FALL_TO_THE_CPU:
+        assert [attempt.failure for attempt in both.gpu.attempts] == ["check_not_met", None]
+        return
     seen = {gate.name: gate for gate in both.gpu.gates}.get("pictures")
     assert (seen is not None) == rung_of(both.gpu).startswith("gpu")
     assert seen is None or seen.verdict == "passed", seen

@@ -96,7 +96,8 @@ def best_match(
     at_s, around_s = when
     path, facts, track = source
     made, made_track = output
-    run_up_s = 0.0 if facts.container in _INDEXED else _RUN_UP_S
+    # FFmpeg's decoder for VVC makes other pictures than from the beginning when it starts midway
+    run_up_s = 0.0 if facts.container in _INDEXED and track.codec != "vvc" else _RUN_UP_S
     from_s = max(0.0, at_s - around_s)
     skipped_s = min(from_s, run_up_s)
     # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
