@@ -32,7 +32,7 @@ PROFILE = "rtx-pro-6000"
 # of what it decodes, and of what goes on for long only the beginning.
 BOX = (384, 162)
 LONG_S, LONG_FPS = 1.5, Fraction(5)
-TOO_LONG_S, BEGINNING_S = 60.0, 4.0
+TOO_LONG_S, BEGINNING_S = 20.0, 4.0
 ABSURD_S = 10_000.0  # what a header claims that lies
 
 _TAGS = ("color_range", "color_space", "color_transfer", "color_primaries")
