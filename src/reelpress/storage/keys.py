@@ -20,9 +20,11 @@ MAX_NAME_BYTES = 150
 
 RESERVED = ".reelpress"
 TEMPORARY = f"{RESERVED}/tmp"  # noqa: S108 - in the store, not on this machine
+UPLOADS = f"{RESERVED}/uploads"
 _TOKEN_BYTES = 16
 _JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TEMPORARY_KEY = re.compile(rf"{re.escape(TEMPORARY)}/{_JOB.pattern}/[0-9a-f]{{{2 * _TOKEN_BYTES}}}")
+_SEGMENT_KEY = re.compile(rf"{re.escape(UPLOADS)}/{_JOB.pattern}/[0-9]{{5}}")
 # What obstore's local store keeps for files that are being written.
 _STAGING = re.compile(r"#[0-9]+\Z")
 # Controls, surrogates, separators of lines, and the invisible ones that reorder what a person reads (U+202E).
@@ -65,9 +67,14 @@ def temporary_key(job: str) -> str:
     return f"{TEMPORARY}/{check_job(job)}/{secrets.token_hex(_TOKEN_BYTES)}"
 
 
+def segment_key(upload_id: str, number: int) -> str:
+    """Return the key of one segment of a browser's upload. Raises :class:`UsageError` for a bad id."""
+    return f"{UPLOADS}/{check_job(upload_id)}/{number:05d}"
+
+
 def is_temporary(key: str) -> bool:
-    """Tell whether :func:`temporary_key` could have made this key."""
-    return _TEMPORARY_KEY.fullmatch(key) is not None
+    """Tell whether :func:`temporary_key` or :func:`segment_key` could have made this key."""
+    return (_TEMPORARY_KEY.fullmatch(key) or _SEGMENT_KEY.fullmatch(key)) is not None
 
 
 def safe_name(name: str, *, fallback: str = "video") -> str:
