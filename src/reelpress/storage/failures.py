@@ -9,14 +9,15 @@ from __future__ import annotations
 import errno
 import re
 
-from obstore import exceptions as obs
-
 from reelpress.errors import StorageError, StorageReason
 
 _STATUS = re.compile(r"\bstatus(?: code)?: (\d{3})\b")
 _S3_CODE = re.compile(r"<Code>([A-Za-z.]{1,60})</Code>")
 _HTTP_KIND = re.compile(r"\bkind: (Connect|Request|Timeout|Interrupted|Decode|Unknown)\b")
 _OS_CODE = re.compile(r"\bos error (\d{1,3})\)")
+
+# Without keys in options or environment, obstore asks the cloud's own machine for some.
+_METADATA = re.compile(r"Error performing [A-Z]+ http://(?:169\.254\.\d+\.\d+|metadata\.google\.internal|metadata)[:/]")
 
 _BY_STATUS: dict[int, StorageReason] = {
     401: "denied", 403: "denied", 404: "missing", 408: "timed_out", 412: "changed", 413: "too_large",
@@ -26,6 +27,12 @@ _BY_STATUS: dict[int, StorageReason] = {
 _BY_ERRNO: dict[int, StorageReason] = {
     errno.ENOSPC: "full", errno.EDQUOT: "full", errno.EFBIG: "full", errno.EACCES: "denied", errno.EPERM: "denied",
     errno.EROFS: "denied", errno.ENOENT: "missing", errno.EIO: "unreachable", errno.ESTALE: "unreachable",
+}  # fmt: skip
+# By name, so that nothing needs obstore to speak of failures.
+_BY_TYPE: dict[str, StorageReason] = {
+    "FileNotFoundError": "missing", "AlreadyExistsError": "exists", "PreconditionError": "changed",
+    "NotModifiedError": "changed", "PermissionDeniedError": "denied", "UnauthenticatedError": "denied",
+    "PermissionError": "denied", "NotSupportedError": "unsupported", "NotImplementedError": "unsupported",
 }  # fmt: skip
 _BUSY_CODES = {"SlowDown", "RequestLimitExceeded", "ConditionalRequestConflict", "OperationAborted", "ServerBusy"}
 _HINTS: dict[StorageReason, str] = {
@@ -67,6 +74,8 @@ def os_words(error: OSError) -> str:
 
 def _read(error: Exception) -> tuple[StorageReason, str]:
     text = str(error)
+    if _METADATA.search(text):
+        return "denied", "no credentials in options or environment, and none from a metadata server"
     status, code, kind, number = (_first(p, text) for p in (_STATUS, _S3_CODE, _HTTP_KIND, _OS_CODE))
     said = [f"HTTP {status}" if status else "", code or "", f"system error {number}" if number else ""]
     if not status and kind:
@@ -78,9 +87,8 @@ def _read(error: Exception) -> tuple[StorageReason, str]:
 def _reason(error: Exception, status: int, code: str | None, kind: str | None, number: int) -> StorageReason:
     if code in _BUSY_CODES:  # S3 answers 409 and 503 for these, which obstore takes for an existing object
         return "throttled"
-    for kinds, reason in _BY_TYPE:
-        if isinstance(error, kinds):
-            return reason
+    if (reason := _BY_TYPE.get(type(error).__name__)) is not None:
+        return reason
     if status:
         return _BY_STATUS.get(status, "unreachable" if status >= 500 else "refused")
     if number in _BY_ERRNO:
@@ -88,15 +96,6 @@ def _reason(error: Exception, status: int, code: str | None, kind: str | None, n
     if kind is not None:
         return "timed_out" if kind == "Timeout" else "unreachable"
     return "refused"
-
-
-_BY_TYPE: tuple[tuple[tuple[type[Exception], ...], StorageReason], ...] = (
-    ((FileNotFoundError,), "missing"),
-    ((obs.AlreadyExistsError,), "exists"),
-    ((obs.PreconditionError, obs.NotModifiedError), "changed"),
-    ((obs.PermissionDeniedError, obs.UnauthenticatedError, PermissionError), "denied"),
-    ((obs.NotSupportedError, NotImplementedError), "unsupported"),
-)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:
