@@ -398,6 +398,31 @@ def test_what_the_store_cannot_copy_is_written_straight_or_not_at_all(store: Sto
     assert holdings.get(store, KEY) == FILM
 
 
+def test_an_upload_that_is_cancelled_midway_leaves_nothing(store: Store, tmp_path: Path):
+    token = CancelToken()
+    source = holdings.file(tmp_path, holdings.noise(11 * 2**20))
+    transfer = Transfer(part_bytes=5 * 2**20, parallel=1)
+    noticed = threading.Event()
+
+    def on_progress(_done: int, _all: int) -> None:
+        token.cancel()
+        noticed.wait(2)  # this holds up the upload, not who waits for it
+
+    with pytest.raises(Cancelled):
+        upload(store, source, KEY, job="j1", transfer=transfer, on_progress=on_progress, cancel=token)
+    noticed.set()
+    assert holdings.keys(store) == []
+
+
+def test_a_reader_of_progress_that_fails_ends_the_upload(store: Store, tmp_path: Path):
+    def on_progress(_done: int, _all: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        upload(store, holdings.file(tmp_path, FILM), KEY, job="j1", on_progress=on_progress)
+    assert holdings.keys(store) == []
+
+
 # Orphans
 
 
@@ -431,6 +456,7 @@ def test_sweeping_takes_old_temporary_objects_and_nothing_else(store: Store):
 def test_an_upload_that_was_killed_is_an_orphan(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
         patch.setattr(Calls, "publish", _as_if_killed)
+        patch.setattr(Calls, "delete", _as_if_killed)
         with pytest.raises(RuntimeError):
             upload(store, holdings.file(tmp_path, FILM), KEY, job="j1")
     (orphan,) = holdings.keys(store)

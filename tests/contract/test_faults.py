@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import obstore
 import pytest
 
 from reelpress.errors import STORAGE_REASONS, StorageError
@@ -129,13 +130,13 @@ def test_uploads(s3_server: tuple[str, int], tmp_path: Path, fault: str):
     requests = upload_matrix(s3_server, tmp_path, fault, overwrite=False)
     # look for the key, send, look, read back, three requests of a conditional copy, look, delete
     methods = [request.split()[0] for request in requests]
-    assert methods == ["HEAD", "PUT", "HEAD", "GET", "POST", "PUT", "POST", "HEAD", "POST"]
+    assert methods == ["HEAD", "PUT", "HEAD", "GET", "POST", "PUT", "POST", "HEAD", "DELETE"]
 
 
 @pytest.mark.parametrize("fault", ["500", "done, then reset", "etag", "spoilt"])
 def test_uploads_that_overwrite(s3_server: tuple[str, int], tmp_path: Path, fault: str):
     requests = upload_matrix(s3_server, tmp_path, fault, overwrite=True)
-    assert [request.split()[0] for request in requests] == ["PUT", "HEAD", "GET", "PUT", "HEAD", "POST"]
+    assert [request.split()[0] for request in requests] == ["PUT", "HEAD", "GET", "PUT", "HEAD", "DELETE"]
 
 
 @pytest.mark.parametrize("fault", ["done, then 500", "reset", "clipped", "spoilt"])
@@ -181,6 +182,33 @@ def test_retries_carry_a_transfer_over_one_fault(s3_server: tuple[str, int], tmp
         download(s3_store(proxy.endpoint, tmp_path.name, patience), KEY, tmp_path / "in.mp4", transfer=ONE_BY_ONE)
     assert proxy.hit
     assert (tmp_path / "in.mp4").read_bytes() == FILM
+
+
+@pytest.mark.parametrize("fault", ["500", "done, then 500"])
+@pytest.mark.parametrize("parts", [WHOLE, ONE_BY_ONE], ids=["whole", "parts"])
+def test_retries_carry_an_upload_over_one_fault_wherever(
+    s3_server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, parts: Transfer
+):
+    monkeypatch.setattr(uploading, "S3_LEAST_PART_BYTES", 1)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    patience = Patience(retries=2, backoff_s=0.01, max_backoff_s=0.02)
+    source = holdings.file(tmp_path, FILM)
+    for at in range(1, MOST_REQUESTS):
+        with Proxy(s3_server, fault, at) as proxy:
+            store = s3_store(proxy.endpoint, f"{tmp_path.name}/{at}", patience)
+            upload(store, source, KEY, job="j1", transfer=parts)
+        assert holdings.get(s3_store("http://{}:{}".format(*s3_server), f"{tmp_path.name}/{at}"), KEY) == FILM
+        if not proxy.hit:
+            break
+    assert at > 9
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_type_of_content_arrives(s3_server: tuple[str, int], tmp_path: Path, overwrite: bool):
+    store = s3_store("http://{}:{}".format(*s3_server), tmp_path.name)
+    source = holdings.file(tmp_path, FILM)
+    upload(store, source, KEY, job="j1", content_type="video/mp4", overwrite=overwrite)
+    assert obstore.get(store.calls.handle(), KEY).attributes["Content-Type"] == "video/mp4"
 
 
 def test_retries_come_to_an_end(s3_server: tuple[str, int], tmp_path: Path):

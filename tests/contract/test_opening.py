@@ -218,7 +218,7 @@ def test_what_errors_mean(text: str, reason: str):
 def test_missing_credentials_are_said_to_be_missing():
     from obstore.exceptions import GenericError
 
-    text = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error: kind: Timeout,"
+    text = "Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error: kind: Timeout,"
     error = explain(GenericError(text), "do it")
     assert (error.reason, error.retryable) == ("denied", False)
     assert error.evidence.startswith("no credentials")

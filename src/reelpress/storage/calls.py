@@ -35,7 +35,7 @@ class Patience(Value, frozen=True, kw_only=True):
 
     ``stall_s`` bounds one silence, ``request_s`` one try of one request with its body, ``copy_s`` one try of a copy
     inside the store. No try begins once ``retry_s`` have passed since the first, nor after ``retries`` of them, so that
-    no request outlasts ``retry_s + request_s``. With parts of 8 MiB the default ``request_s`` demands 140 kB/s.
+    no request outlasts ``retry_s + request_s``. With parts of 8 MiB the default demands 140 kB/s of each.
     """
 
     connect_s: float = 5.0

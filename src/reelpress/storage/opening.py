@@ -135,6 +135,7 @@ def _remote(parts: SplitResult, patience: Patience, options: dict[str, str | boo
     root_certificate = settings.pop("root_certificate", None)
     endpoint = _endpoint(parts.scheme, settings)
     if parts.scheme == "s3":
+        settings["disable_bulk_delete"] = True  # objects go one at a time, which every S3-compatible store understands
         settings.setdefault("copy_if_not_exists", os.environ.get("AWS_COPY_IF_NOT_EXISTS") or _copies(endpoint))
     retries = _retries(patience)
 

@@ -29,6 +29,7 @@ from reelpress.storage.waiting import CancelSign, wait_for
 
 Verify: TypeAlias = Literal["content", "size"]
 _MOST_PARTS = 9_000  # S3 takes 10,000
+_NO_UPLOAD = "HTTP 404, NoSuchUpload"
 
 
 class Uploaded(Value, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ def upload(
     work = _Upload(store, source, key, temporary, content_type, overwrite, sha256, verify, transfer, on_progress)
     try:
         return wait_for(work.finish(), cancel)
-    except (ReelpressError, KeyboardInterrupt):
+    except BaseException:
         if work.wrote:
             with contextlib.suppress(ReelpressError):  # then it is an orphan, and swept as one
                 wait_for(store.calls.delete(temporary))
@@ -126,16 +127,24 @@ class _Upload:
         try:
             await self.calls.publish(self.temporary, self.key, self.content_type, overwrite=self.overwrite)
         except StorageError as error:
-            there = await self.calls.find(self.key) if error.reason == "exists" else None
-            if there is None:
-                raise
-            # Somebody was quicker; or we were, and the answer was lost and the request repeated.
-            done = await self._accept(there, file)
+            done = await self._published_after_all(file, error)
         else:
             done = await self._landed(file)
         with contextlib.suppress(StorageError):  # then it is an orphan
             await self.calls.delete(self.temporary)
         return done
+
+    async def _published_after_all(self, file: _Source, error: StorageError) -> Uploaded:
+        """Return the object that has the key if it is ours, else raise.
+
+        Somebody was quicker; or we were, but the answer was lost, and obstore's second request met its own first one:
+        an object that exists, or a multipart copy that is no more.
+        """
+        there = await self.calls.find(self.key)
+        if there is not None and (error.reason == "exists" or await self._hash_of(there) == file.sha256):
+            return await self._accept(there, file)
+        error.retryable = error.retryable or error.reason == "missing"
+        raise error
 
     async def _landed(self, file: _Source) -> Uploaded:
         info = await self.calls.stat(self.key)
@@ -159,6 +168,16 @@ class _Upload:
         part = max(self.transfer.part_bytes, -(-file.size_bytes // _MOST_PARTS))
         if self.store.kind not in {"local", "memory"}:
             part = max(part, S3_LEAST_PART_BYTES)
+        try:
+            await self._send_parts(key, file, part)
+        except StorageError as error:
+            # As for the copy, an answer may be lost. What is there is compared with the file in any case.
+            there = await self.calls.find(key) if error.reason in {"missing", "exists"} else None
+            if there is None or there.size_bytes != file.size_bytes or file.read_bytes != file.size_bytes:
+                error.retryable = error.retryable or error.evidence == _NO_UPLOAD
+                raise
+
+    async def _send_parts(self, key: str, file: _Source, part: int) -> None:
         if file.size_bytes <= part:
             content = await file.read(part)
             self._refuse_others(file)
