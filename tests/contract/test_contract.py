@@ -215,6 +215,30 @@ def test_an_object_that_changes_is_read_again_from_its_start(store: Store, tmp_p
     assert holdings.sha256((tmp_path / "a").read_bytes()) == got.sha256
 
 
+@pytest.mark.parametrize("keeps_to_it", [True, False])
+def test_every_range_insists_on_the_version_and_the_answer_is_not_believed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps_to_it: bool
+):
+    holdings.put(store, KEY, FILM)
+    etag = store.find(KEY).etag
+    insisted: list[str | None] = []
+    real = obstore.get_async
+
+    def get(handle: object, key: str, *, options: dict[str, object]) -> object:
+        insisted.append(options.get("if_match"))
+        if not keeps_to_it:  # as a store that does not know If-Match
+            options = {name: value for name, value in options.items() if name != "if_match"}
+        return real(handle, key, options=options)
+
+    monkeypatch.setattr("reelpress.storage.calls.obstore.get_async", get)
+    one_at_a_time = Transfer(part_bytes=1000, parallel=1)
+    download(store, KEY, tmp_path / "a", transfer=one_at_a_time)
+    assert insisted == [etag] * 5
+    on_progress = replace_at(store, 2000, times=1)
+    download(store, KEY, tmp_path / "a", transfer=one_at_a_time, on_progress=on_progress)
+    assert (tmp_path / "a").read_bytes() == holdings.noise(4500, seed=10)
+
+
 def test_an_object_that_never_stops_changing_is_given_up(store: Store, tmp_path: Path):
     holdings.put(store, KEY, FILM)
     one_at_a_time = Transfer(part_bytes=1000, parallel=1)
