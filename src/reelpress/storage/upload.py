@@ -8,21 +8,18 @@ part is something obstore does not offer. A conditional copy it does, in all sto
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
-import io
-import os
-import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
-from reelpress.errors import ReelpressError, StorageError, UsageError
+from reelpress.errors import ReelpressError, StorageError
 from reelpress.facts.values import Value
 from reelpress.storage.calls import Calls, ObjectInfo
-from reelpress.storage.failures import failure, of_os_error
+from reelpress.storage.failures import failure
 from reelpress.storage.keys import check_key, temporary_key
+from reelpress.storage.source import Source
 from reelpress.storage.store import Store
 from reelpress.storage.transfer import S3_LEAST_PART_BYTES, OnProgress, Transfer
 from reelpress.storage.waiting import CancelSign, wait_for
@@ -100,7 +97,7 @@ class _Upload:
         self.wrote = False
 
     async def finish(self) -> Uploaded:
-        with _Source(self.source) as file:
+        with Source(self.source) as file:
             if not self.overwrite:
                 there = await self.calls.find(self.key)
                 if there is not None:
@@ -123,7 +120,7 @@ class _Upload:
                 raise
             return await (self._landed(file) if straight else self._publish(file))
 
-    async def _publish(self, file: _Source) -> Uploaded:
+    async def _publish(self, file: Source) -> Uploaded:
         try:
             await self.calls.publish(self.temporary, self.key, self.content_type, overwrite=self.overwrite)
         except StorageError as error:
@@ -134,7 +131,7 @@ class _Upload:
             await self.calls.delete(self.temporary)
         return done
 
-    async def _published_after_all(self, file: _Source, error: StorageError) -> Uploaded:
+    async def _published_after_all(self, file: Source, error: StorageError) -> Uploaded:
         """Return the object that has the key if it is ours, else raise.
 
         Somebody was quicker; or we were, but the answer was lost, and obstore's second request met its own first one:
@@ -146,14 +143,14 @@ class _Upload:
         error.retryable = error.retryable or error.reason == "missing"
         raise error
 
-    async def _landed(self, file: _Source) -> Uploaded:
+    async def _landed(self, file: Source) -> Uploaded:
         info = await self.calls.stat(self.key)
         if info.size_bytes != file.size_bytes:
             evidence = f"{info.size_bytes} bytes, {file.size_bytes} sent"
             raise failure(f"{self.key} is not what was sent.", "corrupt", evidence=evidence, retryable=True)
         return self._uploaded(info, file, existed=False)
 
-    async def _accept(self, there: ObjectInfo, file: _Source) -> Uploaded:
+    async def _accept(self, there: ObjectInfo, file: Source) -> Uploaded:
         """Return the object that has the key, if it is what we would have put there."""
         await file.hash_all()
         if there.size_bytes != file.size_bytes or await self._hash_of(there) != file.sha256:
@@ -161,10 +158,10 @@ class _Upload:
             raise failure(f"{self.key} exists with another content.", "exists", evidence=evidence)
         return self._uploaded(there, file, existed=True)
 
-    def _uploaded(self, info: ObjectInfo, file: _Source, *, existed: bool) -> Uploaded:
+    def _uploaded(self, info: ObjectInfo, file: Source, *, existed: bool) -> Uploaded:
         return Uploaded(key=self.key, size_bytes=info.size_bytes, etag=info.etag, sha256=file.sha256, existed=existed)
 
-    async def _send(self, key: str, file: _Source) -> None:
+    async def _send(self, key: str, file: Source) -> None:
         part = max(self.transfer.part_bytes, -(-file.size_bytes // _MOST_PARTS))
         if self.store.kind not in {"local", "memory"}:
             part = max(part, S3_LEAST_PART_BYTES)
@@ -177,7 +174,7 @@ class _Upload:
                 error.retryable = error.retryable or error.evidence == _NO_UPLOAD
                 raise
 
-    async def _send_parts(self, key: str, file: _Source, part: int) -> None:
+    async def _send_parts(self, key: str, file: Source, part: int) -> None:
         if file.size_bytes <= part:
             content = await file.read(part)
             self._refuse_others(file)
@@ -187,19 +184,19 @@ class _Upload:
             parts = self._parts(file, part)
             await self.calls.put_parts(key, parts, self.content_type, part_bytes=part, parallel=self.transfer.parallel)
 
-    async def _parts(self, file: _Source, part_bytes: int) -> AsyncIterator[bytes]:
+    async def _parts(self, file: Source, part_bytes: int) -> AsyncIterator[bytes]:
         while data := await file.read(part_bytes):
             yield data
             self.on_progress(file.read_bytes, file.size_bytes)
         self._refuse_others(file)  # raised here, the upload is never completed
 
-    def _refuse_others(self, file: _Source) -> None:
+    def _refuse_others(self, file: Source) -> None:
         file.refuse_changes()
         if self.wanted_sha256 not in {None, file.sha256}:
             evidence = f"its SHA-256 is {file.sha256}"
             raise failure(f"{self.source.name} is not what was promised.", "corrupt", evidence=evidence)
 
-    async def _compare(self, key: str, file: _Source) -> None:
+    async def _compare(self, key: str, file: Source) -> None:
         info = await self.calls.stat(key)
         same = info.size_bytes == file.size_bytes
         if same and self.verify == "content":
@@ -216,70 +213,3 @@ class _Upload:
             end = min(start + self.transfer.part_bytes, info.size_bytes)
             digest.update(await self.calls.read(info.key, start, end, info.etag))
         return digest.hexdigest()
-
-
-class _Source:
-    """The file to upload, hashed as it is read, and refused if it changes meanwhile."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._digest = hashlib.sha256()
-        self.read_bytes = 0
-
-    def __enter__(self) -> Self:
-        try:
-            # Not waiting for the other end of a pipe that somebody put there.
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise of_os_error(error, f"read {self._path.name}") from None
-        self._before = os.fstat(fd)
-        if not stat.S_ISREG(self._before.st_mode):
-            os.close(fd)
-            raise UsageError("Only regular files are uploaded.", evidence=ascii(self._path.name))
-        self._file = io.FileIO(fd)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    @property
-    def size_bytes(self) -> int:
-        return self._before.st_size
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-    async def read(self, at_most: int) -> bytes:
-        return await asyncio.to_thread(self._read, at_most)
-
-    async def hash_all(self) -> None:
-        self._file.seek(0)
-        self._digest = hashlib.sha256()
-        self.read_bytes = 0
-        while await self.read(2**20):
-            pass
-        self.refuse_changes()
-
-    def refuse_changes(self) -> None:
-        now = os.fstat(self._file.fileno())
-        if (self.read_bytes, now.st_size, now.st_mtime_ns) != (
-            self.size_bytes,
-            self.size_bytes,
-            self._before.st_mtime_ns,
-        ):
-            raise failure(f"{self._path.name} changed while it was read.", "changed", evidence="another size or time")
-
-    def _read(self, at_most: int) -> bytes:
-        pieces: list[bytes] = []
-        missing = min(at_most, self.size_bytes - self.read_bytes)  # a file that grows would have no end
-        try:
-            while missing and (data := self._file.read(missing)):
-                pieces.append(data)
-                missing -= len(data)
-        except OSError as error:
-            raise of_os_error(error, f"read {self._path.name}") from None
-        data = b"".join(pieces)
-        self._digest.update(data)
-        self.read_bytes += len(data)
-        return data
