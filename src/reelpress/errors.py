@@ -7,6 +7,7 @@
     ├── InputError             3  the input cannot be used, and no retry will change that
     ├── HardwareError          4  hardware was required and does not work here
     ├── OutputError            5  the output could not be written or kept
+    ├── StorageError           5  an object store did not do its part (3 when it is the input that cannot be used)
     ├── EncodeError            1  every attempt was made and none delivered
     └── Cancelled            130  somebody asked us to stop
 
@@ -16,6 +17,22 @@ An error carries *what* happened, the *evidence* it rests on and a *hint*: what 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal, get_args
+
+StorageReason = Literal[
+    "missing",  # no such object, or no such bucket
+    "denied",  # the credentials may not do this, or there are none
+    "throttled",  # the store asks for fewer requests
+    "changed",  # the object is not the one it was a moment ago
+    "corrupt",  # the bytes are not the ones that were promised or sent
+    "too_large",  # beyond a limit of the caller's or the store's
+    "unreachable",  # no connection, or an error of the store's own
+    "full",  # no space, here or there
+    "exists",  # something else has the key, and overwriting was not asked for
+    "timed_out",  # no answer, or too slow a one
+    "unsupported",  # this store cannot do that at all
+    "refused",  # the store answered with an error that none of these words fits
+]
 
 
 class ExitCode(IntEnum):
@@ -91,6 +108,41 @@ class OutputError(ReelpressError):
 
     code = "output_failed"
     exit_code = ExitCode.OUTPUT_FAILED
+
+
+class StorageError(ReelpressError):
+    """An object could not be read, written or kept as it should be.
+
+    ``reason`` is one stable word for programs, ``retryable`` tells whether the same call may succeed later. Evidence
+    holds statuses and error codes, never an address with its query: that may be a signature.
+
+    ``reading`` says that the object was an input of the job. What is missing, too large or not what was promised then
+    counts as an input that cannot be used (exit code 3), since trying again changes nothing; all else is exit code 5.
+    """
+
+    code = "storage_failed"
+    exit_code = ExitCode.OUTPUT_FAILED
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: StorageReason,
+        retryable: bool | None = None,
+        reading: bool = False,
+        evidence: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, evidence=evidence, hint=hint)
+        self.reason = reason
+        self.retryable = reason in _PASSING if retryable is None else retryable
+        if reading and not self.retryable and reason in _UNUSABLE:
+            self.exit_code = ExitCode.INPUT_UNUSABLE
+
+
+_PASSING = {"throttled", "changed", "unreachable", "timed_out"}
+_UNUSABLE = {"missing", "too_large", "corrupt"}
+STORAGE_REASONS: tuple[StorageReason, ...] = get_args(StorageReason)
 
 
 class EncodeError(ReelpressError):

@@ -1,0 +1,42 @@
+"""A store as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from reelpress.storage.calls import Calls, Kind, ObjectInfo
+from reelpress.storage.keys import check_key
+from reelpress.storage.waiting import CancelSign, wait_for
+
+
+class Store:
+    """An open store; made by ``open_store``, safe to share between threads.
+
+    ``url`` is its address without credentials. Files go in and out by :mod:`reelpress.storage.download` and
+    :mod:`reelpress.storage.upload`.
+    """
+
+    def __init__(self, url: str, calls: Calls, *, copy_limit_bytes: int | None = None) -> None:
+        self.url = url
+        self.calls = calls
+        self.copy_limit_bytes = copy_limit_bytes
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of store this is."""
+        return self.calls.kind
+
+    def find(self, key: str, *, cancel: CancelSign | None = None) -> ObjectInfo | None:
+        """Return an object's size and ETag, or ``None`` where there is none.
+
+        Raises :class:`UsageError` for a bad key, :class:`StorageError` when the store does not say.
+        """
+        return wait_for(self.calls.find(check_key(key)), cancel)
+
+    def delete(self, key: str, *, cancel: CancelSign | None = None) -> None:
+        """Delete an object; one that is not there is no error.
+
+        Raises :class:`UsageError` for a bad key, :class:`StorageError` when the store does not do it.
+        """
+        wait_for(self.calls.delete(check_key(key)), cancel)
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
