@@ -134,3 +134,18 @@ def external_reference(out: Path, source: Path, target: Path) -> Path:
         data[place : place + 4] = length.to_bytes(4, "big")
     out.write_bytes(data)
     return out
+
+
+def clean_aperture(out: Path, source: Path, size: tuple[int, int], offset: tuple[int, int]) -> Path:
+    """Give an H.264 mp4 a `clap` box: the part of this size, whose middle is this far from the picture's."""
+    raw = source.read_bytes()
+    numbers = (size[0], 1, size[1], 1, offset[0], 1, offset[1], 1)
+    clap = box(b"clap", *(number.to_bytes(4, "big", signed=True) for number in numbers))
+    at = raw.index(b"avc1", raw.index(b"stsd")) - 4
+    end = at + int.from_bytes(raw[at : at + 4], "big")
+    data = bytearray(raw[:end] + clap + raw[end:])
+    for place in (at, *(raw.index(kind) - 4 for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"))):
+        length = int.from_bytes(raw[place : place + 4], "big") + len(clap)
+        data[place : place + 4] = length.to_bytes(4, "big")
+    out.write_bytes(data)
+    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from reelpress.facts.host import HostFacts
-from reelpress.facts.media import Chapter, Colour, ContentLight, DolbyVision, Edit, MasteringDisplay, MediaFacts
+from reelpress.facts.media import Chapter, Colour, ContentLight, Crop, DolbyVision, Edit, MasteringDisplay, MediaFacts
 from reelpress.plan.worth import SampleFacts
 from reelpress.request import Request
 
@@ -43,6 +43,7 @@ HDR10 = Colour(
 TEN_BIT = {"codec": "hevc", "pix_fmt": "yuv420p10le", "bit_depth": 10, "codec_tag": "hvc1", "profile": "Main 10"}
 DOVI8 = DolbyVision(profile=8, compatibility_id=4, base_layer="hlg")
 DOVI5 = DolbyVision(profile=5, compatibility_id=0, base_layer="none")
+CUT = Crop(left=0, right=240, top=8, bottom=0)
 LONG = {"duration_s": 600.0, "frames": 18_000}
 
 Case = tuple[MediaFacts, HostFacts, Request, SampleFacts | None]
@@ -71,6 +72,9 @@ CPU_CASES: dict[str, Case] = {
     "av1-asked": case(media(), Request(codec="av1")),
     "plan-preset-faster": case(media(), Request(preset="faster", crf=21)),
     "rotated-90": case(media(video(rotation_deg=90), audio())),
+    "cropped-and-turned": case(
+        media(video(crop=CUT, rotation_deg=90, display_width=1072, display_height=1680), audio())
+    ),
     "rotated-180-mirrored": case(media(video(rotation_deg=180, mirrored=True), audio())),
     "portrait-box-turns": case(_tall()),
     "small-is-never-enlarged": case(media(video(width=640, height=360, bitrate_bps=6_000_000), audio())),
@@ -182,6 +186,8 @@ GPU_CASES: dict[str, Case] = {
     "av1": on_gpu(request=Request(codec="av1")),
     "quality-asked": on_gpu(request=Request(crf=19.5, preset="slow")),
     "rotated-90": on_gpu(media(video(rotation_deg=90), audio())),
+    "cropped-by-the-container": on_gpu(media(video(crop=CUT, display_width=1680, display_height=1072), audio())),
+    "cut-at-the-left-by-the-bitstream": on_gpu(media(video(is_cut_left_or_top=True), audio())),
     "mirrored": on_gpu(media(video(mirrored=True), audio())),
     "interlaced": on_gpu(media(video(is_interlaced=True, field_order="tt"), audio())),
     "hlg-tonemapped": on_gpu(media(video(**TEN_BIT, colour=HLG), audio())),

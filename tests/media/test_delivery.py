@@ -53,6 +53,18 @@ def test_mirrored_matrix_is_baked(compress: Compress, tmp_path: Path) -> None:
     assert probe(tmp_path / "out.mp4").video[0].mirrored is False
 
 
+@pytest.mark.parametrize("turn", [0, 90, 180])
+def test_what_the_container_crops_is_cropped_once(compress: Compress, tmp_path: Path, turn: int) -> None:
+    flat = measure.four_corners(tmp_path / "flat.mp4")
+    cut = clips.clean_aperture(tmp_path / "cut.mp4", flat, (160, 90), (80, -45))  # its upper right quarter
+    receipt = compress(clips.rotated(tmp_path / "in.mp4", cut, turn))
+    assert measure.corners(measure.frames(tmp_path / "out.mp4")[10][1]) == ("green",) * 4
+    track = probe(tmp_path / "out.mp4").video[0]
+    assert (track.width, track.height) == ((90, 160) if turn == 90 else (160, 90))
+    assert track.crop is None
+    assert "cropped" in {r.code for r in receipt.reasons}
+
+
 def test_variable_frame_rate_is_kept_by_timestamps(compress: Compress, tmp_path: Path) -> None:
     source = clips.variable(tmp_path / "in.mp4")
     compress(source)

@@ -67,12 +67,21 @@ class Edit(Value, frozen=True, kw_only=True):
     media_time_s: float | None
 
 
+class Crop(Value, frozen=True, kw_only=True):
+    """Pixels that the container (``clap`` in MP4, ``PixelCrop`` in Matroska) cuts off the decoded picture."""
+
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+
 class VideoTrack(Value, frozen=True, kw_only=True):
     """One real video stream (never a cover picture).
 
     ``width`` x ``height`` are the decoded pixels; ``display_width`` x ``display_height`` are what a viewer should
-    see, after the sample aspect ratio and the rotation, before any rounding to even. A ``mirrored`` picture is flipped
-    top to bottom first, then turned by ``rotation_deg``.
+    see, after the crop, the sample aspect ratio and the rotation, before any rounding to even. A ``mirrored`` picture
+    is flipped top to bottom first, then turned by ``rotation_deg``.
     """
 
     index: int
@@ -108,6 +117,8 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     edits: tuple[Edit, ...]
     decodes: bool  # at least one frame came out of a software decoder
     changes_size: bool  # frame size changes inside the stream, as far as was looked
+    crop: Crop | None = None  # of the decoded picture, before it is turned
+    is_cut_left_or_top: bool = False  # by the bitstream itself; the decoded pixels are without it
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):

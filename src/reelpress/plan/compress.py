@@ -9,7 +9,7 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.colour import plan_colour
 from reelpress.plan.encoders import LEAN, STILL_FROM_P_SKIP, EncoderRow, cpu_row
 from reelpress.plan.expect import copied_codecs, expect_encode, instead, video_decisions
-from reelpress.plan.geometry import fit, timing
+from reelpress.plan.geometry import crop_filter, fit, timing
 from reelpress.plan.gpu_ladder import gpu_ladder
 from reelpress.plan.ladder import Shape, cpu_attempts
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
@@ -42,6 +42,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     clock, clock_reasons = timing(track, request)
     colour = plan_colour(track, size, row, request)
     deinterlace, field_reasons = _deinterlace(track)
+    before_scale = (*crop_filter(track), *deinterlace)
     otherwise = instead(media, track, host, request, tracks)
     verdict = outlook(track, size, None if clock.fps is None else float(clock.fps))
     if samples is not None and samples.encoded_bytes_per_s is not None:
@@ -55,7 +56,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     still = preset == LEAN and (is_still(track) if skip is None else skip >= STILL_FROM_P_SKIP)
     encoded_tracks = plan_tracks(media, request, copy_audio=False) if copied_codecs(tracks) else None
     shape = Shape(
-        media=media, track=track, request=request, size=size, colour=colour, clock=clock, before_scale=deinterlace,
+        media=media, track=track, request=request, size=size, colour=colour, clock=clock, before_scale=before_scale,
         tracks=tracks, encoded_tracks=encoded_tracks, crf=crf,
     )  # fmt: skip
     devices = _devices(shape, host, row, preset=preset, still=still)
@@ -81,7 +82,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
             clock=clock,
             colour=colour,
             tracks=tracks,
-            before_scale=deinterlace,
+            before_scale=before_scale,
         ),
         streams=streams,
         reasons=(

@@ -133,5 +133,6 @@ def _copy_obstacle(track: VideoTrack, request: Request) -> str | None:
         (track.mirrored, "its picture is mirrored by a flag few players honour"),
         (len([e for e in track.edits if e.media_time_s is not None]) > 1, "its edit list cuts the video"),
         (track.changes_size, "its picture changes size midway"),
+        (track.crop is not None, "its picture is cropped by a note few players heed"),
     )
     return next((text for hit, text in checks if hit), None)

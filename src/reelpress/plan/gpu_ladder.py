@@ -101,6 +101,8 @@ def software_steps(shape: Shape) -> str | None:
     checks = (
         # FFmpeg neither turns CUDA frames nor keeps the flag: the video would lie on its side
         (track.rotation_deg != 0 or track.mirrored, "the picture is turned, which FFmpeg does not do to GPU frames"),
+        # GPU frames are cut at the right and the bottom alone
+        (track.crop is not None or track.is_cut_left_or_top, "it is cropped, which FFmpeg does not do to GPU frames"),
         (bool(shape.before_scale), "it is deinterlaced"),
         (
             track.colour.is_hdr and shape.colour.keeps_hdr is None,

@@ -32,6 +32,7 @@ from reelpress.facts.formats import format_whitelist, protocol_whitelist
 from reelpress.facts.media import AudioTrack, Chapter, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.isobmff import FileBoxes, read_boxes
+from reelpress.probe.media_crop import container_crop, is_cut_left_or_top
 from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_refusal import RefusedError, log_lines, refuse_by_content, regular_size, why_not_opened
 from reelpress.probe.media_request import Answer, Refusal, Request
@@ -281,6 +282,7 @@ def _summary(container: InputContainer) -> dict[int, StreamLine]:
     av.logging.set_level(av.logging.INFO)  # the level of the description
     description: str = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
     av.logging.set_level(av.logging.ERROR)
+    cut = {stream.index for stream in container.streams.video if is_cut_left_or_top(stream)}
     lines: dict[int, StreamLine] = {}
     parts = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)
     for index, body in zip(parts[1::2], parts[2::2], strict=True):
@@ -296,6 +298,8 @@ def _summary(container: InputContainer) -> dict[int, StreamLine]:
                 size=(int(size[1]), int(size[2])) if size else None,
                 dovi_profile=int(dovi[1]) if dovi else None,
                 dovi_compatibility_id=int(dovi[2]) if dovi else None,
+                crop=container_crop(body),
+                is_cut_left_or_top=int(index) in cut,
             ),
         )
     return lines

@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.stream import Disposition, Stream
 
-from reelpress.facts.media import AudioTrack, OtherTrack, StreamKind, SubtitleTrack
+from reelpress.facts.media import AudioTrack, Crop, OtherTrack, StreamKind, SubtitleTrack
 from reelpress.facts.values import Value
 from reelpress.probe.isobmff import TrackBoxes
 from reelpress.probe.media_scan import StreamScan
@@ -25,6 +25,8 @@ class StreamLine(Value, frozen=True, kw_only=True):
     size: tuple[int, int] | None = None
     dovi_profile: int | None = None
     dovi_compatibility_id: int | None = None
+    crop: Crop | None = None
+    is_cut_left_or_top: bool = False
 
 
 def text(raw: str | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import av
 from msgspec.structs import replace
 
-from reelpress.facts.media import HDR_TRANSFERS, Colour, DolbyVision, FieldOrder, VideoTrack
+from reelpress.facts.media import HDR_TRANSFERS, Colour, Crop, DolbyVision, FieldOrder, VideoTrack
 from reelpress.probe.isobmff import TrackBoxes
 from reelpress.probe.media_frames import (
     MATRICES,
@@ -51,7 +51,8 @@ def build_video(
         width = height = 0
     ratio = _aspect(stream, context, why)
     rotation, mirrored = _rotation(sampler.orientation, why)
-    wide, high = max(round(width * ratio), 1) if width else 0, height
+    crop, shown_width, shown_height = _cropped(line.crop, width, height, why)
+    wide, high = max(round(shown_width * ratio), 1) if width else 0, shown_height
     if rotation in {90, 270}:
         wide, high = high, wide
     depth, chroma, has_alpha = read_format(pixels)
@@ -101,6 +102,8 @@ def build_video(
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,
         changes_size=len(sampler.sizes | scan.sizes) > 1,
+        crop=crop,
+        is_cut_left_or_top=line.is_cut_left_or_top,
     )
 
 
@@ -133,6 +136,17 @@ def _size_and_pixels(context: Any, scan: StreamScan, sampler: FrameSampler, line
     if context is not None:
         return context.width, context.height, context.format
     return *(line.size or (0, 0)), None
+
+
+def _cropped(crop: Crop | None, width: int, height: int, why: dict[str, str]) -> tuple[Crop | None, int, int]:
+    """Return the crop that can be meant, and the size it leaves."""
+    if crop is None:
+        return None, width, height
+    left_over = width - crop.left - crop.right, height - crop.top - crop.bottom
+    if min(left_over) < 1:
+        why["crop"] = f"the file cuts off {crop.left}+{crop.right} of {width} columns, {crop.top}+{crop.bottom} of rows"
+        return None, width, height
+    return crop, *left_over
 
 
 def _aspect(stream: Any, context: Any, why: dict[str, str]) -> Fraction:  # noqa: ANN401
