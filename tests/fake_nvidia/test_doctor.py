@@ -163,8 +163,15 @@ def test_a_driver_of_two_versions(fake_nvidia: driver.FakeNvidia, doctor: Doctor
 
 
 def test_a_driver_that_crashes_whoever_asks(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:
-    seen = doctor(fake_nvidia.machine("l4-610", faults="nvmlInit=crash"))
+    seen = doctor(fake_nvidia.machine("l4-610", faults="nvmlInit=crash,cuInit=crash"))
     assert (seen.code, [problem.code for problem in seen.found.problems]) == (0, ["driver_crashed"])
+    assert seen.found.gpus == ()
+
+
+def test_an_nvml_that_crashes_hides_no_gpu_and_is_told(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:
+    seen = doctor(fake_nvidia.machine("l4-610", faults="nvmlInit=crash"), "--hardware", "require")
+    assert (seen.code, [problem.code for problem in seen.found.problems]) == (0, ["nvml"])
+    assert len(seen.found.gpus) == 1
 
 
 def test_a_library_path_without_libcuda(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:

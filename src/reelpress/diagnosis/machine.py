@@ -20,6 +20,7 @@ from reelpress.diagnosis.problems import Problem
 from reelpress.probe.nvml import NO_DEVICE
 
 _SILENT_GPU = re.compile(r"GPU (\d+) does not answer")
+_CRASHED = "ended with signal"
 _HIDDEN = ("", "none", "void", "-1", "NoDevFiles")
 # What explains these, where it is said besides.
 _CAUSES_OF_OTHERS = frozenset({"driver_mismatch", "driver_not_found", "no_gpu_shown", "no_answer"})
@@ -47,7 +48,7 @@ def machine_problems(
         elif not lists_gpus:
             cause = _driver(note, around)
             found.setdefault(cause.code, _problem("NVIDIA driver", cause, note))
-        elif note.startswith("NVML: ") and not any(_SILENT_GPU.search(each) for each in notes):
+        elif (note.startswith("NVML: ") or _CRASHED in note) and not any(_SILENT_GPU.search(each) for each in notes):
             found.setdefault("nvml", _problem("NVML", _NO_NVML, note))
     if found.keys() & _CAUSES_OF_OTHERS:
         found = {code: each for code, each in found.items() if code not in _CONSEQUENCES}
@@ -81,7 +82,7 @@ def _driver(note: str, around: Surroundings) -> Cause:
         return missing_library(note, around, has_nvenc=False)
     if "did not answer within" in note:
         return NO_ANSWER
-    if "ended with signal" in note:
+    if _CRASHED in note:
         return msgspec.structs.replace(NO_ANSWER, code="driver_crashed", what="the driver crashed when it was asked")
     if "Insufficient Permissions" in note:
         change = "Run as a user who may open /dev/nvidia*, or give the container the devices"
