@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,8 @@ import msgspec
 
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import GpuPath
-from reelpress.facts.values import Value, from_json, to_json
-from reelpress.probe.host import default_cache_dir
+from reelpress.facts.values import Value, from_json
+from reelpress.probe.host import default_cache_dir, remember
 from reelpress.probe.nvml import DriverFacts, driver_library
 from reelpress.version import VERSION
 
@@ -82,7 +81,7 @@ class GpuCache:
         signature = _driver_signature()
         if signature is not None and facts.gpus and not facts.notes:
             file = _DriverFile(format=_FORMAT, signature=signature, stored_at=time.time(), facts=facts)
-            _write(self._folder / "gpu-driver.json", file)
+            remember(self._folder / "gpu-driver.json", file)
 
     def ffmpeg_hash(self, path: str) -> str | None:
         """Return the hash of a binary's bytes; it is read once, and again when its size or time changes."""
@@ -97,7 +96,7 @@ class GpuCache:
                 digest = hashlib.file_digest(binary, "sha256").hexdigest()
         except OSError:
             return None
-        _write(file, digest)
+        remember(file, digest)
         return digest
 
     def paths(self, uuid: str, driver_version: str, ffmpegs: Mapping[str, str]) -> tuple[GpuPath, ...]:
@@ -129,7 +128,7 @@ class GpuCache:
         replaced = {_key(each) for each in new}
         kept = [each for each in file.known if _key(each) not in replaced]
         sessions = file.sessions if sessions is None else sessions
-        _write(self._file(uuid), msgspec.structs.replace(file, known=(*kept, *new), sessions=sessions))
+        remember(self._file(uuid), msgspec.structs.replace(file, known=(*kept, *new), sessions=sessions))
 
     def forget(self, uuid: str) -> None:
         """Drop what was found to work on a GPU, and what the driver said, which may have lost it.
@@ -141,7 +140,7 @@ class GpuCache:
             with contextlib.suppress(OSError):
                 path.unlink()
         if file is not None and file.sessions is not None:
-            _write(self._file(uuid), msgspec.structs.replace(file, known=()))
+            remember(self._file(uuid), msgspec.structs.replace(file, known=()))
 
     def _file(self, uuid: str) -> Path:
         return self._folder / f"gpu-{_short(uuid)}.json"
@@ -192,13 +191,3 @@ def _read(file: Path, kind: type[T]) -> T | None:
     with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
         return from_json(file.read_bytes(), kind)
     return None
-
-
-def _write(file: Path, value: object) -> None:
-    """Write a file whole or not at all, for this user alone."""
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".gpu-")
-        with os.fdopen(handle, "wb") as out:
-            out.write(to_json(value))
-        Path(name).replace(file)

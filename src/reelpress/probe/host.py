@@ -84,17 +84,17 @@ def _ffmpeg_facts(path: Path, origin: str, cache_dir: Path | None) -> FfmpegFact
             return remembered
     facts = ask_ffmpeg(path, origin)
     if facts is not None:
-        _remember(file, to_json(facts))
+        remember(file, facts)
     return facts
 
 
-def _remember(file: Path, raw: bytes) -> None:
-    """Write a cache file whole or not at all; a folder that cannot be written only costs time."""
+def remember(file: Path, value: object) -> None:
+    """Write a cache file whole or not at all, for this user alone; a folder that cannot be written only costs time."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".ffmpeg-")
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".remembered-")
         with os.fdopen(handle, "wb") as out:
-            out.write(raw)
+            out.write(to_json(value))
         Path(name).replace(file)
 
 
