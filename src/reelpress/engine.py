@@ -104,8 +104,7 @@ def facts_and_plan(
 def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
     """Plan; where the plan would be better with samples, take them and plan again."""
     decided = plan(facts, host, request)
-    track = facts.main_video
-    order = sample_order(decided, track, request) if isinstance(decided, Encode) and track is not None else None
+    order = sample_order(decided, facts, request) if isinstance(decided, Encode) else None
     if order is None or not isinstance(decided, Encode):
         return decided
     with book.stage("sample"):

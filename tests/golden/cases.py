@@ -163,11 +163,11 @@ CPU_CASES: dict[str, Case] = {
     ),
     "long-and-still-searches-less": case(
         media(video(bitrate_bps=8_000_000, size_bytes=600_000_000, **LONG), size_bytes=610_000_000, duration_s=600.0),
-        samples=SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=None, p_skip=0.61)
+        samples=SampleFacts(windows=3, seconds=0.8, encoded_bytes_per_s=None, p_skip=0.61)
     ),
     "long-and-moving-searches-more": case(
         media(video(bitrate_bps=8_000_000, size_bytes=600_000_000, **LONG), size_bytes=610_000_000, duration_s=600.0),
-        samples=SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=None, p_skip=0.44)
+        samples=SampleFacts(windows=3, seconds=0.8, encoded_bytes_per_s=None, p_skip=0.49)
     ),
     "too-small-for-av1": case(media(video(width=48, height=32)), Request(codec="av1")),
     "hardware-required": case(media(), Request(hardware="require")),
@@ -251,7 +251,7 @@ GPU_CASES: dict[str, Case] = {
     "decodes-but-does-not-scale": on_gpu(machine=gpu_host(gpu_without("scale_cuda"))),
     "still-picture": on_gpu(
         media(video(bitrate_bps=8_000_000, size_bytes=600_000_000, **LONG), size_bytes=610_000_000, duration_s=600.0),
-        samples=SampleFacts(windows=3, seconds=6.0, encoded_bytes_per_s=None, p_skip=0.61)),
+        samples=SampleFacts(windows=3, seconds=0.8, encoded_bytes_per_s=None, p_skip=0.61)),
     "working-build-without-zscale": on_gpu(
         media(video(**TEN_BIT, colour=HLG), audio()),
         machine=gpu_host(ffmpegs=(

@@ -64,6 +64,7 @@ def test_a_plain_clip_is_described_in_full(flat: Path) -> None:
     assert (video.pix_fmt, video.bit_depth, video.chroma, video.has_alpha) == ("yuv420p", 8, "420", False)
     assert (video.fps_avg, video.fps_nominal, video.fps_peak, video.is_vfr) == (25, 25, 25.0, False)
     assert (video.frames, video.duration_s, video.keyframes) == (50, 2.0, 1)
+    assert video.keyframe_times_s == (0.0,)
     assert video.size_bytes is not None
     assert 0 < video.size_bytes < facts.size_bytes
     assert video.bitrate_bps == round(video.size_bytes * 8 / 2.0)

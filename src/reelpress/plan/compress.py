@@ -7,7 +7,7 @@ import msgspec
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.colour import plan_colour
-from reelpress.plan.encoders import LEAN, STILL_FROM_P_SKIP, EncoderRow, cpu_row
+from reelpress.plan.encoders import LEAN, STILL_FROM_P_SKIP, STILL_FROM_P_SKIP_SMALL, EncoderRow, cpu_row
 from reelpress.plan.expect import copied_codecs, expect_encode, instead, video_decisions
 from reelpress.plan.geometry import crop_filter, fit, timing
 from reelpress.plan.gpu_ladder import gpu_ladder
@@ -53,7 +53,9 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     crf = row.crf_default if request.crf is None else request.crf
     preset = request.preset or row.preset_default
     skip = samples.p_skip if samples is not None else None
-    still = preset == LEAN and (is_still(track) if skip is None else skip >= STILL_FROM_P_SKIP)
+    small = samples is not None and samples.encoded_bytes_per_s is None
+    still_from = STILL_FROM_P_SKIP_SMALL if small else STILL_FROM_P_SKIP
+    still = preset == LEAN and (is_still(track) if skip is None else skip >= still_from)
     encoded_tracks = plan_tracks(media, request, copy_audio=False) if copied_codecs(tracks) else None
     shape = Shape(
         media=media, track=track, request=request, size=size, colour=colour, clock=clock, before_scale=before_scale,

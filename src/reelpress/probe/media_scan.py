@@ -24,6 +24,7 @@ _JUMP_S = 10.0  # FFmpeg's -dts_delta_threshold
 _JUMP_BACK_S = 0.1  # how far a decode time may go back before FFmpeg shifts what follows
 _MAX_RETRIES = 100
 _HEAD_PACKETS = 256
+_MAX_KEYFRAMES_KEPT = 16
 _COMMON_RATES = tuple(
     Fraction(n, d)
     for n, d in (
@@ -53,6 +54,8 @@ class StreamScan:
         self.untimed = self.counted = 0  # shown packets without a time: left out, or placed by their lengths
         self.jumps: list[tuple[float, float]] = []  # (seconds into the stream, seconds jumped)
         self.sizes: set[tuple[int, int]] = set()
+        self.keyframe_pts: list[int] = []  # at most twice as many as are wanted, spread over what was read
+        self._keyframe_stride = 1
         self._shift = 0
         self._previous: int | None = None
         self._last_pts = self._heard_from = -(1 << 62)
@@ -65,7 +68,8 @@ class StreamScan:
         """Count one packet."""
         self.packets += 1
         self.size_bytes += packet.size
-        self.keyframes += packet.is_keyframe
+        if packet.is_keyframe:
+            self._note_keyframe(packet)
         self.corrupt += packet.is_corrupt
         if self.kind == "audio" and packet.has_sidedata("skip_samples"):
             self._note_skipped(packet)
@@ -85,6 +89,14 @@ class StreamScan:
             self._last_pts, self.last_duration = shown_at, duration
         if self.pts is not None and len(self.pts) < MAX_TIMESTAMPS:
             self.pts.append(shown_at)
+
+    def _note_keyframe(self, packet: Packet[av.stream.Stream]) -> None:
+        if self.keyframes % self._keyframe_stride == 0 and packet.pts is not None and self.kind == "video":
+            self.keyframe_pts.append(packet.pts + self._shift)
+            if len(self.keyframe_pts) == 2 * _MAX_KEYFRAMES_KEPT:
+                del self.keyframe_pts[1::2]
+                self._keyframe_stride *= 2
+        self.keyframes += 1
 
     def _place(self, packet: Packet[av.stream.Stream]) -> int | None:
         """Return when a packet is shown, on a clock that runs on where the container's jumps."""

@@ -79,6 +79,7 @@ class Times(Value, frozen=True, kw_only=True):
     size_bytes: int | None
     bitrate_bps: int | None
     keyframes: int | None
+    keyframe_times_s: tuple[float, ...]
 
 
 def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Times:
@@ -108,6 +109,7 @@ def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Time
         size_bytes=size,
         bitrate_bps=measured or declared or None,
         keyframes=keyframes,
+        keyframe_times_s=tuple(round(float(pts * base), 3) for pts in scan.keyframe_pts) if is_complete else (),
     )
 
 

@@ -98,6 +98,7 @@ def build_video(
         size_bytes=times.size_bytes,
         bitrate_bps=times.bitrate_bps,
         keyframes=times.keyframes,
+        keyframe_times_s=times.keyframe_times_s,
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,
