@@ -154,7 +154,7 @@ def test_a_range_that_is_not_the_one_asked_for_is_not_taken(tmp_path, headers):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("etag", ['W/"v1"', ""])
+@pytest.mark.parametrize("etag", ['W/"v1"', '"é"', ""])
 def test_without_a_strong_etag_nothing_is_gone_on_with(tmp_path, etag):
     with Peer(Files(100_000, etag=etag)) as peer:
         with pytest.raises(NetError) as caught:
@@ -296,7 +296,8 @@ def test_private_addresses_are_not_fetched_from(tmp_path):
     [
         ("", "video"), ("/", "video"), ("/a/b/talk.mov", "talk.mov"), ("/a/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "passwd"),
         ("/..%5c..%5cwin.mp4", "win.mp4"), ("/a%00b.mp4", "ab.mp4"), ("/%ff%fe.mp4", "\ufffd\ufffd.mp4"),
-        ("/talk.mov/", "talk.mov"), ("/talk.mov?name=../../x", "talk.mov"), ("/.bashrc", "bashrc"),
+        ("/talk.mov/", "talk.mov"), ("/a%2525.mp4", "a_25.mp4"),
+        ("/talk.mov?name=../../x", "talk.mov"), ("/.bashrc", "bashrc"),
     ],
 )  # fmt: skip
 def test_names_come_from_the_path_and_are_safe(path, name):

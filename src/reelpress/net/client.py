@@ -39,9 +39,8 @@ def public_client(
     """
     transport = _Transport(allow_private, patience, is_cancelled, resolve, network or httpcore.SyncBackend(), tls)
     headers = {"User-Agent": f"Reelpress/{VERSION}", "Accept": "*/*", "Accept-Encoding": "identity"}
-    client = httpx.Client(transport=transport, trust_env=False, follow_redirects=False, headers=headers)
-    client.headers.pop("Connection", None)
-    return client
+    headers["Connection"] = "close"
+    return httpx.Client(transport=transport, trust_env=False, follow_redirects=False, headers=headers)
 
 
 def read_at_most(response: httpx.Response, limit_bytes: int) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import time
-import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -80,8 +79,7 @@ def fetch(
 
 def name_of(url: str) -> str:
     """Return a safe name for the file that a URL points to; never fails for a URL that was accepted."""
-    path = urllib.parse.unquote(httpx.URL(url).path, errors="replace")
-    return safe_name(path.rstrip("/"))
+    return safe_name(httpx.URL(url).path.rstrip("/"))
 
 
 class _Version(Value, frozen=True, kw_only=True):
@@ -92,8 +90,8 @@ class _Version(Value, frozen=True, kw_only=True):
 
     @property
     def strong_etag(self) -> str | None:
-        """The ETag, if it stands for the very bytes."""
-        return self.etag if self.etag and self.etag.startswith('"') else None
+        """The ETag, if it stands for the very bytes and can be sent back."""
+        return self.etag if self.etag and self.etag.startswith('"') and self.etag.isascii() else None
 
 
 class _Fetch:

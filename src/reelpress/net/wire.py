@@ -27,6 +27,7 @@ IsCancelled: TypeAlias = Callable[[], bool]
 Resolve: TypeAlias = Callable[[str, int], list[str]]
 _SLICE_S = 0.25
 _MOST_ADDRESSES = 4
+_PIECE_BYTES = 16 * 1024
 
 
 class Patience(Value, frozen=True, kw_only=True):
@@ -177,7 +178,10 @@ class _TimedStream(httpcore.NetworkStream):
                 return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the clock's counts
-        self._stream.write(buffer, self._clock.left_s(self._clock.patience.silence_s))
+        # In pieces, or a receiver that takes a little at a time would have all the time it likes.
+        for start in range(0, len(buffer), _PIECE_BYTES):
+            left_s = self._clock.left_s(self._clock.patience.silence_s)
+            self._stream.write(buffer[start : start + _PIECE_BYTES], left_s)
 
     def start_tls(
         self,
