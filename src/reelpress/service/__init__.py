@@ -1,0 +1,1 @@
+"""The HTTP service around jobs. Needs the extra ``reelpress[service]``."""
