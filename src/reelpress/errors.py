@@ -9,6 +9,7 @@
     ├── OutputError            5  the output could not be written or kept
     ├── StorageError           5  an object store did not do its part (3 when it is the input that cannot be used)
     ├── EncodeError            1  every attempt was made and none delivered
+    ├── TranscribeError        1  there is no transcript; what became of the video is another matter
     └── Cancelled            130  somebody asked us to stop
 
 An error carries *what* happened, the *evidence* it rests on and a *hint*: what to change.
@@ -149,6 +150,13 @@ class EncodeError(ReelpressError):
     """All attempts of a plan ended without an output that passed its checks."""
 
     code = "encode_failed"
+    exit_code = ExitCode.CHECK_NOT_MET
+
+
+class TranscribeError(ReelpressError):
+    """Speech could not be made text: no model, no extra, broken sound, or the machine gave out."""
+
+    code = "transcribe_failed"
     exit_code = ExitCode.CHECK_NOT_MET
 
 
