@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import av
 import av.logging
@@ -68,7 +68,7 @@ class Audio:
         self._rest: Samples = _SILENCE[:0]
         self._chunks = self._decode() if self.has_sound else iter(())
 
-    def __enter__(self) -> Audio:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -116,7 +116,9 @@ class Audio:
         av.logging.set_level(av.logging.ERROR)
         with av.logging.Capture(local=False) as logs:
             try:
-                container = av.open(self._file, options=options, metadata_errors="replace", buffer_size=_READ_BYTES)
+                container = av.open(
+                    self._file, "r", options=options, metadata_errors="replace", buffer_size=_READ_BYTES
+                )
             except (av.FFmpegError, OSError, ValueError) as error:
                 raise why_not_opened(error, logs, head, None) from error
             finally:
@@ -126,42 +128,35 @@ class Audio:
 
     def _decode(self) -> Iterator[Samples]:
         """Yield the sound on the clock of the video, as it comes."""
-        container_start = self._container.start_time
-        shift_s = -container_start / av.time_base if container_start is not None else 0.0
-        made = 0
-        resampler, form = None, None
+        clock = _Clock((self._container.start_time or 0) / av.time_base)
+        resampler, form = _resampler(), None
         for frame in self._frames():
-            off = 0 if frame.time is None else round((frame.time + shift_s) * RATE_HZ) - made
-            if not -_LATE_S * RATE_HZ <= off <= _GAP_S * RATE_HZ:
-                shift_s -= off / RATE_HZ
-                self._jumps += made > 0
-                off = 0
-            if off < -_TOLERATED_S * RATE_HZ:
-                continue  # this moment was heard already
+            silence = clock.silence_before(frame)
+            self._jumps = clock.jumps
+            if silence is None:
+                continue
+            for begin in range(0, silence, len(_SILENCE)):
+                yield _SILENCE[: min(silence - begin, len(_SILENCE))]
+            clock.made += silence
             this_form = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if resampler is None or form != this_form:
-                resampler, form = AudioResampler(format="flt", layout="mono", rate=RATE_HZ), this_form
-            if off > _TOLERATED_S * RATE_HZ:
-                for begin in range(0, off, len(_SILENCE)):
-                    yield _SILENCE[: min(off - begin, len(_SILENCE))]
-                made += off
+            if form not in (None, this_form):
+                resampler = _resampler()
+            form = this_form
             frame.pts = None
-            for out in resampler.resample(frame):
-                samples: Samples = np.nan_to_num(out.to_ndarray()[0], posinf=0, neginf=0)
-                made += len(samples)
+            for samples in _resampled(resampler, frame):
+                clock.made += len(samples)
                 yield samples
-            if made > self._max_samples:
+            if clock.made > self._max_samples:
                 raise FailedError(
                     "the sound is too long to be transcribed", f"more than {self._max_samples / RATE_HZ:g} s",
                     "raise max_duration_s",
                 )  # fmt: skip
-        if resampler is not None:
-            for out in resampler.resample(None):
-                yield out.to_ndarray()[0]
-        if not made and (self._damaged or self._stopped):
+        if form is not None:
+            yield from _resampled(resampler, None)
+        elif self._damaged or self._stopped:
             raise FailedError(
                 "the sound is broken: nothing of it could be decoded", "; ".join(self.notes),
-                "check whether the video has sound elsewhere; convert it first",
+                "check whether the video plays with sound elsewhere; convert it first",
             )  # fmt: skip
 
     def _frames(self) -> Iterator[AudioFrame]:
@@ -188,3 +183,33 @@ class Audio:
 
     def _note_share(self, share: float) -> None:
         self.share = max(self.share, min(share, 1.0))
+
+
+class _Clock:
+    """Holds the samples ``made`` so far against the timestamps of the frames."""
+
+    def __init__(self, start_s: float) -> None:
+        self.made, self.jumps = 0, 0
+        self._start_s = start_s
+
+    def silence_before(self, frame: AudioFrame) -> int | None:
+        """Return how many samples of silence a frame needs before it; ``None`` when its moment was heard already."""
+        if frame.time is None:
+            return 0
+        off = round((frame.time - self._start_s) * RATE_HZ) - self.made
+        if not -_LATE_S * RATE_HZ <= off <= _GAP_S * RATE_HZ:
+            self._start_s += off / RATE_HZ
+            self.jumps += 1
+            return 0
+        if abs(off) <= _TOLERATED_S * RATE_HZ:
+            return 0
+        return off if off > 0 else None
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+
+
+def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Samples]:
+    for out in resampler.resample(frame):
+        yield np.nan_to_num(out.to_ndarray()[0], posinf=0, neginf=0)

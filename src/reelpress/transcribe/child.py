@@ -16,7 +16,7 @@ import numpy as np
 from reelpress.errors import TranscribeError
 from reelpress.facts.values import from_json, to_json
 from reelpress.transcribe.audio import Audio, Samples
-from reelpress.transcribe.engine import Engine, Whisper, find_speech, gpu_count
+from reelpress.transcribe.engine import Engine, Whisper, find_speech, gpu_count, known_languages
 from reelpress.transcribe.exchange import (
     FailedError,
     Failure,
@@ -51,6 +51,10 @@ def transcribe_windows(request: Request) -> Finish:
     with Audio(Path(os.fsdecode(request.source)), options.max_duration_s) as audio:
         if not audio.has_sound:
             return Finish(windows=0, resumed_windows=0, notes=("the file has no sound",))
+        if options.language is not None and options.language not in known_languages():
+            raise FailedError(
+                f"Whisper knows no language {options.language}", hint=f"one of {', '.join(known_languages())}"
+            )
         model = find_model(options.model, options.models_dir)
 
         def load(device: str) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import ctranslate2
 from faster_whisper import BatchedInferencePipeline, WhisperModel
+from faster_whisper.tokenizer import _LANGUAGE_CODES
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from reelpress.transcribe.audio import Samples
@@ -39,6 +40,11 @@ def find_speech(samples: Samples) -> list[Span]:
     if not len(samples):
         return []
     return [Span(start=found["start"], end=found["end"]) for found in get_speech_timestamps(samples, _VAD)]
+
+
+def known_languages() -> tuple[str, ...]:
+    """Return the codes of the languages that Whisper knows."""
+    return tuple(_LANGUAGE_CODES)
 
 
 def gpu_count() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from reelpress.facts.values import Value
@@ -64,15 +65,13 @@ class Ladder:
         """Yield what is said, batch by batch, with how many clips are done. Raises :class:`FailedError`."""
         done = 0
         while done < len(clips):
-            size, heard = self._do(lambda engine, first=done: self._batch(engine, samples, clips[first:], language))
-            done += size
+            rest = clips[done:]
+            heard = self._do(partial(self._hear_batch, samples, rest, language))
+            done += min(self._rungs[0].batch_size, len(rest))
             yield done, heard
 
-    def _batch(
-        self, engine: Engine, samples: Samples, clips: Sequence[Span], language: str
-    ) -> tuple[int, list[Heard]]:
-        batch = clips[: self._rungs[0].batch_size]
-        return len(batch), engine.hear(samples, batch, language)
+    def _hear_batch(self, samples: Samples, clips: Sequence[Span], language: str, engine: Engine) -> list[Heard]:
+        return engine.hear(samples, clips[: self._rungs[0].batch_size], language)
 
     def _do(self, task: Callable[[Engine], T]) -> T:
         while True:
@@ -96,7 +95,9 @@ class Ladder:
             below = [rung for rung in below if rung.device != here.device]
         if not below:
             if is_memory:
-                raise FailedError("memory ran out", evidence, "choose a smaller model, or give it more memory") from error
+                raise FailedError(
+                    "memory ran out", evidence, "choose a smaller model, or give it more memory"
+                ) from error
             hint = "the model may be damaged, or not made for CTranslate2; download it again"
             raise FailedError("the model does not work", evidence, hint) from error
         self._rungs = below

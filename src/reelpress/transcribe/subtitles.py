@@ -11,7 +11,7 @@ _SEGMENT_CHARS = 2 * _LINE_CHARS
 _SEGMENT_S = 7.0
 _PAUSE_S = 1.0
 _SENTENCE_CHARS = 15  # shorter sentences share a segment with the next one
-_SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
+_SENTENCE_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")  # the last three are Chinese and Japanese
 
 
 def segments_of(said: Sequence[tuple[Word, ...]]) -> tuple[Segment, ...]:
@@ -58,7 +58,7 @@ def vtt(segments: Iterable[Segment]) -> str:
 def srt(segments: Iterable[Segment]) -> str:
     """Return a SubRip file; one without segments is empty."""
     # SubRip has no escapes. Players read <b> as markup and a line of digits and arrows as a new cue.
-    plain = str.maketrans({"<": "‹", ">": "›"})
+    plain = str.maketrans({"<": "\u2039", ">": "\u203a"})  # similar marks
     return "\n".join(
         f"{n}\n{_clock(s.start_s, ',')} --> {_clock(s.end_s, ',')}\n{_lines(s.text).translate(plain)}\n"
         for n, s in enumerate(segments, start=1)

@@ -58,7 +58,7 @@ def transcribe(
     cancel: CancelToken | None = None,
     on_progress: OnProgress | None = None,
 ) -> Transcript:
-    """Write ``STEM.vtt``, ``STEM.srt`` and ``STEM.json`` into an existing folder, over older ones, and say what they are.
+    """Write ``STEM.vtt``, ``STEM.srt`` and ``STEM.json`` into an existing folder, over older ones, and describe them.
 
     ``on_progress`` gets a share from 0 to 1 that never goes back. A file without sound, or in which nobody speaks,
     has an empty transcript and a note. Raises :class:`TranscribeError`, :class:`OutputError` when the files cannot be
@@ -123,8 +123,10 @@ class _Child:
         if isinstance(self._answer, Failure):
             raise TranscribeError(self._answer.what, evidence=self._answer.evidence, hint=self._answer.hint)
         if finished.stopped is not None:
-            hint = "choose a smaller model, or raise max_memory_bytes or stall_s"
-            raise TranscribeError("the transcription was stopped", evidence=finished.stop_reason, hint=hint)
+            raise TranscribeError(
+                "the transcription was stopped", evidence=finished.stop_reason,
+                hint="choose a smaller model, or raise max_memory_bytes or stall_s",
+            )  # fmt: skip
         hint = "memory may have run out: choose a smaller model" if finished.returncode == -signal.SIGKILL else None
         raise TranscribeError("the transcription crashed", evidence=_how_it_ended(finished), hint=hint)
 
@@ -163,7 +165,7 @@ def _how_it_ended(finished: Finished) -> str:
     how = f"exit code {finished.returncode}"
     if finished.returncode < 0:
         how = f"killed by {signal.Signals(-finished.returncode).name}"
-    last_line = next(reversed(finished.stderr_tail.strip().splitlines()), "")[:300]
+    last_line = "".join(finished.stderr_tail.strip().splitlines()[-1:])[:300]
     return f"{how}: {last_line}" if last_line else how
 
 
