@@ -11,7 +11,7 @@ from reelpress.plan.encoders import LEGACY_GPU_PRESETS
 from reelpress.settings_table import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("compress", "probe", "plan", "doctor")
+COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list")
 
 
 def settings_page() -> str:
@@ -60,7 +60,7 @@ def cli_page() -> str:
 
 def _help(command: str) -> str:
     env = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERMINAL_WIDTH": "100"}
-    argv = [sys.executable, "-m", "reelpress", *([command] if command else []), "--help"]
+    argv = [sys.executable, "-m", "reelpress", *command.split(), "--help"]
     text = subprocess.run(argv, capture_output=True, text=True, check=True, env=env).stdout
     return "\n".join(line.rstrip() for line in text.splitlines())
 

@@ -6,6 +6,7 @@ it refers to can be opened.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -51,8 +52,10 @@ class Audio:
         self._damaged, self._jumps, self._stopped = 0, 0, ""
         try:
             self._size = regular_size(str(path))
-            self._file = path.open("rb")
-            self._container = self._open()
+            with contextlib.ExitStack() as opened:
+                self._file = opened.enter_context(path.open("rb"))
+                self._container = opened.enter_context(self._open())
+                self._opened = opened.pop_all()
         except OSError as error:
             raise FailedError("the sound cannot be read", error.strerror, HINTS["unreadable"]) from error
         except RefusedError as refused:
@@ -74,8 +77,7 @@ class Audio:
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
-        self._container.close()
-        self._file.close()
+        self._opened.close()
 
     @property
     def notes(self) -> list[str]:
