@@ -32,8 +32,8 @@ def vocabulary() -> list[str]:
     return [*letters, *words, "", *special, *times]
 
 
-def make_model(folder: Path, seed: int = 1) -> Path:
-    """Write a model and return its folder."""
+def make_model(folder: Path, seed: int = 1, time_bias: float = TIME_BIAS) -> Path:
+    """Write a model and return its folder; at a bias of -1e4 it says times only when it must."""
     from ctranslate2.specs import WhisperSpec
     from ctranslate2.specs.whisper_spec import WhisperConfig
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -47,7 +47,7 @@ def make_model(folder: Path, seed: int = 1) -> Path:
     bias[at["Ġw0"] : at[""]] = 0
     bias[ordinary] = END_BIAS
     bias[ordinary + 2 : ordinary + 2 + LANGUAGES] = -50  # low in the text, equal among themselves
-    bias[-TIMES:] = TIME_BIAS
+    bias[-TIMES:] = time_bias
 
     def matrix(*shape: int, scale: float = 0.3) -> np.ndarray:
         return random.normal(0, scale, shape).astype(np.float32)

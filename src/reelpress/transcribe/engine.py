@@ -17,6 +17,7 @@ from reelpress.transcribe.transcript import Word
 from reelpress.transcribe.windows import CLIP_S, RATE_HZ, Span
 
 _VAD = VadOptions(min_silence_duration_ms=500, speech_pad_ms=200, max_speech_duration_s=CLIP_S)
+_FRAMES_HZ = 100  # what faster-whisper's seek counts in
 _LANGUAGE_CLIPS = 4  # of 30 s, until one is sure
 
 
@@ -84,11 +85,17 @@ class Whisper:
         segments, _ = self._batched.transcribe(
             samples, language=language, beam_size=self._beam_size, word_timestamps=True, batch_size=len(clips),
             vad_filter=False, without_timestamps=True,  # with them, the end of a clip would be lost
-            clip_timestamps=[{"start": clip.start / RATE_HZ, "end": clip.end / RATE_HZ} for clip in clips],
+            clip_timestamps=[{"start": _inside(clip.start), "end": _inside(clip.end)} for clip in clips],
         )  # fmt: skip
+        by_frame: dict[int, list[Any]] = {}
+        for segment in segments:
+            by_frame.setdefault(segment.seek, []).append(segment)
         found: list[Heard] = []
-        for clip, heard in zip(clips, _heard(segments, 0.0, len(samples)), strict=True):
-            found += self._hear_alone(samples, clip, language) if is_doubtful(heard) else [heard]
+        for clip in clips:
+            heard = _heard(by_frame.get(int(clip.start / RATE_HZ * _FRAMES_HZ), []), 0.0, clip.end)
+            # Several segments mean times in spite of all, and that the end of the clip may be lost.
+            is_sound = len(heard) == 1 and not is_doubtful(heard[0])
+            found += heard if is_sound else self._hear_alone(samples, clip, language)
         return found
 
     def _hear_alone(self, samples: Samples, clip: Span, language: str) -> list[Heard]:
@@ -99,6 +106,11 @@ class Whisper:
             compression_ratio_threshold=COMPRESSION_RATIO,
         )  # fmt: skip
         return _heard(segments, clip.start / RATE_HZ, clip.end)
+
+
+def _inside(sample: int) -> float:
+    """Return a time within a sample, which faster-whisper rounds down to that sample."""
+    return (sample + 0.5) / RATE_HZ
 
 
 def _heard(segments: Iterable[Any], offset_s: float, end: int) -> list[Heard]:

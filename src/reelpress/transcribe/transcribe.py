@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.errors import Cancelled, TranscribeError, UsageError
+from reelpress.errors import Cancelled, OutputError, TranscribeError, UsageError
 from reelpress.facts.values import to_json
 from reelpress.run.partial import PartialFile
 from reelpress.run.process import CancelToken, Finished, Limits, run
@@ -72,8 +72,8 @@ def transcribe(
     windows_folder = folder / f".{stem}.reelpress-transcript"
     try:
         windows_folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise TranscribeError("the transcript cannot be written", evidence=f"{folder}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write into {folder}", evidence=str(error), hint="make the folder first") from error
     child = _Child(source, windows_folder, options, cancel, on_progress)
     finish = child.finish()
     windows = read_windows(windows_folder, child.key)[: finish.windows]
