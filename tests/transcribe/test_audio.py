@@ -62,6 +62,13 @@ def test_timestamps_that_begin_anew_lose_no_sound(tmp_path: Path) -> None:
     assert "timestamps" in "".join(notes)
 
 
+def test_a_clock_that_runs_too_slowly_costs_no_sound(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mkv", *tone(seconds=3), "-c:a", "pcm_s16le", "-bsf:a", "setts=ts=TS/50")
+    samples, notes = whole(path)
+    assert len(samples) / RATE_HZ == pytest.approx(3, abs=0.1)
+    assert "timestamps" in "".join(notes)
+
+
 def test_reading_goes_on_where_it_was_skipped_to(tmp_path: Path) -> None:
     path = make(tmp_path / "a.wav", *tone(seconds=2), "-ar", "44100")
     samples, _ = whole(path)

@@ -32,8 +32,7 @@ _NO_PROTOCOL = "none"
 _HEAD_BYTES = 4096
 _READ_BYTES = 256 * 1024
 _TOLERATED_S = 0.1  # how far sound may be off its timestamps before something is done
-_LATE_S = 1.0  # timestamps that go back further than this begin a new clock
-_GAP_S = 3600.0  # so do those that jump further ahead
+_GAP_S = 3600.0  # timestamps that jump further ahead, or go back, begin a new clock
 _SILENCE = np.zeros(60 * RATE_HZ, np.float32)
 
 
@@ -135,8 +134,6 @@ class Audio:
         for frame in self._frames():
             silence = clock.silence_before(frame)
             self._jumps = clock.jumps
-            if silence is None:
-                continue
             for begin in range(0, silence, len(_SILENCE)):
                 yield _SILENCE[: min(silence - begin, len(_SILENCE))]
             clock.made += silence
@@ -194,18 +191,16 @@ class _Clock:
         self.made, self.jumps = 0, 0
         self._start_s = start_s
 
-    def silence_before(self, frame: AudioFrame) -> int | None:
-        """Return how many samples of silence a frame needs before it; ``None`` when its moment was heard already."""
-        if frame.time is None:
-            return 0
-        off = round((frame.time - self._start_s) * RATE_HZ) - self.made
-        if not -_LATE_S * RATE_HZ <= off <= _GAP_S * RATE_HZ:
-            self._start_s += off / RATE_HZ
-            self.jumps += 1
-            return 0
+    def silence_before(self, frame: AudioFrame) -> int:
+        """Return how many samples of silence a frame needs before it. Sound is never dropped: clocks may lie."""
+        off = 0 if frame.time is None else round((frame.time - self._start_s) * RATE_HZ) - self.made
         if abs(off) <= _TOLERATED_S * RATE_HZ:
             return 0
-        return off if off > 0 else None
+        if 0 < off <= _GAP_S * RATE_HZ:
+            return off
+        self._start_s += off / RATE_HZ
+        self.jumps += 1
+        return 0
 
 
 def _resampler() -> AudioResampler:
