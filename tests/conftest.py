@@ -13,10 +13,11 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [
     str(TESTS),
-    *(str(TESTS / folder) for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe")),
+    *(str(TESTS / folder) for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service")),
 ]
 
 import driver  # noqa: E402
+from databases import database_url, postgres_url  # noqa: E402, F401 - fixtures of all tiers
 
 # A run started in the background ignores these, and so would every child whose dying by them is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,7 +27,7 @@ for _number in (signal.SIGHUP, signal.SIGQUIT):
 # for machines with a GPU: `make test-gpu`
 collect_ignore = [] if os.environ.get("REELPRESS_TEST_GPU") else ["hardware"]
 
-TIERS = ("unit", "golden", "media", "faults", "contract", "corpus", "fake_nvidia", "gpu", "transcribe")
+TIERS = ("unit", "golden", "media", "faults", "contract", "service", "corpus", "fake_nvidia", "gpu", "transcribe")
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
 
