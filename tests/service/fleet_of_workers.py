@@ -75,7 +75,7 @@ class Fleet:
     def scratch(self, machine: int) -> Path:
         return self.folder / f"scratch{machine}"
 
-    def keep_up(self, aim: Callable[[], tuple[str, ...]] = tuple) -> list[int]:
+    def keep_up(self, *arguments: str) -> list[int]:
         """Start what is not there, as a supervisor does, and return the process ids of those that had been killed."""
         killed = []
         for machine in range(self.machines):
@@ -86,7 +86,7 @@ class Fleet:
                 self.exits[worker.returncode] += 1
                 if worker.returncode == -signal.SIGKILL:
                     killed.append(worker.pid)
-            self.start(machine, *aim())
+            self.start(machine, *arguments)
         return killed
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> list[int]:

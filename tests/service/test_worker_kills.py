@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -56,20 +55,24 @@ class Kills:
         self.jobs: list[str] = []
         self.hit: Counter[str] = Counter()
         self.moments: dict[str, list[float]] = {}
-        self.aimed = self.kills = 0
+        self.aimed_at = self.kills = 0
+        self.order = workers.folder / "order"
 
     def go_on(self) -> None:
         """Do all rounds."""
         deadline = time.monotonic() + PATIENCE_S
+        self._aim(0)
         while self.kills < ROUNDS:
             assert time.monotonic() < deadline, self.workers.logs()
             self._feed()
-            for pid in self.workers.keep_up(self._aim):
+            for pid in self.workers.keep_up(str(self.order)):
                 deadline = time.monotonic() + PATIENCE_S
                 self._note(pid)
+            if self.aimed_at not in [worker.pid for worker in self.workers.workers.values()]:
+                # the one that has lived longest
+                self._aim(min(worker.pid for worker in self.workers.workers.values()))
             time.sleep(0.05)
-        for worker in self.workers.workers.values():
-            worker.send_signal(signal.SIGTERM)  # those that are still to die in some stage
+        self._aim(0)
 
     def _feed(self) -> None:
         while len(self.workers.unfinished()) < IN_FLIGHT:
@@ -79,10 +82,12 @@ class Kills:
             job = self.workers.submit(key, f"user{number % 3}", transcribe=number % 2 == 0)
             self.jobs.append(job.id)
 
-    def _aim(self) -> tuple[str, str]:
-        stage = STAGES[self.aimed % len(STAGES)]
-        self.aimed += 1
-        return stage, str(self.random.uniform(0, LONGEST_S[stage]))
+    def _aim(self, pid: int) -> None:
+        stage = STAGES[self.kills % len(STAGES)]
+        self.aimed_at = pid
+        new = self.order.with_suffix(".new")
+        new.write_text(f"{pid} {stage} {self.random.uniform(0, LONGEST_S[stage])}")
+        new.replace(self.order)
 
     def _note(self, pid: int) -> None:
         self.kills += 1
@@ -107,9 +112,8 @@ def test_killed_workers_lose_nothing(kind, machines, reels, model, tmp_path, req
     url = "sqlite" if kind == "sqlite" else request.getfixturevalue("new_postgres")()
     began = time.monotonic()
     with fleet(tmp_path, url, machines=machines, REELPRESS_TRANSCRIBE_MODEL=str(model)) as workers:
-        kills = Kills(workers, reels, seed=ROUNDS)
-        for number in range(ROUNDS):
-            kills.round(STAGES[number % len(STAGES)])
+        kills = Kills(workers, reels)
+        kills.go_on()
         workers.wait_for_all()
         for job_id in kills.jobs:
             workers.check_done_once(workers.job(job_id))

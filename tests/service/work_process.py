@@ -1,6 +1,6 @@
 """A worker in a process of its own, to be killed: settings come from the environment; SIGTERM drains it.
 
-With a stage and a number of seconds as arguments it is killed when a job of it has been in that stage for so long.
+With a file as its argument, it is killed as that says when a job of it begins a stage: "PID STAGE SECONDS".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 TOLD = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: TOLD.set())  # before all that takes a second to import
@@ -22,13 +23,14 @@ from reelpress.jobs.worker import Worker  # noqa: E402
 from reelpress.service_settings import load_service  # noqa: E402
 
 
-def die_in(wanted: str, after_s: float) -> None:
+def die_as_told(order: Path) -> None:
     begin_stage = task.begin_stage
 
     def begin(database, claim, stage, percent, *, now):
         begin_stage(database, claim, stage, percent, now=now)
-        if stage == wanted:
-            timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL))
+        pid, wanted, after_s = order.read_text().split()
+        if (pid, wanted) == (str(os.getpid()), stage):
+            timer = threading.Timer(float(after_s), os.kill, (os.getpid(), signal.SIGKILL))
             timer.daemon = True
             timer.start()
 
@@ -37,7 +39,7 @@ def die_in(wanted: str, after_s: float) -> None:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        die_in(sys.argv[1], float(sys.argv[2]))
+        die_as_told(Path(sys.argv[1]))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     settings = load_service(env_file=None)
     house = House.open(settings)
