@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
+from reelpress.webhooks.outbox import define
+
 METADATA = MetaData()
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
 
@@ -21,6 +23,7 @@ JOBS = Table(
     Column("priority", Integer, nullable=False),  # 0 high, 1 normal, 2 low
     Column("turn", _BIG, nullable=False),  # whose turn it is among users, see submission.py
     Column("origin", Text, nullable=False),
+    Column("queue", Text, nullable=False),  # "pull" is for whoever is free, "push" for who is asked by name
     Column("run", Integer, nullable=False),
     Column("fence", Integer, nullable=False),  # grows with every claim; writes with an older one are refused
     Column("attempts", Integer, nullable=False),
@@ -42,7 +45,7 @@ JOBS = Table(
     Column("receipt", Text),
     Column("stages", Text, nullable=False),
     UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
-    Index("jobs_to_claim", "status", "priority", "turn", "created_at"),
+    Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
     Index("jobs_of_user", "user_id", "created_at"),
     Index("jobs_by_time", "created_at"),
     Index("jobs_by_change", "updated_at"),
@@ -81,6 +84,18 @@ WORKERS = Table(
     Column("seen_at", Float, nullable=False),
     Column("dead_at", Float),
     Column("facts", Text, nullable=False),
+)
+
+# Events on their way to those who asked to be told.
+WEBHOOKS = define(METADATA)
+
+# What each user's webhooks are signed with. It must be known to sign, so it is not hashed.
+SECRETS = Table(
+    "webhook_secrets",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
 )
 
 VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
