@@ -10,11 +10,11 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec, StageTime, StoredObject
@@ -107,11 +107,14 @@ class FakeService:
         self.streams: set[asyncio.Queue[str | None]] = set()
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.submitted: list[dict[str, Any]] = []
+        self.keys: list[str] = []
         self.uploads: dict[str, dict[str, Any]] = {}
         self.failing: dict[str, tuple[int, dict[str, Any]]] = {}
         self.segment_bytes = 100_000
         self.break_segment: int | None = None
+        self.store_url = ""  # a store of its own, if segments go there
         self.truncate = False
+        self.receipt = RECEIPT
         self.app = self._app()
         self.url = ""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,12 +179,12 @@ class FakeService:
             return await call_next(request)
 
         @app.get("/v1/jobs")
-        def jobs(limit: int = 100, cursor: str | None = None, status: str | None = None) -> Response:
+        def jobs(limit: int = 100, cursor: str | None = None, status: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006
             found = sorted(self.jobs.values(), key=lambda job: job.id, reverse=True)
             counts: dict[str, int] = {}
             for job in found:
                 counts[job.status] = counts.get(job.status, 0) + 1
-            found = [job for job in found if status is None or job.status in status.split(",")]
+            found = [job for job in found if not status or job.status in status]
             found = [job for job in found if cursor is None or job.id < cursor]
             more = found[limit - 1].id if len(found) > limit else None
             return answer({"jobs": found[:limit], "next_cursor": more, "counts": counts})
@@ -194,8 +197,10 @@ class FakeService:
         @app.post("/v1/jobs")
         async def submit(request: Request) -> Response:
             asked = await request.json()
-            self.submitted.append(asked | {"idempotency_key": request.headers.get("idempotency-key")})
-            job = a_job(len(self.jobs) + 100, "queued")
+            self.submitted.append(asked)
+            self.keys.append(request.headers["idempotency-key"])
+            spec = JobSpec(input=JobInput(kind="object", value="some.mov"), labels=asked.get("labels", {}))
+            job = a_job(len(self.jobs) + 100, "queued", spec=spec)
             self.put(job, "queued")
             return answer(job, 201)
 
@@ -222,7 +227,7 @@ class FakeService:
         def receipt(job_id: str) -> Response:
             if self.jobs[job_id].status != "done":
                 return problem_of(404, code="not_found", detail="There is no receipt.")
-            return JSONResponse(RECEIPT)
+            return JSONResponse(self.receipt)
 
         @app.get("/v1/jobs/{job_id}/output")
         def output(job_id: str) -> Response:
@@ -236,7 +241,8 @@ class FakeService:
             last = int(request.headers.get("last-event-id", "0"))
             old = [e for e in self.events if e["seq"] > last and (not wanted or e["job"] in wanted)]
             if "poll" in request.query_params:
-                return JSONResponse(old)
+                new = [e for e in old if e["seq"] > int(request.query_params["poll"])]
+                return JSONResponse({"events": new, "last": max((e["seq"] for e in new), default=0)})
             return StreamingResponse(self._stream(old, wanted), media_type="text/event-stream")
 
         @app.post("/v1/uploads")
@@ -247,10 +253,10 @@ class FakeService:
             return JSONResponse(self._upload(upload_id), 201)
 
         @app.get("/v1/uploads/{upload_id}")
-        def upload(upload_id: str) -> Response:
+        def upload(upload_id: str, after: int = -1) -> Response:
             if upload_id not in self.uploads:
                 return problem_of(404, code="not_found", detail="There is no such upload.")
-            return JSONResponse(self._upload(upload_id))
+            return JSONResponse(self._upload(upload_id, after))
 
         @app.put("/v1/uploads/{upload_id}/segments/{number}")
         async def segment(upload_id: str, number: int, request: Request) -> Response:
@@ -267,14 +273,21 @@ class FakeService:
 
         return app
 
-    def _upload(self, upload_id: str) -> dict[str, Any]:
+    def _upload(self, upload_id: str, after: int = -1) -> dict[str, Any]:
         upload = self.uploads[upload_id]
-        count = max(1, -(-upload["size_bytes"] // self.segment_bytes))
+        size = upload["size_bytes"]
+        count = max(1, -(-size // self.segment_bytes))
         missing = [n for n in range(count) if n not in upload["segments"]]
         return {
-            "id": upload_id, "name": upload["name"], "size_bytes": upload["size_bytes"], "complete": upload["complete"],
+            "id": upload_id, "name": upload["name"], "size_bytes": size, "is_complete": upload["complete"],
             "segment_bytes": self.segment_bytes, "missing": missing,
-            "segments": [{"number": n, "url": f"/v1/uploads/{upload_id}/segments/{n}"} for n in missing],
+            "send": [
+                {
+                    "number": n, "size_bytes": min(self.segment_bytes, size - n * self.segment_bytes), "headers": {},
+                    "url": f"{self.store_url}/v1/uploads/{upload_id}/segments/{n}",
+                }
+                for n in [n for n in missing if n > after][:3]
+            ],
         }  # fmt: skip
 
     async def _stream(self, old: list[dict[str, Any]], wanted: set[str]) -> AsyncIterator[str]:

@@ -16,6 +16,7 @@ from types import FrameType
 
 import click
 
+from reelpress.cli.jobs_app import jobs
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
@@ -172,6 +173,8 @@ def list_models(models_dir: str | None) -> None:
 
     raise click.exceptions.Exit(run_list(models_dir))
 
+
+app.add_command(jobs)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
 _STDOUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})
