@@ -30,13 +30,16 @@ STARTS: dict[bool, dict[Stage, float]] = {
 class JobInput(Value, frozen=True, kw_only=True):
     """Where a job's input is: a key in the store, a finished upload, an address, or a path on the workers' machine.
 
-    ``size_bytes`` and ``sha256`` are what the caller promises of it; an input that is not so is refused.
+    ``size_bytes`` and ``sha256`` are what the caller promises of it; an input that is not so is refused. ``name`` is
+    what the caller calls the file. An upload is its id, with the size of the file and of its segments.
     """
 
     kind: InputKind
     value: str
+    name: str | None = None
     size_bytes: int | None = None
     sha256: str | None = None
+    segment_bytes: int | None = None
 
 
 class JobSpec(Value, frozen=True, kw_only=True):

@@ -69,7 +69,8 @@ def submit(
             served = connection.execute(sa.select(TURNS.c.served)).scalar_one()
             values: dict[str, Any] = {
                 "id": new_id("job", now), "user_id": user_id, "status": "queued", "stage": "queued", "percent": 0.0,
-                "priority": PRIORITIES.index(priority), "turn": max(last or 0, served) + 1, "origin": origin, "run": 1,
+                "priority": PRIORITIES.index(priority), "turn": max(last or 0, served) + 1, "origin": origin,
+                "queue": "push" if origin == "push" else "pull", "run": 1,
                 "fence": 0, "attempts": 0, "idempotency_key": idempotency_key, "spec_hash": spec_hash,
                 "spec": encode(spec), "created_at": now, "not_before": now, "updated_at": now, "cancel_requested": 0,
                 "stages": "[]",

@@ -21,6 +21,7 @@ JOBS = Table(
     Column("priority", Integer, nullable=False),  # 0 high, 1 normal, 2 low
     Column("turn", _BIG, nullable=False),  # whose turn it is among users, see submission.py
     Column("origin", Text, nullable=False),
+    Column("queue", Text, nullable=False),  # "pull" is for whoever is free, "push" for who is asked by name
     Column("run", Integer, nullable=False),
     Column("fence", Integer, nullable=False),  # grows with every claim; writes with an older one are refused
     Column("attempts", Integer, nullable=False),
@@ -42,7 +43,7 @@ JOBS = Table(
     Column("receipt", Text),
     Column("stages", Text, nullable=False),
     UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
-    Index("jobs_to_claim", "status", "priority", "turn", "created_at"),
+    Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
     Index("jobs_of_user", "user_id", "created_at"),
     Index("jobs_by_time", "created_at"),
     Index("jobs_by_change", "updated_at"),
