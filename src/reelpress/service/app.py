@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
-from reelpress.service import jobs_routes, problems
+from reelpress.service import events_routes, jobs_routes, problems
 from reelpress.service.answers import value_schemas
+from reelpress.service.feed import Feed
 from reelpress.service.guards import BoundedBodies, StrictHeaders
 from reelpress.service.rates import Rates
 from reelpress.settings import load
@@ -31,6 +32,7 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.feed.stop()
 
     app = FastAPI(
         title="Reelpress", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -38,10 +40,12 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     )  # fmt: skip
     app.state.house, app.state.worker = house, worker
     app.state.rates = Rates(house.settings.rate_per_minute)
+    app.state.feed = Feed(house.database)
     app.state.encoding = load()
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
+    app.include_router(events_routes.router)  # before those with an id in place of "events"
     app.include_router(jobs_routes.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
