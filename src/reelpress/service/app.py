@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
-from reelpress.service import events_routes, jobs_routes, problems
+from reelpress.service import events_routes, jobs_routes, output_routes, problems, uploads_routes
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
 from reelpress.service.guards import BoundedBodies, StrictHeaders
@@ -46,7 +46,8 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
     app.include_router(events_routes.router)  # before those with an id in place of "events"
-    app.include_router(jobs_routes.router)
+    for module in (jobs_routes, output_routes, uploads_routes):
+        app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
