@@ -33,7 +33,7 @@ RunStep = Callable[[str, Callable[[], str]], str]
 class _Outcome(Value, frozen=True, kw_only=True):
     """What a step leaves in the database: errors are values, since they are told to whoever goes on, too."""
 
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = msgspec.Raw()
     error: JobError | None = None
     cancelled: bool = False
 
@@ -74,6 +74,9 @@ class Task:
             self._run(step)
         except FencedOff:
             self._leave_to_others()
+        except Exception as error:
+            _LOG.exception("a bug in job %s", self.claim.job.id)
+            self._finish("failed", error=_bug(error))
         finally:
             self.cancel.cancel()
             self.done.set()
@@ -149,21 +152,20 @@ class Task:
             except Cancelled:
                 if self._why != "user":
                     self._leave_to_others()
-                return msgspec.json.encode(_Outcome(cancelled=True)).decode()
+                return _left(cancelled=True)
             except ReelpressError as error:
-                return msgspec.json.encode(_Outcome(error=job_error(error))).decode()
+                return _left(error=job_error(error))
             except OSError as error:
                 text = "A file could not be read or written."
                 failed = JobError(code="output_failed", text=text, evidence=str(error.strerror), retryable=True)
-                return msgspec.json.encode(_Outcome(error=failed)).decode()
+                return _left(error=failed)
             except Exception as error:  # noqa: BLE001 - a bug in one job must not take the worker with it
                 _LOG.exception("a bug in stage %s of %s", stage, self.claim.job.id)
-                failed = JobError(code="bug", text="This is a bug in Reelpress.", evidence=type(error).__name__)
-                return msgspec.json.encode(_Outcome(error=failed)).decode()
-            return msgspec.json.encode({"value": value}).decode()
+                return _left(error=_bug(error))
+            return _left(value=value)
 
         outcome = msgspec.json.decode(step(stage, go), type=_Outcome)
-        if outcome.error is not None or outcome.value is None:
+        if outcome.error is not None or outcome.cancelled:
             raise _Failed(outcome.error)
         return msgspec.json.decode(outcome.value, type=kind)
 
@@ -198,6 +200,15 @@ class Task:
                 _LOG.warning("%s could not be handed back: %s", self.claim.job.id, type(error).__name__)
         self.done.set()
         threading.Event().wait()
+
+
+def _left(**outcome: object) -> str:
+    return msgspec.json.encode(outcome).decode()
+
+
+def _bug(error: Exception) -> JobError:
+    hint = "Report it with the worker's log."
+    return JobError(code="bug", text="This is a bug in Reelpress.", evidence=type(error).__name__, hint=hint)
 
 
 def job_error(error: ReelpressError) -> JobError:

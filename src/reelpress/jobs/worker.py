@@ -171,8 +171,8 @@ class Worker:
             except FencedOff:
                 self._found_dead()
                 return
-            except SQLAlchemyError as error:
-                _LOG.warning("no job could be claimed: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next jobs must not wait for ever
+                _LOG.warning("no job could be claimed: %s: %s", type(error).__name__, error)
                 self._stop.wait(1.0)
 
     def _room(self) -> int:
