@@ -12,6 +12,7 @@
     │   └── AddressError       3  an address that may not be called
     ├── TokenError             2  a token of a caller's that is not accepted
     ├── EncodeError            1  every attempt was made and none delivered
+    ├── TranscribeError        1  there is no transcript; what became of the video is another matter
     └── Cancelled            130  somebody asked us to stop
 
 An error carries *what* happened, the *evidence* it rests on and a *hint*: what to change.
@@ -218,6 +219,13 @@ class EncodeError(ReelpressError):
     """All attempts of a plan ended without an output that passed its checks."""
 
     code = "encode_failed"
+    exit_code = ExitCode.CHECK_NOT_MET
+
+
+class TranscribeError(ReelpressError):
+    """Speech could not be made text: no model, no extra, broken sound, or the machine gave out."""
+
+    code = "transcribe_failed"
     exit_code = ExitCode.CHECK_NOT_MET
 
 
