@@ -55,5 +55,4 @@ def transcribe_job(
         note = f"{error.what} ({error.evidence})" if error.evidence else error.what
         return Transcribed(status="failed", note=note, files={})
     files = {kind: (Path(getattr(made, kind).path), content_type) for kind, content_type in _TYPES.items()}
-    note = "; ".join(made.notes) or None
-    return Transcribed(status="done", note=note, files=stages.store_transcript(files))
+    return Transcribed(status="done", note="; ".join(made.notes) or None, files=stages.store_transcript(files))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from reelpress.facts.values import Value
 
@@ -57,7 +57,7 @@ def page_file(name: str, request: Request) -> Response:
     """Answer with a style, script or picture of the pages."""
     page = _PAGES.get(name)
     if page is None or name.endswith(".html"):
-        return Response(status_code=404, headers=HEADERS)
+        raise HTTPException(404, "There is no such file")
     return _answer(page, request)
 
 
