@@ -296,21 +296,34 @@ def test_watch_goes_on_after_a_break_and_misses_nothing(cli: Cli, service: FakeS
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "expected"),
+    ("status", "code", "retryable", "expected"),
     [
-        ("failed", "input_unusable", 3), ("failed", "encode_failed", 1), ("failed", "hardware_absent", 4),
-        ("dead", "workers_died", 1), ("cancelled", None, 130),
+        ("failed", "image", False, 3), ("failed", "missing", False, 3), ("failed", "encode_failed", True, 1),
+        ("failed", "hardware_absent", False, 4), ("failed", "unreachable", True, 5), ("failed", "bug", False, 70),
+        ("failed", "output_failed", True, 5), ("dead", "workers_died", True, 1), ("cancelled", None, False, 130),
     ],
 )  # fmt: skip
 def test_the_exit_code_of_watch_is_the_jobs(
-    cli: Cli, service: FakeService, status: str, code: str | None, expected: int
+    cli: Cli, service: FakeService, status: str, code: str | None, retryable: bool, expected: int
 ) -> None:
-    error = JobError(code=code, text="No.", evidence="seen", hint="Do.") if code else None
+    error = JobError(code=code, text="No.", evidence="seen", hint="Do.", retryable=retryable) if code else None
     service.put(a_job(1, status, error=error))
     service.put(a_job(2))
     done = cli("watch", ONE, a_job(2).id)
     assert done.returncode == expected
     assert ("evidence: seen" in done.stderr) == (code is not None)
+
+
+def test_progress_that_was_overtaken_is_not_shown(cli: Cli, service: FakeService) -> None:
+    job = a_job(1, "running", stage="check", updated_at=200.0)
+    service.put(job)
+    child = cli.start("watch", ONE, "--json")
+    assert child.stdout is not None
+    child.stdout.readline()
+    service.put(msgspec.structs.replace(job, stage="fetch", percent=1.0, updated_at=100.0))
+    service.put(a_job(1, "done", updated_at=300.0))
+    out, _ = child.communicate(timeout=30)
+    assert [json.loads(line)["stage"] for line in out.splitlines()] == ["finished"]
 
 
 def test_a_terminal_shows_bars_and_keeps_what_became_of_the_jobs(cli: Cli, service: FakeService) -> None:

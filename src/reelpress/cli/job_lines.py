@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import click
 
 from reelpress.cli.render import human_bytes, human_time, plain_text
-from reelpress.errors import ExitCode
+from reelpress.errors import STORAGE_REASONS, ExitCode
 from reelpress.jobs.model import Job, JobError, JobEvent
 
 COLOURS = {"running": "blue", "done": "green", "failed": "red", "dead": "red", "cancelled": "yellow"}
 _CODES = {
-    "usage": ExitCode.USAGE, "input_unusable": ExitCode.INPUT_UNUSABLE, "hardware_absent": ExitCode.HARDWARE_ABSENT,
-    "output_failed": ExitCode.OUTPUT_FAILED, "storage_failed": ExitCode.OUTPUT_FAILED, "bug": ExitCode.BUG,
+    "usage": ExitCode.USAGE, "hardware_absent": ExitCode.HARDWARE_ABSENT, "output_failed": ExitCode.OUTPUT_FAILED,
+    "bug": ExitCode.BUG,
 }  # fmt: skip
 _GRAVEST = (
     ExitCode.INTERRUPTED, ExitCode.BUG, ExitCode.OUTPUT_FAILED, ExitCode.HARDWARE_ABSENT, ExitCode.INPUT_UNUSABLE,
@@ -42,7 +42,8 @@ def where(job: Job) -> str:
         return "waiting to go on" if job.attempts else "waiting"
     if job.status == "running":
         left = "" if job.eta_s is None else f", {human_time(job.eta_s)} left"
-        return f"{'stopping' if job.cancel_requested else job.stage} {job.percent:.0f} %{left}"
+        doing = "starting" if job.stage == "queued" else job.stage
+        return f"{'stopping' if job.cancel_requested else doing} {job.percent:.0f} %{left}"
     if job.error is not None:
         return job.error.text
     result = job.result
@@ -63,9 +64,13 @@ def exit_code(jobs: Sequence[Job]) -> int:
 def _ending(job: Job) -> ExitCode:
     if job.status == "cancelled":
         return ExitCode.INTERRUPTED
-    if job.status in ("failed", "dead"):
-        return _CODES.get(job.error.code if job.error else "", ExitCode.CHECK_NOT_MET)
-    return ExitCode.DONE
+    if job.status == "done" or job.error is None:
+        return ExitCode.DONE if job.status != "failed" else ExitCode.CHECK_NOT_MET
+    if job.error.code in _CODES:
+        return _CODES[job.error.code]
+    if not job.error.retryable:  # what no retry mends is the input; its codes say what is wrong with it
+        return ExitCode.INPUT_UNUSABLE
+    return ExitCode.OUTPUT_FAILED if job.error.code in STORAGE_REASONS else ExitCode.CHECK_NOT_MET
 
 
 def print_job(job: Job) -> None:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -27,6 +27,7 @@ _PATIENCE_S = 300.0  # how long a watcher waits for a service that went away
 _ATTEMPTS = 4
 _PAGE = 500
 _MOST_NAMED = 150  # more jobs than this are followed by following all
+_Answer = TypeVar("_Answer")
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -49,9 +50,21 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     stage: str
     percent: float
+    updated_at: float
     eta_s: float | None = None
     speed: float | None = None
     cancel_requested: bool = False
+
+
+class _JobPage(msgspec.Struct):
+    jobs: list[Job]
+    next_cursor: str | None
+    counts: dict[str, int]
+
+
+class _EventPage(msgspec.Struct):
+    events: list[JobEvent]
+    last: int
 
 
 class Service:
@@ -103,27 +116,27 @@ class Service:
 
     def job(self, job_id: str) -> Job:
         """Return a job."""
-        return msgspec.json.decode(self.ask("GET", f"/v1/jobs/{quote(job_id, safe='')}"), type=Job)
+        return _read(self.ask("GET", f"/v1/jobs/{quote(job_id, safe='')}"), Job)
 
     def act(self, job_id: str, what: str) -> Job:
         """Cancel or retry a job, and return it."""
-        return msgspec.json.decode(self.ask("POST", f"/v1/jobs/{quote(job_id, safe='')}/{what}"), type=Job)
+        return _read(self.ask("POST", f"/v1/jobs/{quote(job_id, safe='')}/{what}"), Job)
 
     def submit(self, asked: Mapping[str, Any], idempotency_key: str) -> Job:
         """Submit a job; the same key never makes a second one."""
         content = self.ask("POST", "/v1/jobs", body=asked, headers={"Idempotency-Key": idempotency_key})
-        return msgspec.json.decode(content, type=Job)
+        return _read(content, Job)
 
     def jobs(self, statuses: Sequence[str], limit: int) -> tuple[list[Job], dict[str, int]]:
         """Return jobs, the newest first, and how many there are of each status."""
         found: list[Job] = []
-        cursor, counts = None, {}
+        cursor, counts = None, dict[str, int]()
         while len(found) < limit:
             params = {"status": list(statuses), "limit": min(limit - len(found), _PAGE), "cursor": cursor}
             asked = {name: value for name, value in params.items() if value}
-            page = json.loads(self.ask("GET", "/v1/jobs", params=asked))
-            found += msgspec.convert(page["jobs"], type=list[Job])
-            cursor, counts = page["next_cursor"], page["counts"]
+            page = _read(self.ask("GET", "/v1/jobs", params=asked), _JobPage)
+            found += page.jobs
+            cursor, counts = page.next_cursor, page.counts
             if cursor is None:
                 break
         return found, counts
@@ -134,11 +147,11 @@ class Service:
         last = 0
         while True:
             content = self.ask("GET", f"/v1/jobs/{quote(job_id, safe='')}/events", params={"poll": last})
-            page = json.loads(content)
-            events += (more := msgspec.convert(page["events"], type=list[JobEvent]))
-            if not more:
+            page = _read(content, _EventPage)
+            if not page.events:
                 return events
-            last = page["last"]
+            events += page.events
+            last = page.last
 
     def follow(self, job_ids: Sequence[str]) -> Iterator[Progress | JobEvent | None]:
         """Yield what happens to jobs, for ever; ``None`` whenever a connection begins: then read all else anew."""
@@ -156,7 +169,7 @@ class Service:
                     for name, number, data in _events(stream.iter_lines()):
                         heard, last = time.monotonic(), number or last
                         kind: type[Progress | JobEvent] = Progress if name == "progress" else JobEvent
-                        yield msgspec.json.decode(data, type=kind)
+                        yield _read(data, kind)
                 heard = time.monotonic()
             except (httpx.TransportError, ServiceRefused) as error:
                 if isinstance(error, ServiceRefused) and error.exit_code == ExitCode.USAGE:
@@ -212,6 +225,16 @@ def _good(response: httpx.Response) -> httpx.Response:
         hint = "Give a key that is good for this: --key or REELPRESS_API_KEY."
     code, evidence = said.get("code"), said.get("evidence")
     raise ServiceRefused(status, str(code or "refused"), str(what), evidence=evidence, hint=hint)
+
+
+def _read(content: bytes | str, kind: type[_Answer]) -> _Answer:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ServiceRefused(
+            0, "unexpected", "The service answered in a way that is not known here.", evidence=str(error),
+            hint="Is this the address of Reelpress, and of the same version?",
+        ) from None  # fmt: skip
 
 
 def _seconds(response: httpx.Response) -> float:

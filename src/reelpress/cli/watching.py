@@ -46,7 +46,7 @@ def watch(service: Service, job_ids: Sequence[str], *, as_json: bool) -> list[Jo
 def _merge(jobs: dict[str, Job], news: Progress, screen: Screen) -> list[str]:
     """Take progress over; return the job if it must be read anew, because it is another thing than it was."""
     job = jobs.get(news.job)
-    if job is None or job.status in FINISHED:
+    if job is None or job.status in FINISHED or news.updated_at < job.updated_at:
         return []
     if news.status != job.status:
         return [news.job]

@@ -109,7 +109,7 @@ function onEvent({ kind, data }) {
   }
   const { job: id, status, ...progress } = data;
   const job = state.jobs.get(id) ?? (panel.job?.id === id ? panel.job : null);
-  if (!job) return;
+  if (!job || progress.updated_at < job.updated_at) return; // read from the list meanwhile
   if (status !== job.status) refreshSoon(); // with its result or error, and announced
   else {
     Object.assign(job, progress);

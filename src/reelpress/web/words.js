@@ -63,7 +63,7 @@ export function progressOf(job) {
   if (job.status === "queued") return job.attempts ? "waiting to go on" : "waiting";
   if (job.status === "running") {
     const left = job.eta_s == null ? "" : `, ${duration(job.eta_s)} left`;
-    const what = job.cancel_requested ? "stopping" : job.stage;
+    const what = job.cancel_requested ? "stopping" : job.stage === "queued" ? "starting" : job.stage;
     return `${what} ${Math.floor(job.percent)} %${left}`;
   }
   if (job.status === "done") return resultOf(job.result);
