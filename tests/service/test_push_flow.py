@@ -56,8 +56,11 @@ class Service:
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "reelpress", "serve", "--port", "0"], env={**os.environ, **env}, stderr=out,
-                stdout=out, start_new_session=True,
+                [sys.executable, "-m", "reelpress", "serve", "--port", "0"],
+                env={**os.environ, **env},
+                stderr=out,
+                stdout=out,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 60
         while (found := re.search(r"listening on (http://[0-9.:]+)", log.read_text())) is None:
@@ -108,9 +111,7 @@ def hook() -> Iterator[Hook]:
 
 
 @pytest.fixture
-def serve(
-    tmp_path: Path, s3: tuple[Any, str], tasks: CloudTasks, hook: Hook
-) -> Iterator[Callable[..., Service]]:
+def serve(tmp_path: Path, s3: tuple[Any, str], tasks: CloudTasks, hook: Hook) -> Iterator[Callable[..., Service]]:
     begun: list[Service] = []
 
     def start(**more: str) -> Service:
@@ -160,7 +161,10 @@ def test_from_upload_to_webhook(
     output = answer["result"]["output"]
     stored = s3[0].get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{output['key']}")["Body"].read()
     assert (len(stored), hashlib.sha256(stored).hexdigest()) == (output["size_bytes"], output["sha256"])
-    assert (answer["result"]["transcript_status"], set(answer["result"]["transcript"])) == ("done", {"vtt", "srt", "json"})
+    assert (answer["result"]["transcript_status"], set(answer["result"]["transcript"])) == (
+        "done",
+        {"vtt", "srt", "json"},
+    )
     for kind, file in answer["result"]["transcript"].items():
         text = s3[0].get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{file['key']}")["Body"].read()
         assert hashlib.sha256(text).hexdigest() == file["sha256"], kind
