@@ -59,6 +59,14 @@ def fake_nvidia(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
     return driver.FakeNvidia(libraries, tmp_path_factory.mktemp("fake_nvidia"))
 
 
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Whisper model that knows nothing."""
+    from whisper_model import make_model
+
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     tier = report.nodeid.split("/")[1] if "/" in report.nodeid else ""
     if report.when == "call" and not report.skipped:

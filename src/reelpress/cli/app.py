@@ -10,7 +10,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +21,7 @@ from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
 _Command = Callable[..., None]
+_Option = Callable[[_Command], _Command]
 _JSON = click.option(
     "--json", "json_output", is_flag=True, help="Print events and the receipt as NDJSON on stdout (docs/json.md)."
 )
@@ -43,10 +44,13 @@ _ENCODING = (
 )
 
 
-def _encoding(command: _Command) -> _Command:
-    for option in reversed(_ENCODING):
-        command = option(command)
-    return command
+def _with(options: Sequence[_Option]) -> Callable[[_Command], _Command]:
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -58,7 +62,7 @@ def app() -> None:
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
-@_encoding
+@_with(_ENCODING)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("--decode-check", metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
 @click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")
@@ -110,7 +114,7 @@ def probe(file: Path, *, json_output: bool) -> None:
 
 @app.command(epilog="Example: reelpress plan holiday.mov --codec hevc")
 @_FILE
-@_encoding
+@_with(_ENCODING)
 @_JSON
 def plan(
     file: Path,
@@ -172,6 +176,88 @@ def list_models(models_dir: str | None) -> None:
     from reelpress.cli.models import run_list
 
     raise click.exceptions.Exit(run_list(models_dir))
+
+
+_SERVICE = (
+    click.option("--data-dir", metavar="DIR", help="Database, objects, scratch [reelpress-data]."),
+    click.option("--database-url", metavar="URL", help="Postgres instead of SQLite in the folder."),
+)
+_WORKING = (
+    *_SERVICE,
+    click.option("--storage-url", metavar="URL", help="Object store instead of the folder."),
+    click.option("--worker-jobs", metavar="N", help="Jobs at once [half the cores]."),
+    click.option("--grace", "grace_s", metavar="SECONDS", help="For jobs at the end, then handed back [8]."),
+)
+
+
+@app.command(epilog="Example: reelpress serve --port 8001 --data-dir /srv/reelpress")
+@_with(_WORKING)
+@click.option("--host", metavar="ADDRESS", help="Listen here; beyond this machine keys are needed [127.0.0.1].")
+@click.option("--port", metavar="PORT", help="Listen here [8001].")
+def serve(**flags: str | None) -> None:
+    """Serve the HTTP API, and do its jobs.
+
+    Everything is kept in one folder, unless a database or a store is named.
+    """
+    from reelpress.cli.serve import run_serve
+
+    raise click.exceptions.Exit(run_serve(flags))
+
+
+@app.command(epilog="Example: reelpress worker --database-url postgresql://db/videos --storage-url s3://videos")
+@_with(_WORKING)
+@click.option("--health-port", metavar="PORT", type=click.IntRange(0, 65535), help="Answer /health and /ready here.")
+def worker(*, health_port: int | None, **flags: str | None) -> None:
+    """Do the jobs of a service.
+
+    On as many machines as share its database and its store.
+    """
+    from reelpress.cli.serve import run_worker
+
+    raise click.exceptions.Exit(run_worker(flags, health_port=health_port))
+
+
+@app.group()
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command("create", epilog="Example: reelpress keys create --user ann --expires 90")
+@click.option("--user", required=True, metavar="NAME", help="Whose key it is.")
+@click.option("--scope", "scopes", metavar="read|write|admin", multiple=True, help="Repeatable [read and write].")
+@click.option("--label", metavar="TEXT", default="", help="What it is for.")
+@click.option("--expires", metavar="DAYS", type=click.FloatRange(0.001, 36500), help="Days it is good for [no end].")
+@_with(_SERVICE)
+@_JSON
+def keys_create(
+    user: str, *, scopes: tuple[str, ...], label: str, expires: float | None, json_output: bool, **flags: str | None
+) -> None:
+    """Make a key, and print it this once."""
+    from reelpress.cli.keys import run_create
+
+    code = run_create(flags, user, scopes=scopes, label=label, expires_days=expires, as_json=json_output)
+    raise click.exceptions.Exit(code)
+
+
+@keys.command("list")
+@_with(_SERVICE)
+@_JSON
+def keys_list(*, json_output: bool, **flags: str | None) -> None:
+    """List the keys, without their secrets."""
+    from reelpress.cli.keys import run_list
+
+    raise click.exceptions.Exit(run_list(flags, as_json=json_output))
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@_with(_SERVICE)
+@_JSON
+def keys_revoke(key_id: str, *, json_output: bool, **flags: str | None) -> None:
+    """Make a key open nothing any more."""
+    from reelpress.cli.keys import run_revoke
+
+    raise click.exceptions.Exit(run_revoke(flags, key_id, as_json=json_output))
 
 
 app.add_command(jobs)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
-from reelpress.service import events_routes, jobs_routes, output_routes, pages, problems, push, uploads_routes
+from reelpress.service import (
+    events_routes,
+    jobs_routes,
+    output_routes,
+    pages,
+    problems,
+    push,
+    system_routes,
+    uploads_routes,
+)
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
 from reelpress.service.guards import BoundedBodies, StrictHeaders
+from reelpress.service.metrics import CountedRequests, Metrics
 from reelpress.service.rates import Rates
+from reelpress.service.readiness import ReadinessCheck
 from reelpress.settings import load
 from reelpress.version import VERSION
 
@@ -28,7 +40,16 @@ Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence`
 
 def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
+    # events before jobs: "events" is no id
+    return _app(house, worker, (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, push, pages))
 
+
+def create_health_app(house: House, worker: Worker) -> FastAPI:
+    """Return an application that says how a worker is, and takes no jobs."""
+    return _app(house, worker, (system_routes,))
+
+
+def _app(house: House, worker: Worker | None, modules: Iterable[ModuleType]) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
@@ -41,13 +62,15 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     app.state.house, app.state.worker = house, worker
     app.state.rates = Rates(house.settings.rate_per_minute)
     app.state.feed = Feed(house.database)
-    app.state.encoding = load()
+    app.state.encoding = worker.encoding.settings if worker is not None else load()
+    app.state.readiness = ReadinessCheck(house, worker, app.state.encoding)
     app.state.verifier = push.verifier_of(house)
+    app.state.metrics = Metrics(house.database, app.state.feed, worker)
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
-    app.include_router(events_routes.router)  # before those with an id in place of "events"
-    for module in (jobs_routes, output_routes, uploads_routes, push, pages):
+    app.add_middleware(CountedRequests, metrics=app.state.metrics)
+    for module in modules:
         app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app

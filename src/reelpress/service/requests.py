@@ -5,13 +5,14 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from reelpress.errors import UsageError
+from reelpress.jobs.encoding import accepted_settings, check_spec
 from reelpress.jobs.house import House, user_prefix
 from reelpress.jobs.model import JobInput, JobSpec
 from reelpress.jobs.uploads import find_upload
 from reelpress.service.access import Caller
 from reelpress.service.problems import RequestRefused, not_found
 from reelpress.service.schemas import InputShape, JobShape, SettingsShape
-from reelpress.settings import Settings, load, request_from, split_size
+from reelpress.settings import Settings
 from reelpress.storage.keys import check_key, safe_name
 
 
@@ -21,17 +22,17 @@ def spec_of(shape: JobShape, caller: Caller, house: House, base: Settings) -> Jo
     Raises :class:`UsageError` for values that are not accepted, :class:`RequestRefused` for what the caller may not.
     """
     wanted = shape.settings
-    given = _settings(wanted)
-    request_from(load(given, base=base), hardware=wanted.hardware, always_encode=wanted.always_encode)
     if shape.webhook is not None:
         check_url(shape.webhook, "webhook")
     if shape.output_key is not None:
         _check_own(shape.output_key, caller)
-    return JobSpec(
-        input=_input(shape.input, caller, house), settings=given, hardware=wanted.hardware,
+    spec = JobSpec(
+        input=_input(shape.input, caller, house), settings=_settings(wanted), hardware=wanted.hardware,
         always_encode=wanted.always_encode, transcribe=wanted.transcribe, output_key=shape.output_key,
         webhook=shape.webhook, reuse=shape.reuse, labels=dict(shape.labels),
     )  # fmt: skip
+    check_spec(spec, base)
+    return spec
 
 
 def check_url(url: str, what: str) -> str:
@@ -52,16 +53,8 @@ def check_url(url: str, what: str) -> str:
 
 
 def _settings(shape: SettingsShape) -> dict[str, str]:
-    said = {
-        "codec": shape.codec, "crf": shape.crf, "preset": shape.preset, "gpu_preset": shape.gpu_preset,
-        "max_fps": shape.max_fps, "audio_bitrate_bps": shape.audio_bitrate, "audio_channels": shape.audio_channels,
-        "hdr": shape.hdr, "min_saving": shape.min_saving, "decode_check": shape.decode_check,
-    }  # fmt: skip
-    text = {name: _text(value) for name, value in said.items() if value is not None}
-    if shape.max_size is not None:
-        width, height = split_size(shape.max_size)
-        text |= {"max_width": str(max(width, height)), "max_height": str(min(width, height))}
-    return text
+    said = shape.model_dump(exclude_none=True, exclude={"hardware", "always_encode", "transcribe"})
+    return accepted_settings({name: _text(value) for name, value in said.items()})
 
 
 def _text(value: str | float) -> str:
