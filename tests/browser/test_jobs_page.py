@@ -103,6 +103,18 @@ def test_events_change_the_list_without_a_reload(service: FakeService, open_page
     assert page.evaluate("window.same === document.querySelectorAll('#rows tr')[1]"), "rows are changed, not remade"
 
 
+def test_a_storm_of_events_becomes_few_requests_and_the_right_list(service: FakeService, open_page: Open) -> None:
+    for number in range(2000):
+        service.put(a_job(number, "running"))
+    page = open_page()
+    expect(page.locator("#rows tr")).to_have_count(50)
+    for number in range(1500, 2300):
+        service.put(a_job(number, "done", name=f"{number}.mov"), "done")
+    expect(page.locator("#rows tr").first).to_contain_text("2299.mov")
+    expect(page.locator("#rows tr").last).to_contain_text("2250.mov")
+    assert sum(path == "/v1/jobs" for _, path, _ in service.seen) < 80
+
+
 def test_a_change_of_status_is_announced(service: FakeService, open_page: Open) -> None:
     service.put(a_job(1, "running", name="one.mov"))
     page = open_page()
