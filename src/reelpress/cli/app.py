@@ -216,6 +216,19 @@ def worker(*, health_port: int | None, **flags: str | None) -> None:
     raise click.exceptions.Exit(run_worker(flags, health_port=health_port))
 
 
+@app.command(epilog="Example: export REELPRESS_DATABASE_URL=$(reelpress postgres)")
+@click.option("--data-dir", metavar="DIR", help="Its data are in here [reelpress-data].")
+@click.option("--stop", is_flag=True, help="Stop it; the data stay.")
+def postgres(data_dir: str | None, *, stop: bool) -> None:
+    """Start a Postgres of your own, to try several workers.
+
+    It goes on in the background, and prints its address.
+    """
+    from reelpress.cli.postgres import run_postgres
+
+    raise click.exceptions.Exit(run_postgres(data_dir, stop=stop))
+
+
 @app.group()
 def keys() -> None:
     """Make, list and revoke API keys."""
