@@ -12,7 +12,7 @@ from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("compress", "probe", "plan", "doctor")
+COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list")
 
 
 def settings_page() -> str:
@@ -70,7 +70,7 @@ def cli_page() -> str:
 
 def _help(command: str) -> str:
     env = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERMINAL_WIDTH": "100"}
-    argv = [sys.executable, "-m", "reelpress", *([command] if command else []), "--help"]
+    argv = [sys.executable, "-m", "reelpress", *command.split(), "--help"]
     text = subprocess.run(argv, capture_output=True, text=True, check=True, env=env).stdout
     return "\n".join(line.rstrip() for line in text.splitlines())
 

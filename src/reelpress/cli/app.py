@@ -147,6 +147,36 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
+_MODELS_DIR = click.option("--dir", "models_dir", metavar="FOLDER", help="Where models are [the Hugging Face cache].")
+
+
+@app.group()
+def models() -> None:
+    """Get the models that make speech text."""
+
+
+@models.command("download", epilog="Example: reelpress models download small")
+@click.argument("name", metavar="NAME")
+@_MODELS_DIR
+def download_model(name: str, models_dir: str | None) -> None:
+    """Download a model.
+
+    NAME is one of Whisper's, or OWNER/REPOSITORY. Nothing else ever downloads any.
+    """
+    from reelpress.cli.models import run_download
+
+    raise click.exceptions.Exit(run_download(name, models_dir))
+
+
+@models.command("list")
+@_MODELS_DIR
+def list_models(models_dir: str | None) -> None:
+    """List Whisper's models, and those that are here."""
+    from reelpress.cli.models import run_list
+
+    raise click.exceptions.Exit(run_list(models_dir))
+
+
 _SERVICE = (
     click.option("--data-dir", metavar="DIR", help="Database, objects, scratch [reelpress-data]."),
     click.option("--database-url", metavar="URL", help="Postgres instead of SQLite in the folder."),

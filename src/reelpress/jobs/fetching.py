@@ -85,7 +85,7 @@ def fetch_input(
 
 
 def check_path(path: str, allowed: tuple[str, ...]) -> Path:
-    """Return the file that ``path`` is, links followed. Raises :class:`UsageError` unless it is in an allowed folder."""
+    """Return the file that ``path`` is, links followed. Raises :class:`UsageError` if it is in no allowed folder."""
     real = Path(path).resolve()
     if not Path(path).is_absolute() or not any(real.is_relative_to(Path(folder).resolve()) for folder in allowed):
         hint = "Paths must be absolute and inside a folder of REELPRESS_LOCAL_PATHS."

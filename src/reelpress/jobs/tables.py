@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
+from reelpress.webhooks.outbox import define
+
 METADATA = MetaData()
 _BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
 
@@ -82,6 +84,18 @@ WORKERS = Table(
     Column("seen_at", Float, nullable=False),
     Column("dead_at", Float),
     Column("facts", Text, nullable=False),
+)
+
+# Events on their way to those who asked to be told.
+WEBHOOKS = define(METADATA)
+
+# What each user's webhooks are signed with. It must be known to sign, so it is not hashed.
+SECRETS = Table(
+    "webhook_secrets",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
 )
 
 # Only a hash of the secret is kept. Scopes stand with spaces between.

@@ -74,7 +74,7 @@ class Task:
             self._run(step)
         except FencedOff:
             self._leave_to_others()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the job must not look as if it went on
             _LOG.exception("a bug in job %s", self.claim.job.id)
             self._finish("failed", error=_bug(error))
         finally:

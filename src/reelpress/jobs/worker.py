@@ -37,6 +37,7 @@ _STOPPING_S = 5.0
 EXIT_FOUND_DEAD = 70
 
 _TASKS: dict[str, Task] = {}
+_LAUNCHED = threading.Event()
 
 
 @DBOS.workflow(name="reelpress_job")
@@ -103,6 +104,7 @@ class Worker:
         DBOS(config=config)
         DBOS.listen_queues([self._queue])
         DBOS.launch()
+        _LAUNCHED.set()
         DBOS.register_queue(self._queue, polling_interval_sec=0.1)
         self._sweep_scratch()
         self._liveness.start()
@@ -253,6 +255,12 @@ class Worker:
                 job: Job | None = find_job(connection, folder.name)
             if job is None or job.status not in UNFINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_workflows(workflow_ids: list[str]) -> None:
+    """Delete what is kept of workflows that ended; those that are gone are no error."""
+    if _LAUNCHED.is_set():
+        DBOS.delete_workflows(workflow_ids)
 
 
 def _turn_on_wal(path: str) -> None:

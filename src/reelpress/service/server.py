@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import signal
@@ -9,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 import uvicorn
@@ -16,8 +18,10 @@ from fastapi import FastAPI
 
 from reelpress.errors import ExitCode, UsageError
 from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.ending import on_end, sender
 from reelpress.jobs.house import House
-from reelpress.jobs.worker import Worker
+from reelpress.jobs.housekeeping import Housekeeping
+from reelpress.jobs.worker import Worker, forget_workflows
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
 from reelpress.service.keys import has_good_key
@@ -44,7 +48,8 @@ def serve(settings: ServiceSettings) -> int:
         _warn_without_keys(house)
         if worker is not None:
             worker.start()
-        _run(create_app(house, worker), listening, worker, settings.grace_s)
+        with _errands(house):
+            _run(create_app(house, worker), listening, worker, settings.grace_s)
     finally:
         house.close()
     return int(ExitCode.DONE)
@@ -60,14 +65,28 @@ def work(settings: ServiceSettings, *, health_port: int | None) -> int:
             raise UsageError("This worker may do no jobs.", hint="Set REELPRESS_WORKER_JOBS to 1 or more.")
         listening = None if health_port is None else _listen(settings.host, health_port)
         worker.start()
-        if listening is not None:
-            _run(create_health_app(house, worker), listening, worker, settings.grace_s)
-        else:
-            _wait_for_end()
-            worker.drain(settings.grace_s)
+        with _errands(house):
+            if listening is not None:
+                _run(create_health_app(house, worker), listening, worker, settings.grace_s)
+            else:
+                _wait_for_end()
+                worker.drain(settings.grace_s)
     finally:
         house.close()
     return int(ExitCode.DONE)
+
+
+@contextlib.contextmanager
+def _errands(house: House) -> Iterator[None]:
+    """Send webhooks and throw away what is old, for as long as the context lasts."""
+    sending, keeping = sender(house.database, house.settings), Housekeeping(house, forget_workflows)
+    sending.start()
+    keeping.start()
+    try:
+        yield
+    finally:
+        keeping.stop()
+        sending.stop(wait_s=2.0)  # what is under way then is sent again by others
 
 
 class _Server(uvicorn.Server):
@@ -133,7 +152,9 @@ def _worker(house: House) -> Worker | None:
         push_capacity = 0  # a server that only answers
     if not capacity and not push_capacity:
         return None
-    return Worker(house, encoding, capacity=capacity, push_capacity=push_capacity)
+    return Worker(
+        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house.settings)
+    )  # fmt: skip
 
 
 def _warn_without_keys(house: House) -> None:
