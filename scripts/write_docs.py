@@ -12,7 +12,10 @@ from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list")
+JOBS = tuple(
+    f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
+)
+COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list", *JOBS)
 
 
 def settings_page() -> str:

@@ -29,7 +29,19 @@ for _number in (signal.SIGHUP, signal.SIGQUIT):
 # for machines with a GPU: `make test-gpu`
 collect_ignore = [] if os.environ.get("REELPRESS_TEST_GPU") else ["hardware"]
 
-TIERS = ("unit", "golden", "media", "faults", "contract", "service", "transcribe", "corpus", "fake_nvidia", "gpu")
+TIERS = (
+    "unit",
+    "golden",
+    "media",
+    "faults",
+    "contract",
+    "service",
+    "browser",
+    "transcribe",
+    "corpus",
+    "fake_nvidia",
+    "gpu",
+)
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
 

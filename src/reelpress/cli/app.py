@@ -16,6 +16,7 @@ from types import FrameType
 
 import click
 
+from reelpress.cli.jobs_app import jobs
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
@@ -271,6 +272,8 @@ def keys_revoke(key_id: str, *, json_output: bool, **flags: str | None) -> None:
 
     raise click.exceptions.Exit(run_revoke(flags, key_id, as_json=json_output))
 
+
+app.add_command(jobs)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
 _STDOUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})

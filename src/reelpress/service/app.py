@@ -11,7 +11,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
-from reelpress.service import events_routes, jobs_routes, output_routes, problems, push, system_routes, uploads_routes
+from reelpress.service import (
+    events_routes,
+    jobs_routes,
+    output_routes,
+    pages,
+    problems,
+    push,
+    system_routes,
+    uploads_routes,
+)
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
 from reelpress.service.guards import BoundedBodies, StrictHeaders
@@ -32,7 +41,7 @@ Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence`
 def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
     # events before jobs: "events" is no id
-    return _app(house, worker, (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, push))
+    return _app(house, worker, (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, push, pages))
 
 
 def create_health_app(house: House, worker: Worker) -> FastAPI:
