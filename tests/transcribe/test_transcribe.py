@@ -326,8 +326,31 @@ def test_importing_the_program_loads_nothing_of_this() -> None:
     assert done.stdout.strip() == "[]"
 
 
+needs_media = pytest.mark.skipif(not (MEDIA / "manifest.csv").is_file(), reason=f"no media folder at {MEDIA}")
+
+
 @pytest.mark.corpus
-@pytest.mark.skipif(not (MEDIA / "manifest.csv").is_file(), reason=f"no media folder at {MEDIA}")
+@needs_media
+def test_speech_is_found_where_the_subtitles_of_a_film_say() -> None:
+    with Audio(MEDIA / "files" / "vidstack_files" / "agent327_720p_70s.mp4", 3600) as audio:
+        speech = [(span.start / RATE_HZ, span.end / RATE_HZ) for span in find_speech(audio.read(70 * RATE_HZ))]
+    told = [
+        (int(a) * 60 + float(b), int(c) * 60 + float(d))
+        for a, b, c, d in re.findall(
+            r"(\d\d):(\d\d\.\d{3}) --> (?:00:)?(\d\d):(\d\d\.\d{3})",
+            (MEDIA / "truth" / "agent327_english.vtt").read_text(),
+        )
+        if int(c) * 60 + float(d) < 70
+    ]
+    assert len(told) == 7
+    for begin_s, end_s in told:
+        heard_s = sum(max(0.0, min(end_s, stop) - max(begin_s, start)) for start, stop in speech)
+        assert heard_s > 0.3 * (end_s - begin_s)
+    assert all(any(start < stop_ + 1 and stop > start_ - 1 for start_, stop_ in told) for start, stop in speech)
+
+
+@pytest.mark.corpus
+@needs_media
 def test_real_speech_is_found_where_it_is(tiny_model: Path, folder: Path) -> None:
     """A talk whose pauses are known: its makers use it to cut silence."""
     rows = {row["name"]: row for row in csv.DictReader((MEDIA / "manifest.csv").read_text().splitlines())}
