@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS
-from reelpress.settings_table import SETTINGS
+from reelpress.service_table import SERVICE_SETTINGS
+from reelpress.settings_table import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list")
@@ -21,16 +22,16 @@ def settings_page() -> str:
         "",
         "Flags win over the environment, the environment over `.env` in the current folder, `.env` over defaults.",
         "Anything outside the accepted values is refused before work begins, with the accepted ones named; so is a",
-        "name that is almost one of these. Written by `make docs` from `src/reelpress/settings_table.py`.",
+        "name that is almost one of these. Written by `make docs` from `src/reelpress/settings_table.py` and",
+        "`src/reelpress/service_table.py`.",
         "",
-        "| environment | flag | default | accepted | meaning |",
-        "|---|---|---|---|---|",
-    ]
-    for row in SETTINGS:
-        names = "<br>".join(f"`{name}`" for name in row.env)
-        flag = f"`{row.flag}`" if row.flag else "`--max-size`" if row.name in ("max_width", "max_height") else ""
-        lines.append(f"| {names} | {flag} | `{row.default}` | {row.accepts} | {row.help} |")
-    lines += [
+        *_table(SETTINGS),
+        "",
+        "## The service",
+        "",
+        "`reelpress serve` and `reelpress worker` read these too.",
+        "",
+        *_table(SERVICE_SETTINGS),
         "",
         "## NVENC preset names",
         "",
@@ -41,6 +42,15 @@ def settings_page() -> str:
         *(f"| `{name}` | `{preset}` | `{tune}` |" for name, (preset, tune) in LEGACY_GPU_PRESETS.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _table(rows: tuple[Setting, ...]) -> list[str]:
+    lines = ["| environment | flag | default | accepted | meaning |", "|---|---|---|---|---|"]
+    for row in rows:
+        names = "<br>".join(f"`{name}`" for name in row.env)
+        flag = f"`{row.flag}`" if row.flag else "`--max-size`" if row.name in ("max_width", "max_height") else ""
+        lines.append(f"| {names} | {flag} | `{row.default}` | {row.accepts} | {row.help} |")
+    return lines
 
 
 def cli_page() -> str:

@@ -13,7 +13,10 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [
     str(TESTS),
-    *(str(TESTS / folder) for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe")),
+    *(
+        str(TESTS / folder)
+        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "service", "transcribe")
+    ),
 ]
 
 import driver  # noqa: E402
@@ -26,7 +29,7 @@ for _number in (signal.SIGHUP, signal.SIGQUIT):
 # for machines with a GPU: `make test-gpu`
 collect_ignore = [] if os.environ.get("REELPRESS_TEST_GPU") else ["hardware"]
 
-TIERS = ("unit", "golden", "media", "faults", "contract", "corpus", "fake_nvidia", "gpu", "transcribe")
+TIERS = ("unit", "golden", "media", "faults", "contract", "service", "transcribe", "corpus", "fake_nvidia", "gpu")
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
 

@@ -8,6 +8,9 @@
     ├── HardwareError          4  hardware was required and does not work here
     ├── OutputError            5  the output could not be written or kept
     ├── StorageError           5  an object store did not do its part (3 when it is the input that cannot be used)
+    ├── NetError               5  an HTTP server did not do its part (3 when trying again changes nothing)
+    │   └── AddressError       3  an address that may not be called
+    ├── TokenError             2  a token of a caller's that is not accepted
     ├── EncodeError            1  every attempt was made and none delivered
     ├── TranscribeError        1  there is no transcript; what became of the video is another matter
     └── Cancelled            130  somebody asked us to stop
@@ -33,6 +36,20 @@ StorageReason = Literal[
     "timed_out",  # no answer, or too slow a one
     "unsupported",  # this store cannot do that at all
     "refused",  # the store answered with an error that none of these words fits
+]
+
+NetReason = Literal[
+    "address",  # not an address that may be called
+    "missing",  # no such name, or nothing there
+    "denied",  # the server wants credentials
+    "throttled",  # the server asks for fewer requests
+    "changed",  # what is there is not what was there a moment ago
+    "truncated",  # the body ended early
+    "too_large",  # beyond the caller's limit
+    "unreachable",  # no connection, or an error of the server's own
+    "untrusted",  # its certificate is not valid for its name
+    "timed_out",  # no answer, or too slow a one
+    "refused",  # any other answer that is of no use
 ]
 
 
@@ -141,7 +158,59 @@ class StorageError(ReelpressError):
             self.exit_code = ExitCode.INPUT_UNUSABLE
 
 
-_PASSING = {"throttled", "changed", "unreachable", "timed_out"}
+class NetError(ReelpressError):
+    """A server named by somebody's URL could not be asked, or its answer is of no use.
+
+    ``reason`` is one stable word for programs, ``retryable`` tells whether the same call may succeed later; if not, the
+    exit code is 3. ``status`` is the HTTP status where there was one, ``retry_after_s`` what the server asked for.
+    Nothing in it repeats a path or a query: they may hold a secret.
+    """
+
+    code = "net_failed"
+    exit_code = ExitCode.OUTPUT_FAILED
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: NetReason,
+        retryable: bool | None = None,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        evidence: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(what, evidence=evidence, hint=hint)
+        self.reason = reason
+        self.retryable = reason in _PASSING if retryable is None else retryable
+        self.status = status
+        self.retry_after_s = retry_after_s
+        if not self.retryable:
+            self.exit_code = ExitCode.INPUT_UNUSABLE
+
+
+class AddressError(NetError):
+    """A URL that is malformed, or leads to an address that is not public; it was not called."""
+
+    code = "address_refused"
+    exit_code = ExitCode.INPUT_UNUSABLE
+
+    def __init__(self, what: str, *, evidence: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, reason="address", evidence=evidence, hint=hint)
+
+
+class TokenError(ReelpressError):
+    """A caller's token is not accepted; ``claim`` is the part that is wrong. The token is never repeated."""
+
+    code = "token_refused"
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, what: str, *, claim: str, evidence: str | None = None) -> None:
+        super().__init__(what, evidence=evidence)
+        self.claim = claim
+
+
+_PASSING = {"throttled", "changed", "unreachable", "timed_out", "truncated"}
 _UNUSABLE = {"missing", "too_large", "corrupt"}
 STORAGE_REASONS: tuple[StorageReason, ...] = get_args(StorageReason)
 

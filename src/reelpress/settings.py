@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from reelpress.errors import UsageError
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import cpu_row
 from reelpress.request import Request
+from reelpress.service_table import SERVICE_NAMES
 from reelpress.settings_table import BY_NAME, RESERVED, SETTINGS, Setting
 
 
@@ -57,7 +58,11 @@ def parse(name: str, text: str, *, shown_as: str | None = None) -> Any:  # noqa:
 
     Raises :class:`UsageError` naming the accepted values.
     """
-    row = BY_NAME[name]
+    return parse_row(BY_NAME[name], text, shown_as=shown_as)
+
+
+def parse_row(row: Setting, text: str, *, shown_as: str | None = None) -> Any:  # noqa: ANN401 - each row has its own type
+    """Return the value that ``text`` gives a row. Raises :class:`UsageError` naming the accepted values."""
     try:
         return row.parse(text.strip())
     except (ValueError, KeyError, ZeroDivisionError, OverflowError):
@@ -84,14 +89,28 @@ def load(
         settings = msgspec.structs.replace(base, **parsed)
         _check_preset(settings)
         return settings
+    settings = Settings(**in_force(SETTINGS, parsed, environ=environ, env_file=env_file))
+    _check_preset(settings)
+    return settings
+
+
+def in_force(
+    rows: Sequence[Setting],
+    typed: Mapping[str, Any],
+    *,
+    environ: Mapping[str, str] | None = None,
+    env_file: Path | str | None = ".env",
+) -> dict[str, Any]:
+    """Return the value of each row: as ``typed`` (parsed already), from the environment, the file, or the default.
+
+    Raises :class:`UsageError` as :func:`load` does.
+    """
     process = os.environ if environ is None else environ
     in_file = _read_file(env_file)
     _refuse_near_misses(process, in_file)
     given = {**in_file, **{name: text for name, text in process.items() if text}}
-    _refuse_contradictions(given, set(typed))
-    settings = Settings(**{row.name: _chosen(row, parsed, given) for row in SETTINGS})
-    _check_preset(settings)
-    return settings
+    _refuse_contradictions(rows, given, set(typed))
+    return {row.name: _chosen(row, typed, given) for row in rows}
 
 
 def _read_file(env_file: Path | str | None) -> dict[str, str]:
@@ -112,11 +131,11 @@ def _chosen(row: Setting, typed: Mapping[str, Any], given: Mapping[str, str]) ->
     if row.name in typed:
         return typed[row.name]
     name = next((name for name in row.env if given.get(name)), None)
-    return parse(row.name, row.default if name is None else given[name], shown_as=name)
+    return parse_row(row, row.default if name is None else given[name], shown_as=name)
 
 
 def _refuse_near_misses(process: Mapping[str, str], in_file: Mapping[str, str]) -> None:
-    known = {name for row in SETTINGS for name in row.env}
+    known = {name for row in SETTINGS for name in row.env} | SERVICE_NAMES - {"PORT"}
     for name in (*in_file, *process):
         if name in known:
             continue
@@ -127,10 +146,10 @@ def _refuse_near_misses(process: Mapping[str, str], in_file: Mapping[str, str]) 
             raise UsageError(f"{name} is not a setting.", hint=hint)
 
 
-def _refuse_contradictions(given: Mapping[str, str], typed: set[str]) -> None:
-    for row in SETTINGS:
+def _refuse_contradictions(rows: Sequence[Setting], given: Mapping[str, str], typed: set[str]) -> None:
+    for row in rows:
         named = {name: given[name] for name in row.env if given.get(name)}
-        if row.name not in typed and len({parse(row.name, text, shown_as=name) for name, text in named.items()}) > 1:
+        if row.name not in typed and len({parse_row(row, text, shown_as=name) for name, text in named.items()}) > 1:
             text = " and ".join(f"{name}={value}" for name, value in named.items())
             raise UsageError(f"{text} contradict each other.", hint="They are one switch: set one, or both alike.")
 

@@ -24,7 +24,9 @@ class Setting(Value, frozen=True, kw_only=True):
     flag: str | None = None
 
 
-def _number(low: float, high: float, kind: type[int | float]) -> Callable[[str], Any]:
+def number(low: float, high: float, kind: type[int | float]) -> Callable[[str], Any]:
+    """Return a parser of numbers from ``low`` to ``high``."""
+
     def parse(text: str) -> int | float:
         value = kind(text)
         if not low <= value <= high:
@@ -34,7 +36,9 @@ def _number(low: float, high: float, kind: type[int | float]) -> Callable[[str],
     return parse
 
 
-def _choice(*names: str) -> Callable[[str], str]:
+def choice(*names: str) -> Callable[[str], str]:
+    """Return a parser of one of these names, in any case of letters."""
+
     def parse(text: str) -> str:
         if text.lower() not in names:
             raise ValueError("not one of them")
@@ -43,7 +47,8 @@ def _choice(*names: str) -> Callable[[str], str]:
     return parse
 
 
-def _switch(text: str) -> bool:
+def switch(text: str) -> bool:
+    """Return the truth that a word stands for. Raises :class:`KeyError`."""
     words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
     if text.lower() not in words:
         raise ValueError("neither yes nor no")
@@ -53,7 +58,9 @@ def _switch(text: str) -> bool:
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
-def _quantity(low: int, high: int) -> Callable[[str], int]:
+def quantity(low: int, high: int) -> Callable[[str], int]:
+    """Return a parser of quantities as ``128k`` or ``1.5Gi``, from ``low`` to ``high``."""
+
     def parse(text: str) -> int:
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?i?)(?:b|bps|bit/s)?", text.strip().lower())
         if match is None or match[2] not in _UNITS:
@@ -76,41 +83,42 @@ def _rate(text: str) -> Fraction:
     return value
 
 
-def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: None if text.strip().lower() in ("", "default", "auto") else parse(text)
+def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a parser that also takes the words for no choice of one's own, as ``None``."""
+    return lambda text: None if text.strip().lower() in ("", "default", "auto", "none") else parse(text)
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="use_gpu", env=("ENABLE_GPU_ACCELERATION", "GPU_ENABLED"), default="true", accepts="true or false",
-        parse=_switch, help="Use a GPU when one is proven to work; both names are the same switch.",
+        parse=switch, help="Use a GPU when one is proven to work; both names are the same switch.",
     ),
     Setting(
         name="gpu_preset", env=("GPU_PRESET",), default="fast", accepts=", ".join(GPU_PRESETS),
-        parse=_choice(*GPU_PRESETS), help="NVENC preset; legacy names are mapped to p1...p7 and a tune.",
+        parse=choice(*GPU_PRESETS), help="NVENC preset; legacy names are mapped to p1...p7 and a tune.",
     ),
     Setting(
         name="codec", env=("COMPRESSION_CODEC",), default="h264", accepts=", ".join(CODECS), flag="--codec",
-        parse=_choice(*CODECS), help="Codec of the output.",
+        parse=choice(*CODECS), help="Codec of the output.",
     ),
     Setting(
         name="preset", env=("COMPRESSION_PRESET",), default="default", flag="--preset",
         accepts=f"{', '.join(X264_PRESETS)} (h264, hevc without lean); 0 to 13 (av1); default",
-        parse=_optional(str.lower), help="CPU preset; default is lean for h264, fast for hevc, 8 for av1.",
+        parse=optional(str.lower), help="CPU preset; default is lean for h264, fast for hevc, 8 for av1.",
     ),
     Setting(
         name="crf", env=("COMPRESSION_CRF",), default="default", flag="--crf",
         accepts="0 to 51 (h264, hevc), 0 to 63 (av1), default",
-        parse=_optional(_number(0, 63, float)),
+        parse=optional(number(0, 63, float)),
         help="Quality, lower is better; default is 23 for h264, 26 for hevc, 34 for av1.",
     ),
     Setting(
         name="max_width", env=("COMPRESSION_MAX_WIDTH",), default="1280", accepts="16 to 16384 pixels",
-        parse=_number(16, 16384, int), help="Longer side of the box the picture must fit; never enlarged.",
+        parse=number(16, 16384, int), help="Longer side of the box the picture must fit; never enlarged.",
     ),
     Setting(
         name="max_height", env=("COMPRESSION_MAX_HEIGHT",), default="720", accepts="16 to 16384 pixels",
-        parse=_number(16, 16384, int), help="Shorter side of the box the picture must fit.",
+        parse=number(16, 16384, int), help="Shorter side of the box the picture must fit.",
     ),
     Setting(
         name="max_fps", env=("COMPRESSION_MAX_FPS",), default="30", accepts="1 to 1000, fractions as 30000/1001",
@@ -118,76 +126,76 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="audio_bitrate_bps", env=("COMPRESSION_AUDIO_BITRATE",), default="128k", accepts="16k to 1M",
-        flag="--audio-bitrate", parse=_quantity(16_000, 1_000_000),
+        flag="--audio-bitrate", parse=quantity(16_000, 1_000_000),
         help="AAC bit rate for stereo; scales with pairs of channels.",
     ),
     Setting(
         name="audio_channels", env=("COMPRESSION_AUDIO_CHANNELS",), default="keep", accepts="keep, stereo",
-        flag="--audio-channels", parse=_choice("keep", "stereo"), help="What becomes of more than two channels.",
+        flag="--audio-channels", parse=choice("keep", "stereo"), help="What becomes of more than two channels.",
     ),
     Setting(
         name="hdr", env=("COMPRESSION_HDR",), default="tonemap", accepts="tonemap, keep", flag="--hdr",
-        parse=_choice("tonemap", "keep"), help="HDR becomes SDR, or stays as 10-bit hevc or av1.",
+        parse=choice("tonemap", "keep"), help="HDR becomes SDR, or stays as 10-bit hevc or av1.",
     ),
     Setting(
         name="max_input_bytes", env=("COMPRESSION_MAX_FILE_SIZE",), default="1GB", accepts="1k to 100T",
-        flag="--max-file-size", parse=_quantity(1_000, 10**14),
+        flag="--max-file-size", parse=quantity(1_000, 10**14),
         help="Larger inputs are skipped, with that as the reason.",
     ),
     Setting(
         name="min_saving", env=("COMPRESSION_MIN_SAVING",), default="0.05", accepts="0 to 0.95", flag="--min-saving",
-        parse=_number(0, 0.95, float), help="Share of the input an encode must save to be delivered.",
+        parse=number(0, 0.95, float), help="Share of the input an encode must save to be delivered.",
     ),
     Setting(
         name="timeout_s", env=("COMPRESSION_TIMEOUT",), default="auto", accepts="1 to 604800 seconds, auto",
-        flag="--timeout", parse=_optional(_number(1, 604_800, float)),
+        flag="--timeout", parse=optional(number(1, 604_800, float)),
         help="Wall-clock limit of one attempt; auto is 30 minutes plus ten times the video's duration.",
     ),
     Setting(
         name="decode_check", env=("COMPRESSION_DECODE_CHECK",), default="sampled", accepts="sampled, whole",
-        flag="--decode-check", parse=_choice("sampled", "whole"),
+        flag="--decode-check", parse=choice("sampled", "whole"),
         help="Which part of an output the software decoder reads before it is delivered.",
     ),
     Setting(
         name="stall_timeout_s", env=("COMPRESSION_STALL_TIMEOUT",), default="120", accepts="1 to 86400 seconds",
-        parse=_number(1, 86_400, float), help="An encode without a new frame or byte for this long is stopped.",
+        parse=number(1, 86_400, float), help="An encode without a new frame or byte for this long is stopped.",
     ),
     Setting(
         name="memory_limit_bytes", env=("REELPRESS_MEMORY_LIMIT",), default="16G", accepts="256M to 4T",
-        parse=_quantity(256_000_000, 4 * 10**12), help="Address space one FFmpeg may use.",
+        parse=quantity(256_000_000, 4 * 10**12), help="Address space one FFmpeg may use.",
     ),
     Setting(
         name="max_pixels", env=("REELPRESS_MAX_PIXELS",), default="67108864", accepts="10000 to 268435456",
-        parse=_number(10_000, 268_435_456, int), help="Frames with more pixels than this are refused (8192x8192).",
+        parse=number(10_000, 268_435_456, int), help="Frames with more pixels than this are refused (8192x8192).",
     ),
     Setting(
         name="jobs", env=("REELPRESS_JOBS",), default="auto", accepts="1 to 256, auto", flag="--jobs",
-        parse=_optional(_number(1, 256, int)), help="Inputs worked on at the same time; auto is half the cores.",
+        parse=optional(number(1, 256, int)), help="Inputs worked on at the same time; auto is half the cores.",
     ),
     Setting(
         name="threads", env=("REELPRESS_THREADS",), default="0", accepts="0 to 256, 0 lets the encoder choose",
-        parse=_number(0, 256, int), help="Encoder threads.",
+        parse=number(0, 256, int), help="Encoder threads.",
     ),
     Setting(
         name="ffmpeg", env=("REELPRESS_FFMPEG",), default="auto", accepts="a path, auto",
-        parse=_optional(str), help="An FFmpeg to consider first, beside the bundled one and PATH.",
+        parse=optional(str), help="An FFmpeg to consider first, beside the bundled one and PATH.",
     ),
     Setting(
         name="cache_dir", env=("REELPRESS_CACHE_DIR",), default="auto", accepts="a folder, auto",
-        parse=_optional(str), help="Where facts about FFmpeg builds are remembered; auto follows XDG_CACHE_HOME.",
+        parse=optional(str), help="Where facts about FFmpeg builds are remembered; auto follows XDG_CACHE_HOME.",
     ),
     Setting(
         name="gpu_patience_s", env=("REELPRESS_GPU_PATIENCE",), default="30", accepts="0 to 3600 seconds",
-        parse=_number(0, 3600, float), help="How long a job waits for a slot on a GPU before the CPU takes it.",
+        parse=number(0, 3600, float), help="How long a job waits for a slot on a GPU before the CPU takes it.",
     ),
     Setting(
         name="gpu_sessions", env=("REELPRESS_GPU_SESSIONS",), default="auto", accepts="1 to 64, auto",
-        parse=_optional(_number(1, 64, int)),
+        parse=optional(number(1, 64, int)),
         help="Encodes at once on each GPU, over all processes; auto counts what opens, up to 4.",
     ),
     Setting(
         name="usd_per_cpu_hour", env=("REELPRESS_USD_PER_CPU_HOUR",), default="0.0864", accepts="0 to 1000",
-        parse=_number(0, 1000, float),
+        parse=number(0, 1000, float),
         help="Price of a core for an hour, for the receipt's estimate; the default is Cloud Run's list price.",
     ),
 )  # fmt: skip

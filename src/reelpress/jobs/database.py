@@ -1,0 +1,163 @@
+"""Opens the database of the service: a SQLite file in the data folder, or Postgres."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from reelpress.errors import UsageError
+from reelpress.jobs.tables import METADATA, MIGRATIONS, TURNS, VERSIONS
+
+_LOG = logging.getLogger("reelpress.jobs")
+_SCHEMA = "reelpress"
+_MIGRATION_LOCK = 7_205_759_403
+_BUSY_TIMEOUT_MS = 30_000
+T = TypeVar("T")
+
+
+class Database:
+    """An open database; safe to share between threads."""
+
+    def __init__(self, engine: Engine, url: URL) -> None:
+        self.url = url
+        self.is_postgres = engine.dialect.name == "postgresql"
+        self._engine = engine
+        self._writing = engine.execution_options(reelpress_writes=True)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, whose transactions write."""
+        return self._writing
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that only reads."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a transaction that writes; on SQLite it is the only one that does."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def open_database(url: str | None, data: Path) -> Database:
+    """Open the database at ``url``, or the SQLite file in the folder ``data``, and bring its tables up to date.
+
+    Raises :class:`UsageError` for an address that is none.
+    """
+    parsed = database_url(url, data)
+    if parsed.get_backend_name() == "sqlite":
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = _sqlite(parsed)
+    else:
+        engine = sa.create_engine(
+            parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+        ).execution_options(schema_translate_map={None: _SCHEMA})
+    database = Database(engine, parsed)
+    _bring_up_to_date(database)
+    return database
+
+
+def database_url(url: str | None, data: Path, *, name: str = "reelpress.sqlite") -> URL:
+    """Return the address of the database; ``None`` is the file ``name`` in ``data``. Raises :class:`UsageError`."""
+    if url is None:
+        return URL.create("sqlite", database=str(data / name))
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise UsageError("REELPRESS_DATABASE_URL is no address.", hint="postgresql://USER@HOST/DATABASE") from None
+    if parsed.get_backend_name() != "postgresql":
+        raise UsageError(
+            "REELPRESS_DATABASE_URL is not Postgres.",
+            evidence=parsed.drivername,
+            hint="postgresql://USER@HOST/DATABASE, or leave it out for SQLite",
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _sqlite(url: URL) -> Engine:
+    # readers wait for nobody in WAL; writers wait for each other
+    engine = sa.create_engine(url, pool_size=10, max_overflow=20, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - whatever the driver's is
+        connection.isolation_level = None  # else the driver begins transactions of its own kind
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # a job that was accepted outlives a loss of power
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # a transaction that reads first and writes later could find that another has written between
+        writes = connection.get_execution_options().get("reelpress_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _bring_up_to_date(database: Database) -> None:
+    with database.writing() as connection:
+        if database.is_postgres:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
+        is_new = not sa.inspect(connection).has_table(
+            "schema_version", schema=_SCHEMA if database.is_postgres else None
+        )
+        METADATA.create_all(connection)
+        if is_new:
+            connection.execute(VERSIONS.insert().values(version=len(MIGRATIONS)))
+            connection.execute(TURNS.insert().values(id=1, served=0))
+            return
+        version = connection.execute(sa.select(sa.func.max(VERSIONS.c.version))).scalar_one()
+        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+            for statement in statements:
+                connection.execute(sa.text(statement))
+            connection.execute(VERSIONS.insert().values(version=number))
+
+
+def persist(write: Callable[[], T], *, give_up: Callable[[], bool] = lambda: False, patience_s: float = 900.0) -> T:
+    """Call ``write`` until the database takes it: a restart of the database is no reason to lose an hour's work.
+
+    What the database refuses for any other reason than its absence is raised at once, as is everything once
+    ``patience_s`` are over or ``give_up`` is true.
+    """
+    deadline, pause = time.monotonic() + patience_s, 0.1
+    while True:
+        try:
+            return write()
+        except (OperationalError, DBAPIError) as error:
+            gone = isinstance(error, OperationalError) or error.connection_invalidated
+            if not gone or give_up() or time.monotonic() > deadline:
+                raise
+            _LOG.warning("the database is away (%s); trying again", type(error.orig).__name__)
+            time.sleep(pause)
+            pause = min(2.0, pause * 2)
+
+
+def encode(value: object) -> str:
+    """Return a value as the JSON that stands in a text column."""
+    return msgspec.json.encode(value).decode()
+
+
+def executor_name() -> str:
+    """Return an id for this process that no other ever had."""
+    from reelpress.jobs.model import new_id
+
+    return f"{new_id('worker')}-{os.getpid()}"

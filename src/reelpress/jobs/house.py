@@ -1,0 +1,50 @@
+"""What the server and the workers share: settings, the database, the object store, scratch space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reelpress.errors import OutputError
+from reelpress.jobs.database import Database, open_database
+from reelpress.service_settings import ServiceSettings
+from reelpress.storage.opening import open_store
+from reelpress.storage.scratch import Scratch
+from reelpress.storage.store import Store
+
+
+class House:
+    """All that is open while a process of the service runs; safe to share between threads."""
+
+    def __init__(self, settings: ServiceSettings, database: Database, store: Store, scratch: Scratch) -> None:
+        self.settings, self.database, self.store, self.scratch = settings, database, store, scratch
+
+    @classmethod
+    def open(cls, settings: ServiceSettings) -> House:
+        """Open everything, making the folders that are not there.
+
+        Raises :class:`UsageError` for addresses that are none, :class:`OutputError` where a folder cannot be made.
+        """
+        objects = None if settings.storage_url else settings.data / "objects"
+        for folder in (settings.data, settings.scratch, objects):
+            if folder is not None:
+                _make(folder)
+        database = open_database(settings.database_url, settings.data)
+        return cls(settings, database, open_store(settings.storage), Scratch(settings.scratch))
+
+    def close(self) -> None:
+        """Close what must be closed."""
+        self.database.close()
+
+
+def user_prefix(user_id: str) -> str:
+    """Return the prefix of a user's objects; whatever a user is called, no two share one."""
+    plain = user_id.isascii() and user_id.replace("-", "").replace("_", "").isalnum() and len(user_id) <= 64
+    return f"users/{user_id}" if plain else f"users/.{user_id.encode().hex()}"[:230]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        hint = "Name another with REELPRESS_DATA_DIR or REELPRESS_SCRATCH_DIR."
+        raise OutputError(f"The folder {folder} cannot be made.", evidence=str(error), hint=hint) from None

@@ -1,0 +1,252 @@
+"""What is done for a job, stage by stage: each is one durable step that may begin again, anywhere, and does no harm.
+
+Steps hand each other small values. Files stay in the scratch folder of the machine; where a later step does not find
+them (another machine goes on), it makes them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from reelpress.engine import compress_file
+from reelpress.errors import Cancelled, HardwareError, InputError, NetError, OutputError, ReelpressError, StorageError
+from reelpress.events import AttemptStarted, Checked, Event, Progressed
+from reelpress.facts.values import Value
+from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.fetching import Fetched, fetch_input
+from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.model import JobResult, Stage, StoredObject
+from reelpress.jobs.work import Claim, check_in_force, note_content
+from reelpress.look import Look, look_at
+from reelpress.receipt import Receipt
+from reelpress.run.process import CancelToken
+from reelpress.storage.keys import safe_name
+from reelpress.storage.scratch import Need
+from reelpress.storage.upload import upload
+from reelpress.version import VERSION
+
+_LOG = logging.getLogger("reelpress.jobs")
+T = TypeVar("T")
+# What a stage that met a passing fault waits before it is tried again, in seconds.
+PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
+MP4 = "video/mp4"
+JSON = "application/json"
+
+# Told of a stage, the share of it that is done, seconds left of it, and the speed of an encode.
+OnShare = Callable[[Stage, float, float | None, float | None], None]
+
+
+class Probed(Value, frozen=True, kw_only=True):
+    """What the rest of the job needs to know of its input; ``same_as`` is a job that did this work already."""
+
+    duration_s: float | None
+    cache_key: str
+    same_as: str | None
+
+
+class Compressed(Value, frozen=True, kw_only=True):
+    """What the engine made: the name of the file in the job's folder, ``None`` where the input is kept."""
+
+    file: str | None
+    size_bytes: int | None
+    sha256: str | None
+    receipt: str
+
+
+class Stored(Value, frozen=True, kw_only=True):
+    """What is in the store now."""
+
+    output: StoredObject | None
+    receipt: StoredObject
+
+
+class Stages:
+    """The stages of one claim. Each method is a step; errors are those of the tree, and say whether to try again."""
+
+    def __init__(self, house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> None:
+        self.house, self.encoding, self.claim, self.cancel, self._on_share = house, encoding, claim, cancel, on_share
+        self.job, self.spec = claim.job, claim.job.spec
+        self.folder = house.settings.scratch / "jobs" / self.job.id
+        self._look: Future[Look] | None = None
+
+    def fetch(self) -> Fetched:
+        """Bring the input here. Its size is promised room before the first byte comes."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._fetch()
+
+    def probe(self, fetched: Fetched) -> Probed:
+        """Look at the input, refuse what is beyond the limits, and find out whether the work was done before."""
+        source = self._source(fetched)
+        look = look_at(source, self.cancel)
+        self._look = Future()
+        self._look.set_result(look)
+        duration, most = look.facts.duration_s, self.house.settings.max_duration_s
+        if duration is not None and duration > most:
+            evidence = f"{duration:.1f} s, {most:g} s allowed"
+            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
+        key = self._cache_key(fetched)
+        same = note_content(self.house.database, self.claim, key)
+        can_reuse = self.spec.reuse and self.spec.output_key is None and same is not None and same.result is not None
+        if can_reuse and same is not None and same.result is not None and self._is_there(same.result):
+            return Probed(duration_s=duration, cache_key=key, same_as=same.id)
+        return Probed(duration_s=duration, cache_key=key, same_as=None)
+
+    def compress(self, fetched: Fetched) -> Compressed:
+        """Have the engine do its work: plan, encode, check, all explained in its receipt."""
+        source = self._source(fetched)
+        target = self.folder / f"output.{self.claim.fence}.mp4"
+        need = Need(input_bytes=0, output_bytes=fetched.size_bytes)
+        with self.house.scratch.reserve(need, job_folder=self.folder):
+            receipt = compress_file(
+                source, target, host=self.encoding.host, request=self.encoding.request_of(self.spec),
+                policy=self.encoding.policy, overwrite=True, on_event=self._on_event, cancel=self.cancel,
+                look=self._look,
+            )  # fmt: skip
+        self._look = None
+        _raise_for(receipt)
+        receipt = msgspec.structs.replace(receipt, input=fetched.name, output=None)
+        made = receipt.result if receipt.status in ("encoded", "copied") else None
+        return Compressed(
+            file=target.name if made else None, size_bytes=made.size_bytes if made else None,
+            sha256=made.sha256 if made else None, receipt=msgspec.json.encode(receipt).decode(),
+        )  # fmt: skip
+
+    def store(self, fetched: Fetched, compressed: Compressed) -> Stored:
+        """Put output and receipt into the store, proved by reading back, each under a key that is this job's alone."""
+        output = None
+        folder_key = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
+        if compressed.file is not None:
+            path = self.folder / compressed.file
+            if not path.is_file():  # it was made on another machine
+                compressed = self.compress(fetched)
+                path = self.folder / (compressed.file or "")
+            name = safe_name(f"{Path(fetched.name).stem}.mp4")
+            key = self.spec.output_key or f"{folder_key}/{name}"
+            output = self._put(path, key, MP4, compressed.sha256, "store")
+        receipt = self.folder / f"receipt.{self.claim.fence}.json"
+        receipt.write_text(compressed.receipt)
+        return Stored(output=output, receipt=self._put(receipt, f"{folder_key}/receipt.json", JSON, None, None))
+
+    def store_transcript(self, files: dict[str, tuple[Path, str]]) -> dict[str, StoredObject]:
+        """Put the files of a transcript beside the output."""
+        folder_key = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
+        return {
+            kind: self._put(path, f"{folder_key}/transcript.{kind}", content_type, None, None)
+            for kind, (path, content_type) in files.items()
+        }
+
+    def result(self, fetched: Fetched, compressed: Compressed, stored: Stored) -> JobResult:
+        """Return what the job delivered, but for a transcript."""
+        receipt = msgspec.json.decode(compressed.receipt, type=Receipt)
+        outcome: Literal["encoded", "copied", "skipped"] = (
+            receipt.status if receipt.status in ("encoded", "copied") else "skipped"
+        )
+        return JobResult(
+            outcome=outcome, encoder=receipt.encoder, device=receipt.device, input_key=fetched.key,
+            input_bytes=fetched.size_bytes, output=stored.output, receipt=stored.receipt,
+            saved_share=receipt.saved_share, usd=receipt.usd, wall_s=receipt.wall_s, warnings=receipt.warnings,
+        )  # fmt: skip
+
+    def source(self, fetched: Fetched) -> Path:
+        """Return the input as a file of this machine, fetching it again where it is not here."""
+        return self._source(fetched)
+
+    def clear(self) -> None:
+        """Delete the job's files here; its input, where that was a path, is no file of ours."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _fetch(self) -> Fetched:
+        settings = self.house.settings
+        return fetch_input(
+            self.house, self.spec.input, self.folder, cancel=self.cancel, max_bytes=settings.max_upload_bytes,
+            on_share=lambda share: self._on_share("fetch", share, None, None),
+        )  # fmt: skip
+
+    def _source(self, fetched: Fetched) -> Path:
+        path = Path(fetched.path) if fetched.is_foreign else self.folder / fetched.path
+        if path.is_file() and path.stat().st_size == fetched.size_bytes:
+            return path
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        again = self._fetch()
+        if again.sha256 != fetched.sha256:
+            raise InputError("The input changed since this job began.", evidence=f"{again.size_bytes} bytes now")
+        return Path(again.path) if again.is_foreign else self.folder / again.path
+
+    def _put(self, path: Path, key: str, content_type: str, sha256: str | None, stage: Stage | None) -> StoredObject:
+        def on_progress(done: int, of: int) -> None:
+            if stage is not None:
+                self._on_share(stage, done / of if of else 1.0, None, None)
+
+        def put(*, overwrite: bool) -> StoredObject:
+            # nobody whose claim has ended may touch what its successor delivers
+            check_in_force(self.house.database, self.claim)
+            put = upload(
+                self.house.store, path, key, job=self.job.id, content_type=content_type, sha256=sha256,
+                overwrite=overwrite, on_progress=on_progress, cancel=self.cancel,
+            )  # fmt: skip
+            return StoredObject(key=put.key, size_bytes=put.size_bytes, sha256=put.sha256, content_type=content_type)
+
+        try:
+            return put(overwrite=False)
+        except StorageError as error:
+            if error.reason != "exists" or self.spec.output_key is not None:
+                raise
+            return put(overwrite=True)  # what an earlier attempt at this very job left
+
+    def _is_there(self, result: JobResult) -> bool:
+        if result.output is None:
+            return True
+        found = self.house.store.find(result.output.key, cancel=self.cancel)
+        return found is not None and found.size_bytes == result.output.size_bytes
+
+    def _cache_key(self, fetched: Fetched) -> str:
+        settings = self.house.settings
+        parts = {
+            "input": fetched.sha256, "version": VERSION, "request": repr(self.encoding.request_of(self.spec)),
+            "transcript": settings.transcribe_model if self.spec.transcribe else None,
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, Progressed) and event.percent is not None:
+            self._on_share("compress", event.percent / 100, event.eta_s, event.speed)
+        elif isinstance(event, AttemptStarted):
+            self._on_share("compress", 0.0, None, None)
+        elif isinstance(event, Checked):
+            self._on_share("check", 0.0, None, None)
+
+
+def patiently(work: Callable[[], T], cancel: CancelToken) -> T:
+    """Do a stage, again after a pause where what went wrong may pass. Raises what it raised last."""
+    for pause in (*PAUSES_S, None):
+        try:
+            return work()
+        except (StorageError, NetError) as error:
+            if not error.retryable or pause is None or cancel.wait(pause):
+                raise
+            _LOG.warning("trying again after %s: %s (%s)", error.code, error.what, error.evidence)
+    raise AssertionError  # the last round returns or raises
+
+
+def _raise_for(receipt: Receipt) -> None:
+    """Raise what the engine reported, unless it delivered or had a reason to keep the input."""
+    if receipt.status in ("encoded", "copied", "skipped"):
+        return
+    text = receipt.error or "The input was refused."
+    if receipt.status == "cancelled":
+        raise Cancelled(text)
+    kind: type[ReelpressError] = {3: InputError, 4: HardwareError, 5: OutputError}.get(
+        receipt.exit_code, ReelpressError
+    )
+    error = kind(text, evidence=receipt.evidence, hint=receipt.hint)
+    error.code = receipt.error_code or error.code
+    raise error

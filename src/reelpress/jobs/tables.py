@@ -1,0 +1,136 @@
+"""The tables of the service, and how an older database becomes today's.
+
+JSON stands in text columns: SQLite and Postgres keep it alike, and nothing is searched for inside it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+from reelpress.webhooks.outbox import define
+
+METADATA = MetaData()
+_BIG = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("percent", Float, nullable=False),
+    Column("priority", Integer, nullable=False),  # 0 high, 1 normal, 2 low
+    Column("turn", _BIG, nullable=False),  # whose turn it is among users, see submission.py
+    Column("origin", Text, nullable=False),
+    Column("queue", Text, nullable=False),  # "pull" is for whoever is free, "push" for who is asked by name
+    Column("run", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),  # grows with every claim; writes with an older one are refused
+    Column("attempts", Integer, nullable=False),
+    Column("worker", Text),
+    Column("idempotency_key", Text),
+    Column("spec_hash", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("cache_key", Text),
+    Column("created_at", Float, nullable=False),
+    Column("not_before", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Column("updated_at", Float, nullable=False),
+    Column("cancel_requested", Integer, nullable=False),
+    Column("eta_s", Float),
+    Column("speed", Float),
+    Column("result", Text),
+    Column("error", Text),
+    Column("receipt", Text),
+    Column("stages", Text, nullable=False),
+    UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
+    Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
+    Index("jobs_of_user", "user_id", "created_at"),
+    Index("jobs_by_time", "created_at"),
+    Index("jobs_by_change", "updated_at"),
+    Index("jobs_same_work", "user_id", "cache_key"),
+    Index("jobs_of_worker", "worker"),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("seq", _BIG, primary_key=True, autoincrement=True),
+    Column("job", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("events_of_job", "job", "seq"),
+    Index("events_of_user", "user_id", "seq"),
+)
+
+# The turn that was served last: what a user who was away starts from.
+TURNS = Table(
+    "turns",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("served", _BIG, nullable=False),
+)
+
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("seen_at", Float, nullable=False),
+    Column("dead_at", Float),
+    Column("facts", Text, nullable=False),
+)
+
+# Events on their way to those who asked to be told.
+WEBHOOKS = define(METADATA)
+
+# What each user's webhooks are signed with. It must be known to sign, so it is not hashed.
+SECRETS = Table(
+    "webhook_secrets",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+# Only a hash of the secret is kept. Scopes stand with spaces between.
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Index("api_keys_of_user", "user_id"),
+)
+
+# Files that callers send in segments; see storage/segments.py.
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size_bytes", _BIG, nullable=False),
+    Column("segment_bytes", _BIG, nullable=False),
+    Column("sha256", Text),
+    Column("created_at", Float, nullable=False),
+    Column("completed_at", Float),
+    Index("uploads_of_user", "user_id", "created_at"),
+    Index("uploads_by_time", "created_at"),
+)
+
+VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
+
+# Statements that bring a database from one version to the next; only ever add: older programs go on beside newer ones.
+MIGRATIONS: tuple[tuple[str, ...], ...] = ()

@@ -1,0 +1,58 @@
+"""The transcript of a job. Whatever becomes of it, the compressed video is delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from reelpress.errors import Cancelled, ReelpressError
+from reelpress.facts.values import Value
+from reelpress.jobs.fetching import Fetched
+from reelpress.jobs.model import JobResult, StoredObject
+from reelpress.jobs.stages import Stages
+from reelpress.jobs.work import FencedOff
+from reelpress.run.process import CancelToken
+from reelpress.transcribe.options import TranscribeOptions
+from reelpress.transcribe.transcribe import transcribe
+
+_TYPES = {"vtt": "text/vtt", "srt": "application/x-subrip", "json": "application/json"}
+
+
+class Transcribed(Value, frozen=True, kw_only=True):
+    """What became of a transcript."""
+
+    status: Literal["done", "failed", "skipped"]
+    note: str | None
+    files: dict[str, StoredObject]
+
+    def into(self, result: JobResult) -> JobResult:
+        """Return a job's result with this."""
+        return msgspec.structs.replace(
+            result, transcript_status=self.status, transcript_note=self.note, transcript=self.files
+        )  # fmt: skip
+
+
+def transcribe_job(
+    stages: Stages, fetched: Fetched, *, model: str, cancel: CancelToken, on_share: Callable[[float], None]
+) -> Transcribed:
+    """Make a transcript of the input and store it beside the output; what goes wrong with it is in what is returned.
+
+    Windows of it that an earlier attempt on this machine finished are not made again. Raises :class:`Cancelled`, and
+    :class:`StorageError` for faults that may pass.
+    """
+    try:
+        options = TranscribeOptions(model=model, max_duration_s=min(stages.house.settings.max_duration_s, 604_800.0))
+        made = transcribe(
+            stages.source(fetched), stages.folder, stem="transcript", options=options, cancel=cancel,
+            on_progress=on_share,
+        )  # fmt: skip
+    except (Cancelled, FencedOff):
+        raise
+    except ReelpressError as error:
+        note = f"{error.what} ({error.evidence})" if error.evidence else error.what
+        return Transcribed(status="failed", note=note, files={})
+    files = {kind: (Path(getattr(made, kind).path), content_type) for kind, content_type in _TYPES.items()}
+    return Transcribed(status="done", note="; ".join(made.notes) or None, files=stages.store_transcript(files))

@@ -1,0 +1,265 @@
+"""What workers write of jobs. Every write names the claim it rests on, and is refused when that is no longer in force.
+
+A worker that was taken for dead may wake up and go on: by then its job has a higher fence, and nothing it writes counts
+(Kleppmann, "How to do distributed locking", 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from reelpress.errors import ReelpressError
+from reelpress.facts.values import Value
+from reelpress.jobs.database import Database, encode
+from reelpress.jobs.model import Job, JobError, JobResult, Stage, StageTime, Status
+from reelpress.jobs.reading import get_job, row_to_job
+from reelpress.jobs.submission import add_event
+from reelpress.jobs.tables import JOBS, TURNS, WORKERS
+
+_CLAIM_LOCK = 7_205_759_405
+# Told of a job that ends, in the transaction in which it does.
+OnEnd = Callable[[Connection, Job], None]
+
+
+class FencedOff(ReelpressError):  # noqa: N818 - it is what happened
+    """This claim is no longer in force: somebody else has the job, or it ended."""
+
+    code = "fenced_off"
+
+
+class Claim(Value, frozen=True, kw_only=True):
+    """A worker's right to work on a job."""
+
+    job: Job
+    fence: int
+    worker: str
+
+    @property
+    def workflow_id(self) -> str:
+        """The durable workflow of this run of the job."""
+        return f"{self.job.id}.{self.job.run}"
+
+
+class ProgressNote(Value, frozen=True, kw_only=True):
+    """How far a claim's job is."""
+
+    claim: Claim
+    percent: float
+    eta_s: float | None
+    speed: float | None
+
+
+def claim_next(
+    database: Database,
+    worker: str,
+    *,
+    now: float,
+    max_attempts: int,
+    global_limit: int | None = None,
+    only: str | None = None,
+    on_end: OnEnd = lambda _connection, _job: None,
+) -> Claim | None:
+    """Take the job whose turn it is, or ``only`` that one if it is queued; ``None`` where there is none to take.
+
+    Jobs under which ``max_attempts`` workers died are parked as ``dead`` on the way.
+    """
+    if only is None:
+        with database.reading() as connection:
+            if connection.execute(_candidates(now).limit(1)).first() is None:
+                return None
+    with database.writing() as connection:
+        alive = sa.select(WORKERS.c.id).where(WORKERS.c.id == worker, WORKERS.c.dead_at.is_(None))
+        if connection.execute(alive).first() is None:
+            raise FencedOff("This worker was taken for dead.", evidence=worker)
+        if global_limit is not None:
+            if database.is_postgres:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CLAIM_LOCK})
+            running = sa.select(sa.func.count()).where(JOBS.c.status == "running")
+            if connection.execute(running).scalar_one() >= global_limit:
+                return None
+        query = (
+            _candidates(now) if only is None else sa.select(JOBS).where(JOBS.c.id == only, JOBS.c.status == "queued")
+        )
+        query = query.limit(1)
+        if database.is_postgres:
+            query = query.with_for_update(skip_locked=True)
+        while (row := connection.execute(query).mappings().one_or_none()) is not None:
+            if row["attempts"] >= max_attempts:
+                _park(connection, row_to_job(row), now, on_end)
+                continue
+            return _take(connection, row, worker, now)
+    return None
+
+
+def note_progress(database: Database, notes: Sequence[ProgressNote], *, now: float) -> dict[str, str]:
+    """Write how far jobs are; return for each job ``ok``, ``cancel`` when that was asked for, or ``lost``."""
+    said = {}
+    with database.writing() as connection:
+        for note in notes:
+            larger = sa.case((JOBS.c.percent > note.percent, JOBS.c.percent), else_=note.percent)
+            values = {"percent": larger, "eta_s": note.eta_s, "speed": note.speed, "updated_at": now}
+            change = JOBS.update().where(*_in_force(note.claim)).values(**values).returning(JOBS.c.cancel_requested)
+            row = connection.execute(change).one_or_none()
+            said[note.claim.job.id] = "lost" if row is None else "cancel" if row[0] else "ok"
+    return said
+
+
+def begin_stage(database: Database, claim: Claim, stage: Stage, percent: float, *, now: float) -> None:
+    """Write that a stage begins, which ends the one before. Raises :class:`FencedOff`."""
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        stages = (*_ended(job.stages, now), StageTime(stage=stage, attempt=job.attempts, started_at=now))
+        values = {"stage": stage, "percent": max(job.percent, percent), "stages": encode(stages), "updated_at": now}
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+        add_event(connection, job.id, job.user_id, "stage", now, {"stage": stage, "attempt": job.attempts})
+
+
+def note_content(database: Database, claim: Claim, cache_key: str) -> Job | None:
+    """Write what stands for this work, and return a job of the same user that did the same, if there is one done.
+
+    Raises :class:`FencedOff`.
+    """
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(cache_key=cache_key))
+        query = (
+            sa.select(JOBS)
+            .where(JOBS.c.user_id == job.user_id, JOBS.c.cache_key == cache_key, JOBS.c.status == "done")
+            .where(JOBS.c.id != job.id)
+            .order_by(JOBS.c.finished_at.desc())
+            .limit(1)
+        )
+        row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else row_to_job(row)
+
+
+def check_in_force(database: Database, claim: Claim) -> None:
+    """Raise :class:`FencedOff` unless the claim is in force now."""
+    with database.reading() as connection:
+        if connection.execute(sa.select(JOBS.c.id).where(*_in_force(claim))).first() is None:
+            raise FencedOff("Another worker has this job now, or it ended.", evidence=claim.job.id)
+
+
+def finish(
+    database: Database,
+    claim: Claim,
+    status: Status,
+    *,
+    now: float,
+    result: JobResult | None = None,
+    error: JobError | None = None,
+    receipt: str | None = None,
+    on_end: OnEnd = lambda _connection, _job: None,
+) -> Job:
+    """Write how a job ended, once. Raises :class:`FencedOff`."""
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        values: dict[str, Any] = {
+            "status": status, "result": encode(result) if result else None, "error": encode(error) if error else None,
+            "finished_at": now, "updated_at": now, "eta_s": None, "stages": encode(_ended(job.stages, now)),
+        }  # fmt: skip
+        if receipt is not None:
+            values["receipt"] = receipt
+        if status == "done":
+            values |= {"percent": 100.0, "stage": "finished"}
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+        return _tell(connection, job, now, on_end)
+
+
+def release(
+    database: Database, claim: Claim, *, now: float, why: Literal["drain", "no_room"], delay_s: float = 0
+) -> None:
+    """Give a job back unfinished; this does not count as an attempt. Raises :class:`FencedOff`."""
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        values = {
+            "status": "queued", "worker": None, "attempts": max(job.attempts - 1, 0), "not_before": now + delay_s,
+            "updated_at": now, "eta_s": None, "stages": encode(_ended(job.stages, now)),
+        }  # fmt: skip
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+        add_event(connection, job.id, job.user_id, "handed_back", now, {"why": why, "worker": claim.worker})
+
+
+def take_from_dead(connection: Connection, workers: Iterable[str], *, now: float) -> list[str]:
+    """Put the jobs of dead workers back into the queue and return their ids."""
+    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.in_(list(workers)))
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()
+    taken = []
+    for row in connection.execute(query).mappings().all():
+        job = row_to_job(row)
+        status: Status = "cancelled" if job.cancel_requested else "queued"
+        values: dict[str, Any] = {
+            "status": status, "worker": None, "updated_at": now, "eta_s": None,
+            "stages": encode(_ended(job.stages, now)),
+        }  # fmt: skip
+        if status == "cancelled":
+            values["finished_at"] = now
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+        add_event(connection, job.id, job.user_id, "worker_lost", now, {"worker": job.worker, "attempt": job.attempts})
+        taken.append(job.id)
+    return taken
+
+
+def _candidates(now: float) -> sa.Select[Any]:
+    queued = sa.select(JOBS).where(JOBS.c.status == "queued", JOBS.c.queue == "pull", JOBS.c.not_before <= now)
+    return queued.order_by(JOBS.c.priority, JOBS.c.turn, JOBS.c.created_at)
+
+
+def _in_force(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
+    return (JOBS.c.id == claim.job.id, JOBS.c.fence == claim.fence, JOBS.c.status == "running")
+
+
+def _mine(connection: Connection, claim: Claim) -> Job:
+    query = sa.select(JOBS).where(*_in_force(claim))
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise FencedOff("Another worker has this job now, or it ended.", evidence=claim.job.id)
+    return row_to_job(row)
+
+
+def _take(connection: Connection, row: Any, worker: str, now: float) -> Claim:  # noqa: ANN401 - a row of the table
+    values = {
+        "status": "running", "worker": worker, "fence": row["fence"] + 1, "attempts": row["attempts"] + 1,
+        "started_at": row["started_at"] or now, "updated_at": now,
+    }  # fmt: skip
+    connection.execute(JOBS.update().where(JOBS.c.id == row["id"]).values(**values))
+    connection.execute(TURNS.update().where(TURNS.c.served < row["turn"]).values(served=row["turn"]))
+    data = {"worker": worker, "attempt": row["attempts"] + 1}
+    add_event(connection, row["id"], row["user_id"], "started", now, data)
+    return Claim(job=get_job(connection, row["id"]), fence=row["fence"] + 1, worker=worker)
+
+
+def _park(connection: Connection, job: Job, now: float, on_end: OnEnd) -> None:
+    last = job.stages[-1].stage if job.stages else job.stage
+    error = JobError(
+        code="workers_died", text=f"{job.attempts} workers died while they worked on this job, the last in {last}.",
+        hint="Look at the workers' logs and memory; then retry the job.", retryable=True,
+    )  # fmt: skip
+    values = {"status": "dead", "error": encode(error), "finished_at": now, "updated_at": now, "worker": None}
+    connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+    _tell(connection, job, now, on_end)
+
+
+def _tell(connection: Connection, job: Job, now: float, on_end: OnEnd) -> Job:
+    ended = get_job(connection, job.id)
+    data: dict[str, Any] = {"status": ended.status}
+    if ended.error is not None:
+        data["error"] = msgspec.to_builtins(ended.error)
+    add_event(connection, job.id, job.user_id, ended.status, now, data)
+    on_end(connection, ended)
+    return ended
+
+
+def _ended(stages: tuple[StageTime, ...], now: float) -> tuple[StageTime, ...]:
+    if not stages or stages[-1].wall_s is not None:
+        return stages
+    last = msgspec.structs.replace(stages[-1], wall_s=max(now - stages[-1].started_at, 0.0))
+    return (*stages[:-1], last)

@@ -1,0 +1,264 @@
+"""A worker: claims jobs while it has room, runs them as durable workflows, and says how far they are.
+
+DBOS keeps what each step of a job returned, so that whoever goes on after a crash begins at the stage that was under
+way, and refuses what a worker that lost a job still writes. Which job is next is decided here and not by DBOS's queues:
+their limit on jobs per worker is one number for all workers, and machines differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy.exc import SQLAlchemyError
+
+from reelpress.jobs.database import database_url, executor_name
+from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.house import House
+from reelpress.jobs.liveness import Liveness
+from reelpress.jobs.model import UNFINISHED, Job
+from reelpress.jobs.reading import find_job
+from reelpress.jobs.task import Task
+from reelpress.jobs.work import Claim, FencedOff, OnEnd, claim_next, note_progress, release
+from reelpress.version import VERSION
+
+_LOG = logging.getLogger("reelpress.jobs")
+# Workflows are resumed by programs of the same value alone; it changes when the stages of a job change their order.
+WORKFLOW_VERSION = "1"
+_CLAIM_EVERY_S = 0.1
+_TELL_EVERY_S = 0.25
+_TELL_AT_LEAST_EVERY_S = 1.0
+_STOPPING_S = 5.0
+EXIT_FOUND_DEAD = 70
+
+_TASKS: dict[str, Task] = {}
+
+
+@DBOS.workflow(name="reelpress_job")
+def job_workflow(workflow_id: str) -> None:
+    """Do one run of a job. The claim it rests on stands in this process alone."""
+    task = _TASKS[workflow_id]
+    task.run(lambda name, work: DBOS.run_step({"name": name}, work))
+
+
+class Worker:
+    """The worker of this process; there is one at most, since DBOS has one executor per process.
+
+    ``capacity`` jobs are claimed at once, ``push_capacity`` more are taken only by name. ``on_dead`` is called when
+    others took this worker for dead: what it does no longer counts, so by default the process ends with code 70.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        encoding: Encoding,
+        *,
+        capacity: int,
+        push_capacity: int = 0,
+        on_end: OnEnd = lambda _connection, _job: None,
+        on_dead: Callable[[], None] | None = None,
+    ) -> None:
+        self.house, self.encoding, self.capacity, self.push_capacity = house, encoding, capacity, push_capacity
+        self.id = executor_name()
+        self._queue = f"of-{self.id}"
+        self._on_end, self._on_dead = on_end, on_dead or self._end_process
+        self._lock = threading.Lock()
+        self._active: dict[str, tuple[Task, bool]] = {}
+        self._wake, self._stop, self._draining = threading.Event(), threading.Event(), threading.Event()
+        settings = house.settings
+        self._liveness = Liveness(
+            house.database, self.id, kind="worker" if capacity else "push", facts=self.facts(),
+            beat_s=settings.heartbeat_s, dead_after_s=settings.dead_after_s, on_dead=self._found_dead,
+            on_taken=lambda _jobs: self.wake(),
+        )  # fmt: skip
+        self._threads = [
+            threading.Thread(target=self._claim_on, name="reelpress-claims", daemon=True),
+            threading.Thread(target=self._tell_on, name="reelpress-progress", daemon=True),
+        ]
+
+    def facts(self) -> dict[str, object]:
+        """Return what others may know of this worker."""
+        host = self.encoding.host
+        return {
+            "version": VERSION, "capacity": self.capacity, "push_capacity": self.push_capacity, "cores": host.cores,
+            "gpus": [gpu.name for gpu in host.gpus], "pid": os.getpid(),
+        }  # fmt: skip
+
+    def start(self) -> None:
+        """Bring the workflow engine up and begin to claim jobs."""
+        settings = self.house.settings
+        url = database_url(settings.database_url, settings.data, name="workflows.sqlite")
+        if url.get_backend_name() == "sqlite":
+            _turn_on_wal(url.database or "")
+        config: DBOSConfig = {
+            "name": "reelpress", "system_database_url": url.render_as_string(hide_password=False),
+            "executor_id": self.id, "application_version": WORKFLOW_VERSION, "log_level": "ERROR",
+            "notification_listener_polling_interval_sec": 0.2,
+        }  # fmt: skip
+        DBOS(config=config)
+        DBOS.listen_queues([self._queue])
+        DBOS.launch()
+        DBOS.register_queue(self._queue, polling_interval_sec=0.1)
+        self._sweep_scratch()
+        self._liveness.start()
+        for thread in self._threads:
+            thread.start()
+        gpu = next((gpu.name for gpu in self.encoding.host.gpus), None)
+        _LOG.info("worker %s: %d jobs at once, %s", self.id, self.capacity, gpu or "no GPU seen yet")
+
+    def wake(self) -> None:
+        """Look for jobs now: one was just submitted."""
+        self._wake.set()
+
+    def active(self) -> list[str]:
+        """Return the ids of jobs this worker is at."""
+        with self._lock:
+            return [task.claim.job.id for task, _ in self._active.values()]
+
+    def take(self, job_id: str) -> Task | None:
+        """Begin this very job now, if it is queued and there is room for one that was pushed; ``None`` otherwise."""
+        with self._lock:
+            if self._draining.is_set() or sum(pushed for _, pushed in self._active.values()) >= self.push_capacity:
+                return None
+        claim = claim_next(
+            self.house.database, self.id, now=time.time(), only=job_id, on_end=self._on_end,
+            max_attempts=self.house.settings.max_attempts,
+        )  # fmt: skip
+        return None if claim is None else self._begin(claim, pushed=True)
+
+    def drain(self, grace_s: float) -> None:
+        """Claim nothing more, go on with what is begun for ``grace_s`` seconds, hand the rest back, and be gone."""
+        self._draining.set()
+        self._wait_for_tasks(grace_s)
+        for task in self._tasks():
+            task.stop("drain")
+        self._wait_for_tasks(_STOPPING_S)
+        self._stop.set()
+        try:
+            self._liveness.stop()
+            DBOS.delete_queue(self._queue)
+        except SQLAlchemyError as error:  # then others find this worker dead
+            _LOG.warning("the database did not take leave: %s", type(error).__name__)
+
+    def _tasks(self) -> list[Task]:
+        with self._lock:
+            return [task for task, _ in self._active.values()]
+
+    def _wait_for_tasks(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for task in self._tasks():
+            task.done.wait(max(0.0, deadline - time.monotonic()))
+
+    def _claim_on(self) -> None:
+        settings = self.house.settings
+        while not self._draining.is_set():
+            self._wake.wait(_CLAIM_EVERY_S)
+            self._wake.clear()
+            try:
+                while not self._draining.is_set() and self._room() > 0:
+                    claim = claim_next(
+                        self.house.database, self.id, now=time.time(), max_attempts=settings.max_attempts,
+                        global_limit=settings.global_jobs, on_end=self._on_end,
+                    )  # fmt: skip
+                    if claim is None:
+                        break
+                    self._begin(claim, pushed=False)
+            except FencedOff:
+                self._found_dead()
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next jobs must not wait for ever
+                _LOG.warning("no job could be claimed: %s: %s", type(error).__name__, error)
+                self._stop.wait(1.0)
+
+    def _room(self) -> int:
+        with self._lock:
+            return self.capacity - sum(not pushed for _, pushed in self._active.values())
+
+    def _begin(self, claim: Claim, *, pushed: bool) -> Task:
+        task = Task(self.house, self.encoding, claim, on_end=self._on_end)
+        workflow_id = claim.workflow_id
+        try:
+            known = DBOS.get_workflow_status(workflow_id)
+            if known is not None and known.status not in ("PENDING", "ENQUEUED", "DELAYED"):
+                # an earlier claim's workflow came to an end that its job did not: begin it anew
+                workflow_id, known = f"{workflow_id}.{claim.fence}", None
+            _TASKS[workflow_id] = task
+            with self._lock:
+                self._active[workflow_id] = (task, pushed)
+            if known is None:
+                with SetWorkflowID(workflow_id):
+                    DBOS.start_workflow(job_workflow, workflow_id)
+            else:
+                DBOS.resume_workflow(workflow_id, queue_name=self._queue)
+        except Exception:
+            self._forget(workflow_id)
+            release(self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0)
+            raise
+        threading.Thread(target=self._wait_and_forget, args=(workflow_id, task), daemon=True).start()
+        return task
+
+    def _wait_and_forget(self, workflow_id: str, task: Task) -> None:
+        task.done.wait()
+        self._forget(workflow_id)
+        self.wake()
+
+    def _forget(self, workflow_id: str) -> None:
+        _TASKS.pop(workflow_id, None)
+        with self._lock:
+            self._active.pop(workflow_id, None)
+
+    def _tell_on(self) -> None:
+        told: dict[str, tuple[float, float]] = {}
+        while not self._stop.wait(_TELL_EVERY_S):
+            now = time.monotonic()
+            notes = [task.note for task in self._tasks() if not task.done.is_set()]
+            due = [
+                note for note in notes
+                if note.percent != (last := told.get(note.claim.job.id, (-1.0, 0.0)))[0]
+                or now - last[1] >= _TELL_AT_LEAST_EVERY_S
+            ]  # fmt: skip
+            try:
+                said = note_progress(self.house.database, due, now=time.time()) if due else {}
+            except SQLAlchemyError as error:
+                _LOG.warning("progress did not reach the database: %s", type(error).__name__)
+                continue
+            told = {note.claim.job.id: told.get(note.claim.job.id, (-1.0, 0.0)) for note in notes}
+            told |= {note.claim.job.id: (note.percent, now) for note in due}
+            for task in self._tasks():
+                answer = said.get(task.claim.job.id)
+                if answer in ("cancel", "lost"):
+                    task.stop("user" if answer == "cancel" else "lost")
+
+    def _found_dead(self) -> None:
+        _LOG.error("worker %s was taken for dead; its jobs are with others", self.id)
+        self._draining.set()
+        for task in self._tasks():
+            task.stop("lost")
+        self._on_dead()
+
+    def _end_process(self) -> None:
+        self._wait_for_tasks(_STOPPING_S)  # their programs are stopped; files of theirs are of no use to anybody
+        os._exit(EXIT_FOUND_DEAD)
+
+    def _sweep_scratch(self) -> None:
+        """Delete the files of jobs that nobody works on any more: what a killed worker left."""
+        jobs = self.house.settings.scratch / "jobs"
+        for folder in jobs.iterdir() if jobs.is_dir() else ():
+            with self.house.database.reading() as connection:
+                job: Job | None = find_job(connection, folder.name)
+            if job is None or job.status not in UNFINISHED:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _turn_on_wal(path: str) -> None:
+    """Make SQLite's journal one that readers do not wait for; DBOS leaves it as it is. Kept in the file."""
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    connection.close()

@@ -1,0 +1,60 @@
+"""The application: routes, guards and the OpenAPI document, over what the server has open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from reelpress.jobs.house import House
+from reelpress.service import events_routes, jobs_routes, output_routes, problems, uploads_routes
+from reelpress.service.answers import value_schemas
+from reelpress.service.feed import Feed
+from reelpress.service.guards import BoundedBodies, StrictHeaders
+from reelpress.service.rates import Rates
+from reelpress.settings import load
+from reelpress.version import VERSION
+
+if TYPE_CHECKING:
+    from reelpress.jobs.worker import Worker
+
+_ABOUT = """Compresses videos, checks what came out, and proves it with a receipt.
+
+Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence` and `hint` for people."""
+
+
+def create_app(house: House, worker: Worker | None = None) -> FastAPI:
+    """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.feed.stop()
+
+    app = FastAPI(
+        title="Reelpress", version=VERSION, description=_ABOUT, lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False,
+    )  # fmt: skip
+    app.state.house, app.state.worker = house, worker
+    app.state.rates = Rates(house.settings.rate_per_minute)
+    app.state.feed = Feed(house.database)
+    app.state.encoding = load()
+    problems.install(app)
+    app.add_middleware(BoundedBodies)
+    app.add_middleware(StrictHeaders)
+    app.include_router(events_routes.router)  # before those with an id in place of "events"
+    for module in (jobs_routes, output_routes, uploads_routes):
+        app.include_router(module.router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema["components"].setdefault("schemas", {}).update(value_schemas())
+        app.openapi_schema = schema
+    return app.openapi_schema
