@@ -185,6 +185,14 @@ def release(
         add_event(connection, job.id, job.user_id, "handed_back", now, {"why": why, "worker": claim.worker})
 
 
+def hand_over(database: Database, claim: Claim, *, now: float) -> None:
+    """Let any worker have a job that was pushed, once it is given back. Raises :class:`FencedOff`."""
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(queue="pull", updated_at=now))
+        add_event(connection, job.id, job.user_id, "handed_over", now, {"worker": claim.worker})
+
+
 def take_from_dead(connection: Connection, workers: Iterable[str], *, now: float) -> list[str]:
     """Put the jobs of dead workers back into the queue and return their ids."""
     query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.in_(list(workers)))

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
-from reelpress.service import events_routes, jobs_routes, output_routes, problems, uploads_routes
+from reelpress.service import events_routes, jobs_routes, output_routes, problems, push, uploads_routes
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
 from reelpress.service.guards import BoundedBodies, StrictHeaders
@@ -42,11 +42,12 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     app.state.rates = Rates(house.settings.rate_per_minute)
     app.state.feed = Feed(house.database)
     app.state.encoding = load()
+    app.state.verifier = push.verifier_of(house)
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
     app.include_router(events_routes.router)  # before those with an id in place of "events"
-    for module in (jobs_routes, output_routes, uploads_routes):
+    for module in (jobs_routes, output_routes, uploads_routes, push):
         app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
