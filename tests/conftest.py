@@ -20,6 +20,7 @@ sys.path[:0] = [
 ]
 
 import driver  # noqa: E402
+from databases import database_url, postgres_url  # noqa: E402, F401 - fixtures of all tiers
 
 # A run started in the background ignores these, and so would every child whose dying by them is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
