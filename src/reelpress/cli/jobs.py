@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -25,6 +23,7 @@ from reelpress.errors import ExitCode, InputError, OutputError, ReelpressError, 
 from reelpress.facts.values import to_json
 from reelpress.jobs.model import UNFINISHED, Job, Status, StoredObject
 from reelpress.receipt import Receipt
+from reelpress.run.partial import PartialFile
 
 _MOST_WATCHED = 10_000
 
@@ -174,17 +173,22 @@ def run_download(
         if target.exists() and not overwrite:
             raise OutputError(f"{target} exists.", hint="Name another with -o, or pass --overwrite.")
         path = f"/v1/jobs/{job.id}/transcript/{transcript}" if transcript else f"/v1/jobs/{job.id}/output"
-        with _landing(target, overwrite=overwrite) as write, service.download(path) as blocks:
+        with PartialFile.open(target, overwrite=overwrite) as partial, service.download(path) as blocks:
             digest = hashlib.sha256()
-            for block in blocks:
-                digest.update(block)
-                write(block)
+            try:
+                with partial.path.open("r+b") as out:
+                    for block in blocks:
+                        digest.update(block)
+                        out.write(block)
+            except OSError as error:
+                raise OutputError(f"{target} could not be written.", evidence=error.strerror) from error
             if digest.hexdigest() != wanted.sha256:
                 raise OutputError(
                     "What came is not what the job made.",
                     evidence=f"SHA-256 is {digest.hexdigest()}, not {wanted.sha256}",
                     hint="Download it again; if it stays so, the object in the store was changed.",
                 )
+            partial.publish()
     if as_json:
         facts = {"job": job.id, "file": str(target), "size_bytes": wanted.size_bytes, "sha256": wanted.sha256}
         click.echo(msgspec.json.encode(facts))
@@ -201,30 +205,6 @@ def _wanted(job: Job, transcript: str | None) -> StoredObject:
         what = f"no {transcript} transcript" if transcript else "no output: its input is the best there is"
         raise InputError(f"The job has {what}.", evidence=job.result.transcript_note if transcript else None)
     return found
-
-
-@contextlib.contextmanager
-def _landing(target: Path, *, overwrite: bool) -> Iterator[Callable[[bytes], int]]:
-    """Yield a writer of a temporary file beside the target, which becomes the target if all goes well."""
-    part = None
-    try:
-        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
-        with os.fdopen(handle, "wb") as out:
-            yield out.write
-            out.flush()
-            os.fsync(out.fileno())
-        if overwrite:
-            Path(part).replace(target)
-            part = None
-        else:
-            os.link(part, target)
-    except FileExistsError:
-        raise OutputError(f"{target} exists.", hint="Name another with -o, or pass --overwrite.") from None
-    except OSError as error:
-        raise OutputError(f"{target} could not be written.", evidence=error.strerror) from error
-    finally:
-        if part is not None:
-            Path(part).unlink(missing_ok=True)
 
 
 def _show(job: Job, *, as_json: bool) -> None:
