@@ -40,10 +40,8 @@ Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence`
 
 def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
-    # events before jobs: "events" is no id
-    return _app(
-        house, worker, (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, webhooks_routes, push)
-    )
+    modules = (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, webhooks_routes, push)
+    return _app(house, worker, modules)
 
 
 def create_health_app(house: House, worker: Worker) -> FastAPI:
