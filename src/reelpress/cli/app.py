@@ -16,6 +16,7 @@ from types import FrameType
 
 import click
 
+from reelpress.cli.jobs_app import jobs
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
@@ -216,6 +217,19 @@ def worker(*, health_port: int | None, **flags: str | None) -> None:
     raise click.exceptions.Exit(run_worker(flags, health_port=health_port))
 
 
+@app.command(epilog="Example: export REELPRESS_DATABASE_URL=$(reelpress postgres)")
+@click.option("--data-dir", metavar="DIR", help="Its data are in here [reelpress-data].")
+@click.option("--stop", is_flag=True, help="Stop it; the data stay.")
+def postgres(data_dir: str | None, *, stop: bool) -> None:
+    """Start a Postgres of your own, to try several workers.
+
+    It goes on in the background, and prints its address.
+    """
+    from reelpress.cli.postgres import run_postgres
+
+    raise click.exceptions.Exit(run_postgres(data_dir, stop=stop))
+
+
 @app.group()
 def keys() -> None:
     """Make, list and revoke API keys."""
@@ -258,6 +272,8 @@ def keys_revoke(key_id: str, *, json_output: bool, **flags: str | None) -> None:
 
     raise click.exceptions.Exit(run_revoke(flags, key_id, as_json=json_output))
 
+
+app.add_command(jobs)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
 _STDOUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})

@@ -15,6 +15,7 @@ from reelpress.service import (
     events_routes,
     jobs_routes,
     output_routes,
+    pages,
     problems,
     push,
     system_routes,
@@ -40,7 +41,7 @@ Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence`
 
 def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
-    modules = (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, webhooks_routes, push)
+    modules = (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, webhooks_routes, push, pages)
     return _app(house, worker, modules)
 
 
