@@ -103,7 +103,8 @@ def test_keys_of_one_user_are_not_anothers(public: TestClient, key_of: MakeKey) 
         ({"url": "http://[::ffff:127.0.0.1]/a"}, 422),
         ({"url": "http://2130706433/a"}, 422),
         ({"upload": "0" * 32}, 404),
-        ({"upload": "../x"}, 404),
+        ({"upload": "../x"}, 422),
+        ({"upload": "\0" * 32}, 422),
     ],
 )
 def test_inputs_stay_inside(public: TestClient, key_of: MakeKey, given: dict[str, str], status: int) -> None:

@@ -91,7 +91,7 @@ class _Jobs(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield what the database says now."""
         backlog = sa.select(sa.func.count()).select_from(WEBHOOKS).where(WEBHOOKS.c.state == "pending")
-        oldest = sa.select(sa.func.min(JOBS.c.not_before)).where(JOBS.c.status == "queued")
+        oldest = sa.select(sa.func.min(JOBS.c.updated_at)).where(JOBS.c.status == "queued")
         with self._database.reading() as connection:
             counts = count_jobs(connection)
             pending = connection.execute(backlog).scalar_one()
