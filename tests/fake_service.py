@@ -29,8 +29,8 @@ def a_job(number: int, status: str = "done", *, name: str | None = None, **more:
     created = NOW + number * 60
     values: dict[str, Any] = {
         "id": f"job_{number:012x}{'0' * 16}", "user_id": "ada", "status": status, "percent": 0.0, "priority": "normal",
-        "stage": {"running": "compress", "queued": "queued"}.get(status, "finished"), "origin": "api", "queue": "pull", "run": 1,
-        "attempts": int(begun), "worker": "w-1" if begun else None, "created_at": created,
+        "stage": {"running": "compress", "queued": "queued"}.get(status, "finished"), "origin": "api",
+        "queue": "pull", "run": 1, "attempts": int(begun), "worker": "w-1" if begun else None, "created_at": created,
         "spec": JobSpec(
             input=JobInput(kind="object", value=f"users/ada/uploads/u{number}/film {number}.mov"),
             settings={"codec": "hevc", "max_size": "1920x1080"}, labels={"name": name} if name else {},
@@ -230,7 +230,9 @@ class FakeService:
             return JSONResponse(self.receipt)
 
         @app.get("/v1/jobs/{job_id}/output")
-        def output(job_id: str) -> Response:
+        def output(job_id: str, as_address: bool = False) -> Response:
+            if as_address:
+                return JSONResponse({"url": f"{self.store_url}/v1/jobs/{job_id}/output" if self.store_url else None})
             content = video(int(job_id[4:16], 16))
             return Response(content[:-1] + b"!" if self.truncate else content, media_type="video/mp4")
 

@@ -60,7 +60,7 @@ def open_page(browser: Browser, service: FakeService) -> Iterator[Open]:
     yield opened
     for context in contexts:
         for page in context.pages:
-            assert page.evaluate("window.violations") == []
+            assert page.evaluate("window.violations ?? []") == []
         context.close()
     # the browser notes every answer that is no success; those are the service's, and tests of their own
     assert [text for text in said if "Failed to load resource" not in text and "ERR_" not in text] == []
@@ -101,6 +101,18 @@ def test_events_change_the_list_without_a_reload(service: FakeService, open_page
     service.put(a_job(2, "queued", name="two.mov"), "queued")
     expect(page.locator("#rows tr").first).to_contain_text("two.mov")
     assert page.evaluate("window.same === document.querySelectorAll('#rows tr')[1]"), "rows are changed, not remade"
+
+
+def test_a_storm_of_events_becomes_few_requests_and_the_right_list(service: FakeService, open_page: Open) -> None:
+    for number in range(2000):
+        service.put(a_job(number, "running"))
+    page = open_page()
+    expect(page.locator("#rows tr")).to_have_count(50)
+    for number in range(1500, 2300):
+        service.put(a_job(number, "done", name=f"{number}.mov"), "done")
+    expect(page.locator("#rows tr").first).to_contain_text("2299.mov")
+    expect(page.locator("#rows tr").last).to_contain_text("2250.mov")
+    assert sum(path == "/v1/jobs" for _, path, _ in service.seen) < 80
 
 
 def test_a_change_of_status_is_announced(service: FakeService, open_page: Open) -> None:
@@ -211,6 +223,23 @@ def test_output_and_receipt_are_downloaded_under_the_jobs_name(
     with page.expect_download() as got:
         page.get_by_role("button", name="Receipt").click()
     assert got.value.suggested_filename == "film.receipt.json"
+
+
+def test_with_a_key_a_video_comes_from_the_store_without_it(service: FakeService, open_page: Open) -> None:
+    service.put(a_job(1, "done", name="film.mov"))
+    service.key = "rp_secret"
+    page = open_page("/jobs#job=" + a_job(1).id)
+    give_key(page, "rp_secret")
+    with FakeService([a_job(1)]).running() as store:
+        service.store_url = store.url
+        with page.context.expect_page():
+            page.get_by_role("button", name="Download video").click()
+        for _ in range(500):
+            if store.seen:
+                break
+            page.wait_for_timeout(10)
+        assert "/output" in store.seen[0][1]
+        assert "rp_secret" not in str(store.seen)
 
 
 def test_without_a_key_the_page_asks_for_one_and_forgets_it_with_the_tab(service: FakeService, open_page: Open) -> None:

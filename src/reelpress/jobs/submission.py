@@ -133,8 +133,9 @@ def retry(database: Database, job_id: str, *, now: float, user_id: str | None = 
             raise JobRefused("done", "The job is done.", hint="Submit it anew with reuse off to encode again.")
         values: dict[str, Any] = {
             "status": "queued", "stage": "queued", "percent": 0.0, "run": job.run + 1, "attempts": 0, "worker": None,
-            "queue": "pull", "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now, "cancel_requested": 0,
-            "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None, "stages": "[]",
+            "queue": "pull", "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
+            "cancel_requested": 0, "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None,
+            "stages": "[]",
         }  # fmt: skip
         connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(**values))
         add_event(connection, job_id, job.user_id, "retried", now, {"run": job.run + 1})

@@ -23,8 +23,9 @@ from reelpress.jobs.house import House
 from reelpress.jobs.liveness import Liveness
 from reelpress.jobs.model import UNFINISHED, Job
 from reelpress.jobs.reading import find_job
+from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
-from reelpress.jobs.work import Claim, FencedOff, OnEnd, claim_next, note_progress, release
+from reelpress.jobs.work import Claim, FencedOff, claim_next, note_progress, release
 from reelpress.version import VERSION
 
 _LOG = logging.getLogger("reelpress.jobs")

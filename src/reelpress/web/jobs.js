@@ -9,7 +9,8 @@ import { STATUSES, UNFINISHED, haystack, nameOf } from "./words.js";
 
 const PAGE = 50;
 const SEARCHED = 1000; // jobs read for one page of a text filter; "Older" goes on from there
-const QUIET_MS = 400; // a burst of events becomes one request
+const QUIET_MS = 400; // between an event and reading the list anew
+const SEARCH_QUIET_MS = 3000; // the same, where that is several requests
 const SAID_MS = 8000;
 const CONNECTION = { live: "Live", waiting: "Reconnecting", refused: "Not connected" };
 
@@ -94,12 +95,17 @@ async function readJob(signal) {
   }
 }
 
-/** One burst of events, one request; a refresh that is under way is not waited for. */
-function refreshSoon() {
-  refreshSoon.timer ??= setTimeout(() => {
-    refreshSoon.timer = null;
-    if (!document.hidden) refresh();
-  }, QUIET_MS);
+/** A burst of events becomes one request, and the next one waits for its answer: else a slow service never got to it. */
+async function refreshSoon() {
+  refreshSoon.due = true;
+  if (refreshSoon.runs) return;
+  refreshSoon.runs = true;
+  while (refreshSoon.due) {
+    await new Promise((resolve) => setTimeout(resolve, state.text.trim() ? SEARCH_QUIET_MS : QUIET_MS));
+    refreshSoon.due = false;
+    if (!document.hidden) await refresh();
+  }
+  refreshSoon.runs = false;
 }
 
 function onEvent({ kind, data }) {

@@ -130,7 +130,8 @@ export class Panel {
     const stem = name.replace(/\.[^.]*$/, "") || id;
     const names = { output: `${stem}.mp4`, receipt: `${stem}.receipt.json` };
     const target = names[what] ?? `${stem}.${what.split("/")[1]}`;
-    save(`v1/jobs/${encodeURIComponent(id)}/${what}`, target).catch((error) => this.complain(error));
+    const stored = what !== "receipt";
+    save(`v1/jobs/${encodeURIComponent(id)}/${what}`, target, { stored }).catch((error) => this.complain(error));
   }
 
   async #readReceipt(job) {

@@ -51,13 +51,21 @@ export async function problemOf(response) {
   return new Problem(text, { status: response.status, hint, evidence: said.evidence || "" });
 }
 
-/** Save what a path answers under a name. Without a key the browser does it itself, however large it is. */
-export async function save(path, name, signal) {
+/**
+ * Save what a path answers under a name. Without a key the browser does it itself, however large it is; with one it does
+ * so where the store has an address for it, and else the whole of it goes through memory.
+ */
+export async function save(path, name, { stored = false } = {}) {
   if (!key.get()) {
     follow(path, name);
     return;
   }
-  const address = URL.createObjectURL(await (await ask(path, { accept: "*/*", signal })).blob());
+  const { url } = stored ? await askJson(`${path}?as_address=true`) : { url: null };
+  if (url) {
+    follow(url, name);
+    return;
+  }
+  const address = URL.createObjectURL(await (await ask(path, { accept: "*/*" })).blob());
   follow(address, name);
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
@@ -66,5 +74,7 @@ function follow(address, name) {
   const link = document.createElement("a");
   link.href = address;
   link.download = name;
+  link.rel = "noopener noreferrer";
+  if (new URL(address, location.href).origin !== location.origin) link.target = "_blank"; // it may play instead
   link.click();
 }
