@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 JOBS = tuple(
     f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 )
-COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list", *JOBS)
+SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
+COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
 
 
 def settings_page() -> str:

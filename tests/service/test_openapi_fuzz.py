@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import schemathesis
@@ -26,9 +27,11 @@ _CHECKS = [
 _key: dict[str, str] = {}
 
 
-@pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    flags = {"data_dir": str(tmp_path_factory.mktemp("fuzzed")), "host": "0.0.0.0"}
+@pytest.fixture
+def fuzzed(database_url: str, tmp_path: Path) -> Iterator[object]:
+    flags = {"data_dir": str(tmp_path / "data"), "host": "0.0.0.0"}
+    if database_url.startswith("postgresql"):
+        flags["database_url"] = database_url
     house = House.open(load_service(flags, environ={}, env_file=None))
     _, text = create_key(house.database, "root", now=time.time(), scopes=["admin"])
     _key["Authorization"] = f"Bearer {text}"
@@ -43,7 +46,7 @@ def test_no_request_breaks_the_service(fuzzed: schemathesis.BaseSchema, mode: Ge
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
         )
         def ask(case: schemathesis.Case) -> None:
             nonlocal asked

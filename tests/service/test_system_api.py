@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -185,3 +186,10 @@ def test_the_document_describes_every_answer(client: TestClient) -> None:
     text = json.dumps(document)
     for reference in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert reference in schemas
+
+
+def test_the_page_names_every_route(client: TestClient) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+    for path, route in client.get("/openapi.json").json()["paths"].items():
+        for method in route:
+            assert f"{method.upper()} {path}`" in page, (method, path)

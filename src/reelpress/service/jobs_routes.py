@@ -142,8 +142,9 @@ def _cursor(job: Job) -> str:
 
 def _before(cursor: str) -> tuple[float, str]:
     try:
-        at, last = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split()
-        return float(at), last
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        at, last = text.split(" ")
+        return float(at), "".join(filter(str.isprintable, last))  # Postgres takes no NUL
     except ValueError:
         raise RequestRefused(
             422, "bad_cursor", "The cursor is not one of ours.", hint="Take next_cursor of the page before."
