@@ -5,11 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +22,7 @@ from reelpress.jobs.ending import secret_of
 
 import clips
 from cloud_tasks import Backoff, CloudTasks
+from served import Service
 
 ACCOUNT = "tasks@project.iam.gserviceaccount.com"
 AUDIENCE = "https://videos.example"
@@ -50,37 +47,6 @@ class Hook(http.server.ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Service:
-    """``reelpress serve`` as a process."""
-
-    def __init__(self, env: dict[str, str], log: Path) -> None:
-        self.log, self.data = log, Path(env["REELPRESS_DATA_DIR"])
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "reelpress", "serve"],
-                env={**os.environ, **env},
-                stderr=out,
-                stdout=out,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 60
-        while (found := re.search(r"listening on (http://[0-9.:]+)", log.read_text())) is None:
-            assert self.process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        self.url = found[1]
-
-    def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.url}{path}", timeout=30)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def end(self, sign: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            os.kill(self.process.pid, sign)
-        return self.process.wait(60)
 
 
 @pytest.fixture(scope="session")
