@@ -13,11 +13,12 @@ LOCK_OPTIONS := --quiet --universal --generate-hashes --no-header --no-emit-inde
 # Where what was seen is written.
 FAULT_MATRIX ?= docs/gpu-faults.md
 
-.PHONY: help run test test-fast test-gpu fault-matrix lint doctor lock golden docs bench clean
+.PHONY: help run test test-thorough test-fast test-gpu fault-matrix lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
 	@echo "make test              every test this machine can run"
+	@echo "make test-thorough     the same with all cases of tests that take a part of theirs (about an hour)"
 	@echo "make test-fast         the tests that start no FFmpeg"
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
@@ -52,6 +53,9 @@ run: $(RUN_READY)
 test: $(READY)
 	@$(BIN)/python -m pytest
 
+test-thorough: $(READY)
+	@REELPRESS_THOROUGH=1 REELPRESS_GPU_CORPUS=all $(BIN)/python -m pytest
+
 test-fast: $(READY)
 	@$(BIN)/python -m pytest tests/unit tests/golden -m "not media"
 
@@ -80,7 +84,7 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
 
 lock:
-	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --group dev pyproject.toml \
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra postgres --group dev pyproject.toml \
 		-o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
 

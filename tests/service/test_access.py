@@ -99,8 +99,12 @@ def test_keys_of_one_user_are_not_anothers(public: TestClient, key_of: MakeKey) 
         ({"url": "https://example.com/a\nb"}, 422),
         ({"url": "https:///a"}, 422),
         ({"url": "http://[::1/"}, 422),
+        ({"url": "http://169.254.169.254/latest/meta-data"}, 422),
+        ({"url": "http://[::ffff:127.0.0.1]/a"}, 422),
+        ({"url": "http://2130706433/a"}, 422),
         ({"upload": "0" * 32}, 404),
-        ({"upload": "../x"}, 404),
+        ({"upload": "../x"}, 422),
+        ({"upload": "\0" * 32}, 422),
     ],
 )
 def test_inputs_stay_inside(public: TestClient, key_of: MakeKey, given: dict[str, str], status: int) -> None:
@@ -117,6 +121,7 @@ def test_outputs_and_webhooks_stay_inside(public: TestClient, key_of: MakeKey) -
         ({"webhook": "https://example.com/hook"}, 201),
         ({"webhook": "javascript:alert(1)"}, 422),
         ({"webhook": "https://me@example.com/hook"}, 422),
+        ({"webhook": "http://10.0.0.1/hook"}, 422),
     ):
         assert public.post("/v1/jobs", json={**URL_JOB, **more}, headers=key_of("ann")).status_code == status, more
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import os
-import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +17,12 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from reelpress.jobs.database import open_database
+from reelpress.jobs.ending import secret_of
+
 import clips
 from cloud_tasks import Backoff, CloudTasks
+from served import Service
 
 ACCOUNT = "tasks@project.iam.gserviceaccount.com"
 AUDIENCE = "https://videos.example"
@@ -49,37 +49,6 @@ class Hook(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-class Service:
-    """``reelpress serve`` as a process."""
-
-    def __init__(self, env: dict[str, str], log: Path) -> None:
-        self.log = log
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "reelpress", "serve", "--port", "0"],
-                env={**os.environ, **env},
-                stderr=out,
-                stdout=out,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + 60
-        while (found := re.search(r"listening on (http://[0-9.:]+)", log.read_text())) is None:
-            assert self.process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        self.url = found[1]
-
-    def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.url}{path}", timeout=30)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def end(self, sign: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            os.kill(self.process.pid, sign)
-        return self.process.wait(60)
-
-
 @pytest.fixture(scope="session")
 def s3() -> Iterator[tuple[Any, str]]:
     from moto.server import ThreadedMotoServer
@@ -98,7 +67,7 @@ def s3() -> Iterator[tuple[Any, str]]:
 
 @pytest.fixture
 def tasks() -> Iterator[CloudTasks]:
-    with CloudTasks(service_account=ACCOUNT, audience=AUDIENCE) as queue:
+    with CloudTasks(email=ACCOUNT, audience=AUDIENCE) as queue:
         yield queue
 
 
@@ -117,11 +86,11 @@ def serve(tmp_path: Path, s3: tuple[Any, str], tasks: CloudTasks, hook: Hook) ->
     def start(**more: str) -> Service:
         env = {
             "REELPRESS_DATA_DIR": str(tmp_path / "data"), "REELPRESS_STORAGE_URL": f"s3://{BUCKET}/{tmp_path.name}",
-            "AWS_ENDPOINT_URL": s3[1], "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "us-east-1",
-            "AWS_ALLOW_HTTP": "true", "REELPRESS_PUSH_AUDIENCE": AUDIENCE, "REELPRESS_PUSH_SERVICE_ACCOUNT": ACCOUNT,
+            "AWS_ENDPOINT_URL": s3[1], "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_REGION": "us-east-1", "REELPRESS_PUSH_AUDIENCE": AUDIENCE, "REELPRESS_PUSH_SERVICE_ACCOUNT": ACCOUNT,
             "REELPRESS_PUSH_JWKS_URL": tasks.jwks_url, "REELPRESS_ALLOW_PRIVATE_URLS": "true",
             "REELPRESS_WEBHOOK_URL": f"http://127.0.0.1:{hook.server_port}/hook", "REELPRESS_HEARTBEAT": "0.2",
-            "REELPRESS_DEAD_AFTER": "1.5", "REELPRESS_GRACE": "1", **more,
+            "REELPRESS_DEAD_AFTER": "1.5", "REELPRESS_GRACE": "1", "REELPRESS_PORT": "0", **more,
         }  # fmt: skip
         begun.append(Service(env, tmp_path / f"serve-{len(begun)}.log"))
         return begun[-1]
@@ -144,7 +113,7 @@ def events_of(hook: Hook, service: Service, count: int, within_s: float = 20) ->
     deadline = time.monotonic() + within_s
     while len(hook.got) < count and time.monotonic() < deadline:
         time.sleep(0.05)
-    secret = httpx.get(f"{service.url}/v1/webhooks/secret", params={"user": "u1"}, timeout=10).json()["secret"]
+    secret = secret_of(open_database(None, service.data), "u1")
     return [Webhook(secret).verify(content, headers) for headers, content in hook.got]
 
 
@@ -161,11 +130,9 @@ def test_from_upload_to_webhook(
     output = answer["result"]["output"]
     stored = s3[0].get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{output['key']}")["Body"].read()
     assert (len(stored), hashlib.sha256(stored).hexdigest()) == (output["size_bytes"], output["sha256"])
-    assert (answer["result"]["transcript_status"], set(answer["result"]["transcript"])) == (
-        "done",
-        {"vtt", "srt", "json"},
-    )
-    for kind, file in answer["result"]["transcript"].items():
+    transcript = answer["result"]["transcript"]
+    assert (answer["result"]["transcript_status"], set(transcript)) == ("done", {"vtt", "srt", "json"})
+    for kind, file in transcript.items():
         text = s3[0].get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{file['key']}")["Body"].read()
         assert hashlib.sha256(text).hexdigest() == file["sha256"], kind
     (event,) = events_of(hook, service, 1)

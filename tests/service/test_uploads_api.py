@@ -219,8 +219,15 @@ def test_an_output_in_s3_is_fetched_from_there(s3_house: House, tmp_path: Path) 
     with TestClient(create_app(s3_house), base_url="http://127.0.0.1:8001") as client:
         job_id = finished_job(s3_house, tmp_path, name="small.mp4")
         answer = client.get(f"/v1/jobs/{job_id}/output", follow_redirects=False)
+        address = client.get(f"/v1/jobs/{job_id}/output?as_address=true").json()
     assert answer.status_code == 307
     assert httpx.get(answer.headers["location"]).content == CONTENT
+    assert httpx.get(address["url"]).content == CONTENT
+
+
+def test_an_output_in_a_folder_has_no_address_of_its_own(client: TestClient, house: House, tmp_path: Path) -> None:
+    job_id = finished_job(house, tmp_path)
+    assert client.get(f"/v1/jobs/{job_id}/output?as_address=true").json() == {"url": None}
 
 
 def test_names_of_files_cannot_leave_their_header() -> None:

@@ -10,20 +10,17 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from reelpress.cli.jobs_app import jobs
+from reelpress.cli.options import JSON, with_options
+from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
-_Command = Callable[..., None]
-_Option = Callable[[_Command], _Command]
-_JSON = click.option(
-    "--json", "json_output", is_flag=True, help="Print events and the receipt as NDJSON on stdout (docs/json.md)."
-)
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 _HARDWARE = click.option("--hardware", metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
 # What shapes an encode, for every command that plans one. Values stay text here: the settings table reads them.
@@ -43,15 +40,6 @@ _ENCODING = (
 )
 
 
-def _with(options: Sequence[_Option]) -> Callable[[_Command], _Command]:
-    def add(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(VERSION, prog_name="reelpress", message="%(prog)s %(version)s")
 def app() -> None:
@@ -61,13 +49,13 @@ def app() -> None:
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
-@_with(_ENCODING)
+@with_options(_ENCODING)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("--decode-check", metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
 @click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")
 @click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path), help="Write the receipt as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-@_JSON
+@JSON
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
@@ -100,7 +88,7 @@ def compress(
 
 @app.command(epilog="Example: reelpress probe holiday.mov --json")
 @_FILE
-@_JSON
+@JSON
 def probe(file: Path, *, json_output: bool) -> None:
     """Show what a media file is.
 
@@ -113,8 +101,8 @@ def probe(file: Path, *, json_output: bool) -> None:
 
 @app.command(epilog="Example: reelpress plan holiday.mov --codec hevc")
 @_FILE
-@_with(_ENCODING)
-@_JSON
+@with_options(_ENCODING)
+@JSON
 def plan(
     file: Path,
     *,
@@ -136,7 +124,7 @@ def plan(
 
 @app.command(epilog="Example: reelpress doctor --hardware require")
 @_HARDWARE
-@_JSON
+@JSON
 def doctor(hardware: str | None, *, json_output: bool) -> None:
     """Find out what works on this machine.
 
@@ -147,117 +135,8 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-_MODELS_DIR = click.option("--dir", "models_dir", metavar="FOLDER", help="Where models are [the Hugging Face cache].")
-
-
-@app.group()
-def models() -> None:
-    """Get the models that make speech text."""
-
-
-@models.command("download", epilog="Example: reelpress models download small")
-@click.argument("name", metavar="NAME")
-@_MODELS_DIR
-def download_model(name: str, models_dir: str | None) -> None:
-    """Download a model.
-
-    NAME is one of Whisper's, or OWNER/REPOSITORY. Nothing else ever downloads any.
-    """
-    from reelpress.cli.models import run_download
-
-    raise click.exceptions.Exit(run_download(name, models_dir))
-
-
-@models.command("list")
-@_MODELS_DIR
-def list_models(models_dir: str | None) -> None:
-    """List Whisper's models, and those that are here."""
-    from reelpress.cli.models import run_list
-
-    raise click.exceptions.Exit(run_list(models_dir))
-
-
-_SERVICE = (
-    click.option("--data-dir", metavar="DIR", help="Database, objects, scratch [reelpress-data]."),
-    click.option("--database-url", metavar="URL", help="Postgres instead of SQLite in the folder."),
-)
-_WORKING = (
-    *_SERVICE,
-    click.option("--storage-url", metavar="URL", help="Object store instead of the folder."),
-    click.option("--worker-jobs", metavar="N", help="Jobs at once [half the cores]."),
-    click.option("--grace", "grace_s", metavar="SECONDS", help="For jobs at the end, then handed back [8]."),
-)
-
-
-@app.command(epilog="Example: reelpress serve --port 8001 --data-dir /srv/reelpress")
-@_with(_WORKING)
-@click.option("--host", metavar="ADDRESS", help="Listen here; beyond this machine keys are needed [127.0.0.1].")
-@click.option("--port", metavar="PORT", help="Listen here [8001].")
-def serve(**flags: str | None) -> None:
-    """Serve the HTTP API, and do its jobs.
-
-    Everything is kept in one folder, unless a database or a store is named.
-    """
-    from reelpress.cli.serve import run_serve
-
-    raise click.exceptions.Exit(run_serve(flags))
-
-
-@app.command(epilog="Example: reelpress worker --database-url postgresql://db/videos --storage-url s3://videos")
-@_with(_WORKING)
-@click.option("--health-port", metavar="PORT", type=click.IntRange(0, 65535), help="Answer /health and /ready here.")
-def worker(*, health_port: int | None, **flags: str | None) -> None:
-    """Do the jobs of a service.
-
-    On as many machines as share its database and its store.
-    """
-    from reelpress.cli.serve import run_worker
-
-    raise click.exceptions.Exit(run_worker(flags, health_port=health_port))
-
-
-@app.group()
-def keys() -> None:
-    """Make, list and revoke API keys."""
-
-
-@keys.command("create", epilog="Example: reelpress keys create --user ann --expires 90")
-@click.option("--user", required=True, metavar="NAME", help="Whose key it is.")
-@click.option("--scope", "scopes", metavar="read|write|admin", multiple=True, help="Repeatable [read and write].")
-@click.option("--label", metavar="TEXT", default="", help="What it is for.")
-@click.option("--expires", metavar="DAYS", type=click.FloatRange(0.001, 36500), help="Days it is good for [no end].")
-@_with(_SERVICE)
-@_JSON
-def keys_create(
-    user: str, *, scopes: tuple[str, ...], label: str, expires: float | None, json_output: bool, **flags: str | None
-) -> None:
-    """Make a key, and print it this once."""
-    from reelpress.cli.keys import run_create
-
-    code = run_create(flags, user, scopes=scopes, label=label, expires_days=expires, as_json=json_output)
-    raise click.exceptions.Exit(code)
-
-
-@keys.command("list")
-@_with(_SERVICE)
-@_JSON
-def keys_list(*, json_output: bool, **flags: str | None) -> None:
-    """List the keys, without their secrets."""
-    from reelpress.cli.keys import run_list
-
-    raise click.exceptions.Exit(run_list(flags, as_json=json_output))
-
-
-@keys.command("revoke")
-@click.argument("key_id", metavar="ID")
-@_with(_SERVICE)
-@_JSON
-def keys_revoke(key_id: str, *, json_output: bool, **flags: str | None) -> None:
-    """Make a key open nothing any more."""
-    from reelpress.cli.keys import run_revoke
-
-    raise click.exceptions.Exit(run_revoke(flags, key_id, as_json=json_output))
-
+for _command in (*SERVICE_COMMANDS, jobs):
+    app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
 _STDOUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})

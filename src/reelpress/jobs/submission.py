@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +19,9 @@ from reelpress.jobs.reading import get_job, row_to_job
 from reelpress.jobs.tables import EVENTS, JOBS, TURNS
 
 _EVENT_LOCK = 7_205_759_404
+_USER_LOCK = 7_205_759  # with a hash of the user
+# Told of a job that ends, in the transaction in which it does.
+OnEnd = Callable[[Connection, Job], None]
 
 
 class JobRefused(ReelpressError):  # noqa: N818 - the error tree's names say what happened
@@ -56,6 +61,9 @@ def submit(
     spec_hash = hashlib.sha256(encode(spec).encode()).hexdigest()
     try:
         with database.writing() as connection:
+            if database.is_postgres:  # or jobs submitted at once would share a turn, and overfill the queue
+                lock = sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:user_id))")
+                connection.execute(lock, {"lock": _USER_LOCK, "user_id": user_id})
             found = _by_key(connection, user_id, idempotency_key, spec_hash)
             if found is not None:
                 return Submission(job=found, is_new=False)
@@ -72,7 +80,7 @@ def submit(
                 "priority": PRIORITIES.index(priority), "turn": max(last or 0, served) + 1, "origin": origin,
                 "queue": "push" if origin == "push" else "pull", "run": 1,
                 "fence": 0, "attempts": 0, "idempotency_key": idempotency_key, "spec_hash": spec_hash,
-                "spec": encode(spec), "created_at": now, "not_before": now, "updated_at": now, "cancel_requested": 0,
+                "spec": encode(spec), "created_at": now, "not_before": 0.0, "updated_at": now, "cancel_requested": 0,
                 "stages": "[]",
             }  # fmt: skip
             connection.execute(JOBS.insert().values(**values))
@@ -86,7 +94,14 @@ def submit(
         return Submission(job=found, is_new=False)
 
 
-def cancel(database: Database, job_id: str, *, now: float, user_id: str | None = None) -> Job:
+def cancel(
+    database: Database,
+    job_id: str,
+    *,
+    now: float,
+    user_id: str | None = None,
+    on_end: OnEnd = lambda _connection, _job: None,
+) -> Job:
     """Cancel a job at once if nobody works on it, else ask its worker to stop; a finished one stays as it is.
 
     Raises :class:`JobRefused` ``not_found``.
@@ -96,8 +111,8 @@ def cancel(database: Database, job_id: str, *, now: float, user_id: str | None =
         if job.status == "queued":
             values = {"status": "cancelled", "finished_at": now, "updated_at": now, "cancel_requested": 1}
             connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(**values))
-            add_event(connection, job_id, job.user_id, "cancelled", now, {})
-        elif job.status == "running" and not job.cancel_requested:
+            return tell_end(connection, job, now, on_end)
+        if job.status == "running" and not job.cancel_requested:
             connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(cancel_requested=1, updated_at=now))
             add_event(connection, job_id, job.user_id, "cancel_requested", now, {})
         return get_job(connection, job_id)
@@ -105,6 +120,8 @@ def cancel(database: Database, job_id: str, *, now: float, user_id: str | None =
 
 def retry(database: Database, job_id: str, *, now: float, user_id: str | None = None) -> Job:
     """Do a finished job again, from its beginning, under the same id.
+
+    Whoever pushed it has had an answer and will not push it again, so that any worker may take it.
 
     Raises :class:`JobRefused`: ``not_found``; ``not_finished`` and ``done``, for which there is nothing to do again.
     """
@@ -116,8 +133,9 @@ def retry(database: Database, job_id: str, *, now: float, user_id: str | None = 
             raise JobRefused("done", "The job is done.", hint="Submit it anew with reuse off to encode again.")
         values: dict[str, Any] = {
             "status": "queued", "stage": "queued", "percent": 0.0, "run": job.run + 1, "attempts": 0, "worker": None,
-            "not_before": now, "started_at": None, "finished_at": None, "updated_at": now, "cancel_requested": 0,
-            "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None, "stages": "[]",
+            "queue": "pull", "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
+            "cancel_requested": 0, "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None,
+            "stages": "[]",
         }  # fmt: skip
         connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(**values))
         add_event(connection, job_id, job.user_id, "retried", now, {"run": job.run + 1})
@@ -143,6 +161,17 @@ def add_event(connection: Connection, job: str, user_id: str, kind: str, now: fl
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _EVENT_LOCK})
     connection.execute(EVENTS.insert().values(job=job, user_id=user_id, kind=kind, at=now, data=encode(data)))
+
+
+def tell_end(connection: Connection, job: Job, now: float, on_end: OnEnd) -> Job:
+    """Note, in the transaction in which a job ends, that it did, and return it as it is now."""
+    ended = get_job(connection, job.id)
+    data: dict[str, Any] = {"status": ended.status}
+    if ended.error is not None:
+        data["error"] = msgspec.to_builtins(ended.error)
+    add_event(connection, job.id, job.user_id, ended.status, now, data)
+    on_end(connection, ended)
+    return ended
 
 
 def _by_key(connection: Connection, user_id: str, key: str | None, spec_hash: str) -> Job | None:

@@ -19,8 +19,9 @@ from reelpress.jobs.house import House
 from reelpress.jobs.model import JobError, JobResult, Stage, percent_at
 from reelpress.jobs.reading import get_job, receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, Stored, patiently
+from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.transcript import Transcribed, transcribe_job
-from reelpress.jobs.work import Claim, FencedOff, OnEnd, ProgressNote, begin_stage, finish, release
+from reelpress.jobs.work import Claim, FencedOff, ProgressNote, begin_stage, finish, release
 from reelpress.run.process import CancelToken
 
 _LOG = logging.getLogger("reelpress.jobs")

@@ -6,7 +6,7 @@ A worker that was taken for dead may wake up and go on: by then its job has a hi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -18,12 +18,12 @@ from reelpress.facts.values import Value
 from reelpress.jobs.database import Database, encode
 from reelpress.jobs.model import Job, JobError, JobResult, Stage, StageTime, Status
 from reelpress.jobs.reading import get_job, row_to_job
-from reelpress.jobs.submission import add_event
+from reelpress.jobs.submission import OnEnd, add_event, tell_end
 from reelpress.jobs.tables import JOBS, TURNS, WORKERS
 
 _CLAIM_LOCK = 7_205_759_405
-# Told of a job that ends, in the transaction in which it does.
-OnEnd = Callable[[Connection, Job], None]
+# No job that was given back waits longer; who seems to has a clock that was set back since.
+_LONGEST_DELAY_S = 60.0
 
 
 class FencedOff(ReelpressError):  # noqa: N818 - it is what happened
@@ -156,8 +156,11 @@ def finish(
     receipt: str | None = None,
     on_end: OnEnd = lambda _connection, _job: None,
 ) -> Job:
-    """Write how a job ended, once. Raises :class:`FencedOff`."""
+    """Write how a job ended, once: where this claim wrote it already, that stands. Raises :class:`FencedOff`."""
     with database.writing() as connection:
+        before = connection.execute(sa.select(JOBS.c.status, JOBS.c.fence).where(JOBS.c.id == claim.job.id)).one()
+        if before == (status, claim.fence):  # the answer to the first try was lost
+            return get_job(connection, claim.job.id)
         job = _mine(connection, claim)
         values: dict[str, Any] = {
             "status": status, "result": encode(result) if result else None, "error": encode(error) if error else None,
@@ -168,7 +171,7 @@ def finish(
         if status == "done":
             values |= {"percent": 100.0, "stage": "finished"}
         connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
-        return _tell(connection, job, now, on_end)
+        return tell_end(connection, job, now, on_end)
 
 
 def release(
@@ -193,9 +196,15 @@ def hand_over(database: Database, claim: Claim, *, now: float) -> None:
         add_event(connection, job.id, job.user_id, "handed_over", now, {"worker": claim.worker})
 
 
-def take_from_dead(connection: Connection, workers: Iterable[str], *, now: float) -> list[str]:
-    """Put the jobs of dead workers back into the queue and return their ids."""
-    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.in_(list(workers)))
+def take_from_dead(
+    connection: Connection,
+    workers: Iterable[str],
+    *,
+    now: float,
+    on_end: OnEnd = lambda _connection, _job: None,
+) -> list[str]:
+    """Put the jobs of dead workers back into the queue and return their ids; those to be cancelled end."""
+    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.in_(list(workers))).order_by(JOBS.c.id)
     if connection.dialect.name == "postgresql":
         query = query.with_for_update()
     taken = []
@@ -210,12 +219,15 @@ def take_from_dead(connection: Connection, workers: Iterable[str], *, now: float
             values["finished_at"] = now
         connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
         add_event(connection, job.id, job.user_id, "worker_lost", now, {"worker": job.worker, "attempt": job.attempts})
+        if status == "cancelled":
+            tell_end(connection, job, now, on_end)
         taken.append(job.id)
     return taken
 
 
 def _candidates(now: float) -> sa.Select[Any]:
-    queued = sa.select(JOBS).where(JOBS.c.status == "queued", JOBS.c.queue == "pull", JOBS.c.not_before <= now)
+    is_due = ~JOBS.c.not_before.between(now, now + _LONGEST_DELAY_S)
+    queued = sa.select(JOBS).where(JOBS.c.status == "queued", JOBS.c.queue == "pull", is_due)
     return queued.order_by(JOBS.c.priority, JOBS.c.turn, JOBS.c.created_at)
 
 
@@ -253,17 +265,7 @@ def _park(connection: Connection, job: Job, now: float, on_end: OnEnd) -> None:
     )  # fmt: skip
     values = {"status": "dead", "error": encode(error), "finished_at": now, "updated_at": now, "worker": None}
     connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
-    _tell(connection, job, now, on_end)
-
-
-def _tell(connection: Connection, job: Job, now: float, on_end: OnEnd) -> Job:
-    ended = get_job(connection, job.id)
-    data: dict[str, Any] = {"status": ended.status}
-    if ended.error is not None:
-        data["error"] = msgspec.to_builtins(ended.error)
-    add_event(connection, job.id, job.user_id, ended.status, now, data)
-    on_end(connection, ended)
-    return ended
+    tell_end(connection, job, now, on_end)
 
 
 def _ended(stages: tuple[StageTime, ...], now: float) -> tuple[StageTime, ...]:

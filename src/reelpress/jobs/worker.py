@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,8 +24,10 @@ from reelpress.jobs.house import House
 from reelpress.jobs.liveness import Liveness
 from reelpress.jobs.model import UNFINISHED, Job
 from reelpress.jobs.reading import find_job
+from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
-from reelpress.jobs.work import Claim, FencedOff, OnEnd, claim_next, note_progress, release
+from reelpress.jobs.work import Claim, FencedOff, claim_next, note_progress, release
+from reelpress.probe.gpu_finding import find_gpu
 from reelpress.version import VERSION
 
 _LOG = logging.getLogger("reelpress.jobs")
@@ -110,8 +113,9 @@ class Worker:
         self._liveness.start()
         for thread in self._threads:
             thread.start()
-        gpu = next((gpu.name for gpu in self.encoding.host.gpus), None)
-        _LOG.info("worker %s: %d jobs at once, %s", self.id, self.capacity, gpu or "no GPU seen yet")
+        _LOG.info("worker %s: %d jobs at once", self.id, self.capacity)
+        # with a GPU, finding out takes seconds, which jobs need not wait for: each finds out what it needs itself
+        threading.Thread(target=self._say_what_encodes, name="reelpress-gpu", daemon=True).start()
 
     def wake(self) -> None:
         """Look for jobs now: one was just submitted."""
@@ -146,6 +150,17 @@ class Worker:
             DBOS.delete_queue(self._queue)
         except SQLAlchemyError as error:  # then others find this worker dead
             _LOG.warning("the database did not take leave: %s", type(error).__name__)
+
+    def _say_what_encodes(self) -> None:
+        settings, host = self.encoding.settings, self.encoding.host
+        if not settings.use_gpu:
+            _LOG.info("CPU-only mode: the settings use no GPU")
+            return
+        found = find_gpu(host, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+        if found.available and found.gpu is not None:
+            _LOG.info("GPU acceleration enabled: %s", found.gpu.name)
+        else:
+            _LOG.info("CPU-only mode: %s", found.reason)
 
     def _tasks(self) -> list[Task]:
         with self._lock:

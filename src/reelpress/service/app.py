@@ -11,7 +11,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
-from reelpress.service import events_routes, jobs_routes, output_routes, problems, push, system_routes, uploads_routes
+from reelpress.service import (
+    events_routes,
+    jobs_routes,
+    output_routes,
+    pages,
+    problems,
+    push,
+    system_routes,
+    uploads_routes,
+    webhooks_routes,
+)
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
 from reelpress.service.guards import BoundedBodies, StrictHeaders
@@ -31,8 +41,8 @@ Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence`
 
 def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
-    # events before jobs: "events" is no id
-    return _app(house, worker, (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, push))
+    modules = (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, webhooks_routes, push, pages)
+    return _app(house, worker, modules)
 
 
 def create_health_app(house: House, worker: Worker) -> FastAPI:
@@ -56,7 +66,7 @@ def _app(house: House, worker: Worker | None, modules: Iterable[ModuleType]) -> 
     app.state.encoding = worker.encoding.settings if worker is not None else load()
     app.state.readiness = ReadinessCheck(house, worker, app.state.encoding)
     app.state.verifier = push.verifier_of(house)
-    app.state.metrics = Metrics(house.database, app.state.feed, worker)
+    app.state.metrics = Metrics(house, app.state.feed, worker)
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 
 from reelpress.facts.values import Value
+from reelpress.jobs.ending import on_end
 from reelpress.jobs.model import Job, Status
 from reelpress.jobs.reading import count_jobs, find_job, list_jobs, receipt_of
 from reelpress.jobs.submission import cancel, retry, submit
@@ -94,7 +95,9 @@ def read_job(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
 )
 def cancel_job(job_id: JobId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Cancel a job; a finished one stays as it is."""
-    job = cancel(house.database, job_id, now=time.time(), user_id=caller.sees)
+    job = cancel(
+        house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings)
+    )  # fmt: skip
     _wake(request)
     return answer(job)
 
@@ -139,8 +142,9 @@ def _cursor(job: Job) -> str:
 
 def _before(cursor: str) -> tuple[float, str]:
     try:
-        at, last = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split()
-        return float(at), last
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        at, last = text.split(" ")
+        return float(at), "".join(filter(str.isprintable, last))  # Postgres takes no NUL
     except ValueError:
         raise RequestRefused(
             422, "bad_cursor", "The cursor is not one of ours.", hint="Take next_cursor of the page before."

@@ -17,9 +17,11 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelpress.jobs.database import Database
+from reelpress.jobs.house import House
+from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import FINISHED, UNFINISHED, StageTime
 from reelpress.jobs.reading import count_jobs
-from reelpress.jobs.tables import JOBS
+from reelpress.jobs.tables import JOBS, WEBHOOKS
 from reelpress.service.feed import Feed
 
 if TYPE_CHECKING:
@@ -35,11 +37,11 @@ _NOTED_OF_ONE_SCRAPE = 5000
 class Metrics:
     """The registry of one application."""
 
-    def __init__(self, database: Database, feed: Feed, worker: Worker | None) -> None:
-        self._database, self._worker = database, worker
+    def __init__(self, house: House, feed: Feed, worker: Worker | None) -> None:
+        self._database, self._worker = house.database, worker
         self._seen_until = time.time()
         self.registry = CollectorRegistry()
-        self.registry.register(_Jobs(database, feed))
+        self.registry.register(_Jobs(house.database, feed, house.settings.dead_after_s))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.requests = Counter(
@@ -79,8 +81,8 @@ class Metrics:
 class _Jobs(Collector):
     """Reads the database when it is asked."""
 
-    def __init__(self, database: Database, feed: Feed) -> None:
-        self._database, self._feed = database, feed
+    def __init__(self, database: Database, feed: Feed, dead_after_s: float) -> None:
+        self._database, self._feed, self._dead_after_s = database, feed, dead_after_s
 
     def describe(self) -> list[Metric]:
         """Return nothing: at registration the database is not to be asked."""
@@ -88,14 +90,22 @@ class _Jobs(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield what the database says now."""
-        oldest = sa.select(sa.func.min(JOBS.c.not_before)).where(JOBS.c.status == "queued")
+        backlog = sa.select(sa.func.count()).select_from(WEBHOOKS).where(WEBHOOKS.c.state == "pending")
+        oldest = sa.select(sa.func.min(JOBS.c.updated_at)).where(JOBS.c.status == "queued")
         with self._database.reading() as connection:
             counts = count_jobs(connection)
+            pending = connection.execute(backlog).scalar_one()
+            workers = workers_alive(connection, dead_after_s=self._dead_after_s)
             since = connection.execute(oldest).scalar()
         jobs = GaugeMetricFamily("reelpress_jobs", "Jobs in the database.", labels=["status"])
         for status in (*UNFINISHED, *FINISHED):
             jobs.add_metric([status], counts.get(status, 0))
         yield jobs
+        yield GaugeMetricFamily("reelpress_webhooks_pending", "Events that are not delivered yet.", value=pending)
+        working = GaugeMetricFamily("reelpress_workers", "Workers that live.", labels=["kind"])
+        for kind in ("worker", "push"):
+            working.add_metric([kind], sum(worker.kind == kind for worker in workers))
+        yield working
         age_s = max(time.time() - since, 0.0) if since is not None else 0.0
         yield GaugeMetricFamily("reelpress_queue_age_seconds", "How long the oldest queued job waits.", value=age_s)
         yield GaugeMetricFamily("reelpress_event_watchers", "Open streams of events.", value=self._feed.watchers)

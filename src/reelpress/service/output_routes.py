@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
+from reelpress.facts.values import Value
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult, StoredObject
 from reelpress.jobs.reading import find_job
 from reelpress.service.access import Caller, HouseOf, Reader
-from reelpress.service.answers import documented
+from reelpress.service.answers import answer, documented
 from reelpress.service.jobs_routes import JobId
 from reelpress.service.problems import RequestRefused, not_found
 from reelpress.storage.calls import ObjectInfo
@@ -25,6 +26,9 @@ from reelpress.storage.signing import can_sign, sign_download
 from reelpress.storage.store import Store
 
 router = APIRouter(prefix="/v1/jobs", tags=["outputs"])
+_AsAddress = Annotated[
+    bool, Query(description="Answer with the address instead of leading there: pages cannot send a key along with it.")
+]
 _BLOCK_BYTES = 2**20
 _SIGNED_S = 3600
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -38,24 +42,37 @@ _ANSWERS = documented({}, problems={409: "The job has not got as far as that."})
 }
 
 
+class OutputAddress(Value, frozen=True, kw_only=True):
+    """Where an object is in the store: a secret, good for an hour. ``None`` where the service itself has to send it."""
+
+    url: str | None
+
+
 @router.get("/{job_id}/output", response_class=Response, responses=_ANSWERS)
-async def read_output(job_id: JobId, caller: Reader, house: HouseOf, request: Request) -> Response:
+async def read_output(
+    job_id: JobId, caller: Reader, house: HouseOf, request: Request, as_address: _AsAddress = False
+) -> Response:
     """Get the video."""
     result = await _result(house, caller, job_id)
     if result.output is None:
         not_found("The job has no output: the input is as small as it gets.")
-    return await _deliver(house.store, result.output, request)
+    return await _deliver(house.store, result.output, request, as_address=as_address)
 
 
 @router.get("/{job_id}/transcript/{form}", response_class=Response, responses=_ANSWERS)
 async def read_transcript(
-    job_id: JobId, form: Literal["vtt", "srt", "json"], caller: Reader, house: HouseOf, request: Request
+    job_id: JobId,
+    form: Literal["vtt", "srt", "json"],
+    caller: Reader,
+    house: HouseOf,
+    request: Request,
+    as_address: _AsAddress = False,
 ) -> Response:
     """Get what was said in it."""
     found = (await _result(house, caller, job_id)).transcript.get(form)
     if found is None:
         not_found("The job has no such transcript.")
-    return await _deliver(house.store, found, request)
+    return await _deliver(house.store, found, request, as_address=as_address)
 
 
 async def _result(house: House, caller: Caller, job_id: str) -> JobResult:
@@ -69,10 +86,14 @@ async def _result(house: House, caller: Caller, job_id: str) -> JobResult:
     return await run_in_threadpool(find)
 
 
-async def _deliver(store: Store, wanted: StoredObject, request: Request) -> Response:
+async def _deliver(store: Store, wanted: StoredObject, request: Request, *, as_address: bool) -> Response:
+    url = None
     if can_sign(store):
-        signed = await run_in_threadpool(sign_download, store, wanted.key, expires_s=_SIGNED_S)
-        return RedirectResponse(signed.url, 307)
+        url = (await run_in_threadpool(sign_download, store, wanted.key, expires_s=_SIGNED_S)).url
+    if as_address:
+        return answer(OutputAddress(url=url))
+    if url is not None:
+        return RedirectResponse(url, 307)
     info = await store.calls.stat(wanted.key)
     tag = f'"{(info.etag or wanted.sha256).strip(chr(34))}"'
     headers = {

@@ -13,7 +13,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from reelpress.errors import Cancelled, HardwareError, InputError, ReelpressError, StorageError, UsageError
+from reelpress.errors import (
+    AddressError,
+    Cancelled,
+    HardwareError,
+    InputError,
+    ReelpressError,
+    StorageError,
+    UsageError,
+)
 from reelpress.facts.values import Value, to_json
 from reelpress.jobs.submission import JobRefused
 
@@ -25,7 +33,13 @@ _OF_STORAGE = {
     "missing": 404, "too_large": 413, "exists": 409, "changed": 409, "corrupt": 409, "full": 507, "unsupported": 501,
     "denied": 502, "refused": 502, "throttled": 503, "unreachable": 503, "timed_out": 503,
 }  # fmt: skip
-_OF_KIND: dict[type[ReelpressError], int] = {UsageError: 422, InputError: 422, HardwareError: 503, Cancelled: 409}
+_OF_KIND: dict[type[ReelpressError], int] = {
+    UsageError: 422,
+    InputError: 422,
+    AddressError: 422,
+    HardwareError: 503,
+    Cancelled: 409,
+}
 _CODE_OF_STATUS = {
     400: "bad_request", 404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large",
     415: "unsupported_type", 422: "invalid",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -120,8 +121,11 @@ class ReadinessCheck:
         return "Postgres" if self._house.database.is_postgres else "SQLite"
 
     def _storage(self) -> str:
-        self._house.store.find(_LOOKED_UP)  # that it is not there is an answer, too
-        return self._house.store.kind
+        store = self._house.store
+        if store.kind == "local" and not Path(unquote(urlsplit(store.url).path)).is_dir():
+            raise ReelpressError("The folder of the store is gone.")
+        store.find(_LOOKED_UP)  # that it is not there is an answer, too
+        return store.kind
 
     def _scratch(self) -> str:
         room = self._house.scratch.room()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from reelpress.errors import UsageError
 from reelpress.jobs.encoding import accepted_settings, check_spec
 from reelpress.jobs.house import House, user_prefix
 from reelpress.jobs.model import JobInput, JobSpec
 from reelpress.jobs.uploads import find_upload
+from reelpress.net.addresses import check_url
 from reelpress.service.access import Caller
 from reelpress.service.problems import RequestRefused, not_found
 from reelpress.service.schemas import InputShape, JobShape, SettingsShape
@@ -19,11 +18,12 @@ from reelpress.storage.keys import check_key, safe_name
 def spec_of(shape: JobShape, caller: Caller, house: House, base: Settings) -> JobSpec:
     """Return what a request asks for, with ``base`` for all that it leaves out.
 
-    Raises :class:`UsageError` for values that are not accepted, :class:`RequestRefused` for what the caller may not.
+    Raises :class:`UsageError` and :class:`AddressError` for values that are not accepted, :class:`RequestRefused` for
+    what the caller may not.
     """
     wanted = shape.settings
     if shape.webhook is not None:
-        check_url(shape.webhook, "webhook")
+        check_url(shape.webhook, allow_private=house.settings.allow_private_urls)
     if shape.output_key is not None:
         _check_own(shape.output_key, caller)
     spec = JobSpec(
@@ -33,23 +33,6 @@ def spec_of(shape: JobShape, caller: Caller, house: House, base: Settings) -> Jo
     )  # fmt: skip
     check_spec(spec, base)
     return spec
-
-
-def check_url(url: str, what: str) -> str:
-    """Return an address of http or https without credentials. Raises :class:`UsageError`, not repeating it.
-
-    Whether it is public shows when it is connected to; what it resolves to now says nothing of then.
-    """
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        good = False
-    if not good or not url.isprintable() or " " in url:
-        raise UsageError(f"The {what} is no http or https address.", hint="https://HOST/PATH")
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(f"The {what} holds a name or password.", hint="Use a signed address instead.")
-    return url
 
 
 def _settings(shape: SettingsShape) -> dict[str, str]:
@@ -69,7 +52,7 @@ def _input(shape: InputShape, caller: Caller, house: House) -> JobInput:
     if kind == "object":
         _check_own(value, caller)
     elif kind == "url":
-        check_url(value, "input")
+        check_url(value, allow_private=house.settings.allow_private_urls)
     else:
         value = _path(value, caller, house)
     return JobInput(kind=kind, value=value, name=name, size_bytes=shape.size_bytes, sha256=shape.sha256)

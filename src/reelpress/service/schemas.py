@@ -21,7 +21,7 @@ class InputShape(_Shape):
     """Where the video is: exactly one of ``object``, ``upload``, ``url`` and ``path``."""
 
     object: Annotated[str, Field(max_length=900, description="Key of an object in the store.")] | None = None
-    upload: Annotated[str, Field(max_length=64, description="Id of a completed upload.")] | None = None
+    upload: Annotated[str, Field(pattern="^[0-9a-f]{32}$", description="Id of a completed upload.")] | None = None
     url: Annotated[str, Field(max_length=4096, description="http or https address, public.")] | None = None
     path: Annotated[str, Field(max_length=4096, description="File on the workers' machine; admin only.")] | None = None
     name: Annotated[str, Field(max_length=255, description="What you call the file.")] | None = None

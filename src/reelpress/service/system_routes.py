@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials
 
 from reelpress.facts.values import Value
 from reelpress.service.access import Admin, identify
@@ -55,8 +56,6 @@ def read_metrics(_caller: Admin, request: Request) -> Response:
 
 def _may_see(request: Request) -> bool:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    from fastapi.security import HTTPAuthorizationCredentials
-
     bearer = HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials) if credentials else None
     try:
         return identify(request, bearer, request.headers.get("x-api-key")).may("read")
