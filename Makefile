@@ -3,18 +3,23 @@ PYTHON ?= python3
 VENV ?= .venv
 UV_VERSION := 0.13.8
 BIN := $(VENV)/bin
+# What running needs, and what developing needs: the latter is ten times as large.
+RUN_READY := $(VENV)/.ready-run
 READY := $(VENV)/.ready
 export VIDEO
+
+LOCK_OPTIONS := --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
 # Where what was seen is written.
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run test test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
+.PHONY: help run test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
 	@echo "make test              every test this machine can run"
+	@echo "make test-thorough     the same with all cases of tests that take a part of theirs (about an hour)"
 	@echo "make test-fast         the tests that start no FFmpeg"
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
@@ -26,17 +31,21 @@ help:
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
 
-$(READY): requirements.lock pyproject.toml
+$(RUN_READY): requirements-run.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-run.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(READY)
+$(READY): requirements.lock $(RUN_READY)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@touch $@
+
+run: $(RUN_READY)
 	@mkdir -p out
 	@if [ -z "$$VIDEO" ]; then \
 		mkdir -p out/made && VIDEO=out/made/sample.mp4 && $(BIN)/python scripts/make_sample.py "$$VIDEO" || exit; \
@@ -45,6 +54,9 @@ run: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest
+
+test-thorough: $(READY)
+	@REELPRESS_THOROUGH=1 REELPRESS_GPU_CORPUS=all $(BIN)/python -m pytest
 
 test-fast: $(READY)
 	@$(BIN)/python -m pytest tests/unit tests/golden -m "not media"
@@ -64,7 +76,7 @@ lint: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-doctor: $(READY)
+doctor: $(RUN_READY)
 	@$(BIN)/reelpress doctor
 
 golden: $(READY)
@@ -77,8 +89,9 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
 
 lock:
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-		--python-version 3.11 --extra service --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra postgres --group dev pyproject.toml \
+		-o requirements.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

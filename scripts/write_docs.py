@@ -12,7 +12,11 @@ from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS, Setting
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list")
+JOBS = tuple(
+    f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
+)
+SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
+COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
 
 
 def settings_page() -> str:

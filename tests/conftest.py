@@ -30,7 +30,19 @@ for _number in (signal.SIGHUP, signal.SIGQUIT):
 # for machines with a GPU: `make test-gpu`
 collect_ignore = [] if os.environ.get("REELPRESS_TEST_GPU") else ["hardware"]
 
-TIERS = ("unit", "golden", "media", "faults", "contract", "service", "corpus", "fake_nvidia", "gpu", "transcribe")
+TIERS = (
+    "unit",
+    "golden",
+    "media",
+    "faults",
+    "contract",
+    "service",
+    "browser",
+    "transcribe",
+    "corpus",
+    "fake_nvidia",
+    "gpu",
+)
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
 
@@ -46,6 +58,14 @@ def fake_nvidia(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
             pytest.fail(f"CI must build the fake NVIDIA driver: {error}")
         pytest.skip(f"the fake NVIDIA driver cannot be built: {error}")
     return driver.FakeNvidia(libraries, tmp_path_factory.mktemp("fake_nvidia"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Whisper model that knows nothing."""
+    from whisper_model import make_model
+
+    return make_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -200,7 +200,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )  # fmt: skip
 
-# Names of ours in the environment that are not settings of the product: they steer its tests.
-RESERVED = frozenset({"REELPRESS_MEDIA", "REELPRESS_MUTATIONS", "REELPRESS_TRACEBACK"})
+# Names of ours in the environment that are not settings of the engine: they steer its tests and `reelpress jobs`.
+RESERVED = frozenset({
+    "REELPRESS_MEDIA", "REELPRESS_MUTATIONS", "REELPRESS_TRACEBACK", "REELPRESS_URL", "REELPRESS_API_KEY",
+    "REELPRESS_THOROUGH",
+})  # fmt: skip
 
 BY_NAME = {row.name: row for row in SETTINGS}

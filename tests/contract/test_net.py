@@ -208,29 +208,35 @@ def drip(piece: bytes):
         yield Pause(0.05)
 
 
+def first(*parts, then):
+    yield from parts
+    yield from then
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "words"),
     [
-        lambda _: [Pause(60)],
-        lambda _: [*said(b"", Content_Length="9"), Pause(60)],
-        lambda _: drip(b"X"),
-        lambda _: (part for source in ([b"HTTP/1.1 200 OK\r\n"], drip(b"X-A: b\r\n")) for part in source),
-        lambda _: (part for source in (said(Content_Length="99999"), drip(b"x")) for part in source),
-        lambda _: (part for source in (said(Content_Length="", Transfer_Encoding="chunked"), drip(b"1\r\nx\r\n"))
-                   for part in source),
+        (lambda _: [Pause(60)], "nothing for 0.3 s"),
+        (lambda _: [*said(b"", Content_Length="9"), Pause(60)], "nothing for 0.3 s"),
+        (lambda _: drip(b"X"), "longer than allowed"),
+        (lambda _: first(b"HTTP/1.1 200 OK\r\n", then=drip(b"X-A: b\r\n")), "longer than allowed"),
+        (lambda _: first(*said(Content_Length="99999"), then=drip(b"x")), "fewer than 1000 bytes"),
+        (lambda _: first(*said(Content_Length="", Transfer_Encoding="chunked"), then=drip(b"1\r\nx\r\n")),
+         "fewer than 1000 bytes"),
     ],
     ids=["silence", "silence in the body", "drip of a status", "drip of headers", "drip of a body", "drip of chunks"],
 )  # fmt: skip
-def test_a_server_that_does_not_get_on_is_given_up(answer):
-    with Peer(answer) as peer, pytest.raises(NetError) as caught:
+def test_a_server_that_does_not_get_on_is_given_up(answer, words):
+    with Peer(answer) as peer, pytest.raises(NetError, match="in time") as caught:
         ask(peer.url, patience=HASTY)
     assert (caught.value.reason, caught.value.retryable) == ("timed_out", True)
+    assert words in caught.value.evidence
 
 
 def test_the_whole_is_bounded_too():
     patience = Patience(total_s=0.5, least_bytes_per_s=0)
     with (
-        Peer(lambda _: (p for s in (said(Content_Length="99999"), drip(b"x")) for p in s)) as peer,
+        Peer(lambda _: first(*said(Content_Length="99999"), then=drip(b"x"))) as peer,
         pytest.raises(NetError) as caught,
     ):
         ask(peer.url, patience=patience)

@@ -10,19 +10,17 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from reelpress.cli.jobs_app import jobs
+from reelpress.cli.options import JSON, with_options
+from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
-_Command = Callable[..., None]
-_JSON = click.option(
-    "--json", "json_output", is_flag=True, help="Print events and the receipt as NDJSON on stdout (docs/json.md)."
-)
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 _HARDWARE = click.option("--hardware", metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
 # What shapes an encode, for every command that plans one. Values stay text here: the settings table reads them.
@@ -42,12 +40,6 @@ _ENCODING = (
 )
 
 
-def _encoding(command: _Command) -> _Command:
-    for option in reversed(_ENCODING):
-        command = option(command)
-    return command
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(VERSION, prog_name="reelpress", message="%(prog)s %(version)s")
 def app() -> None:
@@ -57,13 +49,13 @@ def app() -> None:
 @app.command(epilog="Example: reelpress compress holiday.mov -o small/ --max-size 1920x1080")
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
-@_encoding
+@with_options(_ENCODING)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("--decode-check", metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
 @click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")
 @click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path), help="Write the receipt as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
-@_JSON
+@JSON
 def compress(
     inputs: tuple[str, ...],
     output: str | None,
@@ -96,7 +88,7 @@ def compress(
 
 @app.command(epilog="Example: reelpress probe holiday.mov --json")
 @_FILE
-@_JSON
+@JSON
 def probe(file: Path, *, json_output: bool) -> None:
     """Show what a media file is.
 
@@ -109,8 +101,8 @@ def probe(file: Path, *, json_output: bool) -> None:
 
 @app.command(epilog="Example: reelpress plan holiday.mov --codec hevc")
 @_FILE
-@_encoding
-@_JSON
+@with_options(_ENCODING)
+@JSON
 def plan(
     file: Path,
     *,
@@ -132,7 +124,7 @@ def plan(
 
 @app.command(epilog="Example: reelpress doctor --hardware require")
 @_HARDWARE
-@_JSON
+@JSON
 def doctor(hardware: str | None, *, json_output: bool) -> None:
     """Find out what works on this machine.
 
@@ -143,35 +135,8 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-_MODELS_DIR = click.option("--dir", "models_dir", metavar="FOLDER", help="Where models are [the Hugging Face cache].")
-
-
-@app.group()
-def models() -> None:
-    """Get the models that make speech text."""
-
-
-@models.command("download", epilog="Example: reelpress models download small")
-@click.argument("name", metavar="NAME")
-@_MODELS_DIR
-def download_model(name: str, models_dir: str | None) -> None:
-    """Download a model.
-
-    NAME is one of Whisper's, or OWNER/REPOSITORY. Nothing else ever downloads any.
-    """
-    from reelpress.cli.models import run_download
-
-    raise click.exceptions.Exit(run_download(name, models_dir))
-
-
-@models.command("list")
-@_MODELS_DIR
-def list_models(models_dir: str | None) -> None:
-    """List Whisper's models, and those that are here."""
-    from reelpress.cli.models import run_list
-
-    raise click.exceptions.Exit(run_list(models_dir))
-
+for _command in (*SERVICE_COMMANDS, jobs):
+    app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
 _STDOUT_FAILS = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -59,10 +60,21 @@ def fetch_input(
     ending = Path(name).suffix.lower()
     target = folder / f"input{ending if ending in _ENDINGS else ''}"
     if wanted.kind == "url":
-        got = fetch(
-            wanted.value, target, max_bytes=max_bytes, allow_private=house.settings.allow_private_urls,
-            on_progress=on_progress, cancel=cancel,
-        )  # fmt: skip
+        with contextlib.ExitStack() as room:
+            promised = False
+
+            def on_bytes(done: int, of: int | None) -> None:
+                nonlocal promised
+                if not promised:  # the size is known once the server has answered, before the first byte is written
+                    promised = True
+                    need = Need(input_bytes=min(of or max_bytes, max_bytes), output_bytes=0)
+                    room.enter_context(house.scratch.reserve(need, job_folder=folder))
+                on_progress(done, of)
+
+            got = fetch(
+                wanted.value, target, max_bytes=max_bytes, allow_private=house.settings.allow_private_urls,
+                on_progress=on_bytes, cancel=cancel,
+            )  # fmt: skip
         _check_promise(wanted, got.size_bytes, got.sha256)
         return _fetched(target, got.size_bytes, got.sha256, None, wanted.name or got.name)
     if wanted.kind == "upload":

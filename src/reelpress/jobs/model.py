@@ -114,8 +114,9 @@ class StageTime(Value, frozen=True, kw_only=True):
 class Job(Value, frozen=True, kw_only=True):
     """One job as everybody sees it. Times are seconds since 1970, UTC.
 
-    ``percent`` never goes back within a run and is under 100 until the output is stored and verified. ``attempts``
-    counts the workers that began this run.
+    ``queue`` ``push`` waits for a request that names the job; ``pull`` for any worker. ``percent`` never goes back
+    within a run and is under 100 until the output is stored and verified. ``attempts`` counts the workers that began
+    this run.
     """
 
     id: str
@@ -125,6 +126,7 @@ class Job(Value, frozen=True, kw_only=True):
     percent: float
     priority: Priority
     origin: Literal["api", "push"]
+    queue: Literal["pull", "push"]
     run: int
     attempts: int
     worker: str | None

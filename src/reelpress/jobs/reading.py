@@ -19,7 +19,8 @@ def row_to_job(row: Mapping[Any, Any]) -> Job:
     """Return the job that stands in a row."""
     return Job(
         id=row["id"], user_id=row["user_id"], status=row["status"], stage=row["stage"], percent=row["percent"],
-        priority=PRIORITIES[row["priority"]], origin=row["origin"], run=row["run"], attempts=row["attempts"],
+        priority=PRIORITIES[row["priority"]], origin=row["origin"],
+        queue=row["queue"], run=row["run"], attempts=row["attempts"],
         worker=row["worker"], spec=msgspec.json.decode(row["spec"], type=JobSpec), created_at=row["created_at"],
         started_at=row["started_at"], finished_at=row["finished_at"], updated_at=row["updated_at"],
         cancel_requested=bool(row["cancel_requested"]), eta_s=row["eta_s"], speed=row["speed"],

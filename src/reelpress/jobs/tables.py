@@ -98,6 +98,38 @@ SECRETS = Table(
     Column("created_at", Float, nullable=False),
 )
 
+# Only a hash of the secret is kept. Scopes stand with spaces between.
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Index("api_keys_of_user", "user_id"),
+)
+
+# Files that callers send in segments; see storage/segments.py.
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size_bytes", _BIG, nullable=False),
+    Column("segment_bytes", _BIG, nullable=False),
+    Column("sha256", Text),
+    Column("created_at", Float, nullable=False),
+    Column("completed_at", Float),
+    Index("uploads_of_user", "user_id", "created_at"),
+    Index("uploads_by_time", "created_at"),
+)
+
 VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
 
 # Statements that bring a database from one version to the next; only ever add: older programs go on beside newer ones.

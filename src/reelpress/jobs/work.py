@@ -212,6 +212,14 @@ def release(
         add_event(connection, job.id, job.user_id, "handed_back", now, {"why": why, "worker": claim.worker})
 
 
+def hand_over(database: Database, claim: Claim, *, now: float) -> None:
+    """Let any worker have a job that was pushed, once it is given back. Raises :class:`FencedOff`."""
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(queue="pull", updated_at=now))
+        add_event(connection, job.id, job.user_id, "handed_over", now, {"worker": claim.worker})
+
+
 def take_from_dead(connection: Connection, *, now: float, on_end: OnEnd = lambda _connection, _job: None) -> list[str]:
     """Put jobs whose worker does not live back into the queue and return their ids; those to be cancelled end."""
     alive = sa.select(WORKERS.c.id).where(WORKERS.c.dead_at.is_(None))

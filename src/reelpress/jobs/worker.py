@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +27,7 @@ from reelpress.jobs.reading import find_job
 from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
 from reelpress.jobs.work import FencedOff, claim_next, note_progress, release, release_strays
+from reelpress.probe.gpu_finding import find_gpu
 from reelpress.version import VERSION
 
 _LOG = logging.getLogger("reelpress.jobs")
@@ -39,6 +41,7 @@ _STOPPING_S = 5.0
 EXIT_FOUND_DEAD = 70
 
 _TASKS: dict[str, Task] = {}
+_LAUNCHED = threading.Event()
 
 
 @DBOS.workflow(name="reelpress_job")
@@ -106,13 +109,15 @@ class Worker:
         DBOS(config=config)
         DBOS.listen_queues([self._queue])
         DBOS.launch()
+        _LAUNCHED.set()
         DBOS.register_queue(self._queue, polling_interval_sec=0.1)
         self._sweep_scratch()
         self._liveness.start()
         for thread in self._threads:
             thread.start()
-        gpu = next((gpu.name for gpu in self.encoding.host.gpus), None)
-        _LOG.info("worker %s: %d jobs at once, %s", self.id, self.capacity, gpu or "no GPU seen yet")
+        _LOG.info("worker %s: %d jobs at once", self.id, self.capacity)
+        # with a GPU, finding out takes seconds, which jobs need not wait for: each finds out what it needs itself
+        threading.Thread(target=self._say_what_encodes, name="reelpress-gpu", daemon=True).start()
 
     def wake(self) -> None:
         """Look for jobs now: one was just submitted."""
@@ -145,6 +150,17 @@ class Worker:
             DBOS.delete_queue(self._queue)
         except SQLAlchemyError as error:  # then others find this worker dead
             _LOG.warning("the database did not take leave: %s", type(error).__name__)
+
+    def _say_what_encodes(self) -> None:
+        settings, host = self.encoding.settings, self.encoding.host
+        if not settings.use_gpu:
+            _LOG.info("CPU-only mode: the settings use no GPU")
+            return
+        found = find_gpu(host, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+        if found.available and found.gpu is not None:
+            _LOG.info("GPU acceleration enabled: %s", found.gpu.name)
+        else:
+            _LOG.info("CPU-only mode: %s", found.reason)
 
     def _tasks(self) -> list[Task]:
         with self._lock:
@@ -272,6 +288,12 @@ class Worker:
                 job: Job | None = find_job(connection, folder.name)
             if job is None or job.status not in UNFINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def forget_workflows(workflow_ids: list[str]) -> None:
+    """Delete what is kept of workflows that ended; those that are gone are no error."""
+    if _LAUNCHED.is_set():
+        DBOS.delete_workflows(workflow_ids)
 
 
 def _turn_on_wal(path: str) -> None:

@@ -1,1 +1,1 @@
-"""The HTTP service around jobs. Needs the extra ``reelpress[service]``."""
+"""The HTTP service: jobs, uploads, events and outputs over FastAPI. Nothing below it imports it."""

@@ -8,11 +8,13 @@ Multipart uploads would leave one object, but their parts cannot be signed with 
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from reelpress.errors import UsageError
 from reelpress.facts.values import Value
 from reelpress.storage.download import Downloaded, Wanted, download_joined
+from reelpress.storage.failures import failure
 from reelpress.storage.keys import UPLOADS, check_job, segment_key
 from reelpress.storage.signing import MOST_BYTES_OF_PUT, SignedUrl, sign_raw_upload
 from reelpress.storage.store import Store
@@ -69,6 +71,47 @@ def sign_segment(store: Store, plan: UploadPlan, number: int, *, expires_s: int 
         raise UsageError("There is no such segment.", evidence=f"{number} of {plan.count}")
     key = segment_key(plan.upload_id, number)
     return sign_raw_upload(store, key, size_bytes=plan.bytes_of(number), expires_s=expires_s)
+
+
+async def put_segment(store: Store, plan: UploadPlan, number: int, content: AsyncIterator[bytes]) -> None:
+    """Write a segment from a stream, for stores that sign no addresses; it appears whole or not at all.
+
+    Raises :class:`UsageError` where there is no such segment, :class:`StorageError`: ``too_large`` or ``corrupt`` for
+    another length than planned; and whatever ``content`` raises.
+    """
+    if not 0 <= number < plan.count:
+        raise UsageError("There is no such segment.", evidence=f"{number} of {plan.count}")
+    failed: list[Exception] = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        try:
+            async for block in _counted(content, plan.bytes_of(number)):
+                yield block
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    key, way = segment_key(plan.upload_id, number), Transfer()
+    try:
+        await store.calls.put_parts(
+            key, watched(), "application/octet-stream", part_bytes=way.part_bytes, parallel=way.parallel
+        )
+    except Exception:
+        if failed:  # obstore words it as an error of its own
+            raise failed[0] from None
+        raise
+
+
+async def _counted(content: AsyncIterator[bytes], planned: int) -> AsyncIterator[bytes]:
+    got_bytes = 0
+    async for block in content:
+        got_bytes += len(block)
+        if got_bytes > planned:
+            raise failure("The segment is too long.", "too_large", evidence=f"more than {planned} bytes")
+        if block:
+            yield block
+    if got_bytes < planned:
+        raise failure("The segment is too short.", "corrupt", evidence=f"{got_bytes} of {planned} bytes")
 
 
 def collect(

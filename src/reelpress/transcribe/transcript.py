@@ -27,7 +27,7 @@ class Segment(Value, frozen=True, kw_only=True):
 
 
 class TranscriptDocument(Value, frozen=True, kw_only=True):
-    """The JSON file of a transcript; the same audio, model and options give the same document."""
+    """The JSON file of a transcript; it says nothing of how and when it was made, beyond the notes."""
 
     version: int = 1
     language: str | None

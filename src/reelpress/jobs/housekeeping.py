@@ -1,0 +1,80 @@
+"""Throws away what nobody will ask for any more: old jobs, their events and workflows, delivered webhooks, orphans."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from reelpress.errors import ReelpressError
+from reelpress.jobs.house import House
+from reelpress.jobs.model import FINISHED
+from reelpress.jobs.tables import EVENTS, JOBS, UPLOADS, WEBHOOKS
+from reelpress.storage.orphans import sweep_orphans
+from reelpress.webhooks.outbox import purge
+
+_LOG = logging.getLogger("reelpress.jobs")
+DAY_S = 86_400.0
+# An upload that nobody went on with for so long is given up, and its segments with it.
+UPLOADS_LAST_S = 2 * DAY_S
+_EVERY_S = 3600.0
+_FIRST_AFTER_S = 60.0
+_MOST_AT_ONCE = 500
+
+
+class Housekeeping:
+    """Cleans up once an hour, in a thread. ``forget_workflows`` is told of jobs whose workflows may go."""
+
+    def __init__(self, house: House, forget_workflows: Callable[[list[str]], None] = lambda _ids: None) -> None:
+        self._house, self._forget = house, forget_workflows
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="reelpress-housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with the first round in a minute."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, without waiting for a round that is under way."""
+        self._stop.set()
+
+    def run_once(self, now: float) -> dict[str, int]:
+        """Throw away what is old at ``now``, in epoch seconds, and return how many of what."""
+        house, oldest = self._house, now - self._house.settings.keep_days * DAY_S
+        jobs = 0
+        while gone := self._forget_jobs(oldest):
+            jobs += gone
+        with house.database.writing() as connection:
+            given_up = sa.delete(UPLOADS).where(UPLOADS.c.created_at < min(oldest, now - UPLOADS_LAST_S))
+            uploads = connection.execute(given_up).rowcount
+        webhooks = purge(house.database.engine, WEBHOOKS, older_than=oldest)
+        orphans = len(sweep_orphans(house.store, older_than_s=UPLOADS_LAST_S))
+        return {"jobs": jobs, "uploads": uploads, "webhooks": webhooks, "orphans": orphans}
+
+    def _forget_jobs(self, oldest: float) -> int:
+        old = sa.select(JOBS.c.id, JOBS.c.run).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)
+        with self._house.database.writing() as connection:
+            rows = connection.execute(old.limit(_MOST_AT_ONCE)).all()
+            ids = [row.id for row in rows]
+            if ids:
+                connection.execute(sa.delete(EVENTS).where(EVENTS.c.job.in_(ids)))
+                connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ids)))
+        if rows:
+            self._forget([f"{row.id}.{run}" for row in rows for run in range(1, row.run + 1)])
+        return len(rows)
+
+    def _go_on(self) -> None:
+        # not all processes at the same moment
+        wait_s = _FIRST_AFTER_S * (1 + random.random())  # noqa: S311 - to spread load, no secret
+        while not self._stop.wait(wait_s):
+            wait_s = _EVERY_S
+            try:
+                done = self.run_once(time.time())
+                _LOG.info("thrown away: %s", ", ".join(f"{count} {what}" for what, count in done.items()))
+            except (ReelpressError, SQLAlchemyError, OSError) as error:
+                _LOG.warning("housekeeping did not finish: %s: %s", type(error).__name__, error)

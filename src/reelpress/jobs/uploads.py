@@ -1,0 +1,58 @@
+"""Files that callers send in segments, as the database knows them; the bytes are in the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from reelpress.facts.values import Value
+from reelpress.jobs.tables import UPLOADS
+from reelpress.storage.segments import UploadPlan
+
+
+class Upload(Value, frozen=True, kw_only=True):
+    """A file to come, or, with ``completed_at``, one that is there in full. Times are seconds since 1970, UTC."""
+
+    id: str
+    user_id: str
+    name: str
+    size_bytes: int
+    segment_bytes: int
+    sha256: str | None
+    created_at: float
+    completed_at: float | None = None
+
+    @property
+    def plan(self) -> UploadPlan:
+        """Where its segments are in the store."""
+        return UploadPlan(upload_id=self.id, size_bytes=self.size_bytes, segment_bytes=self.segment_bytes)
+
+
+def add_upload(connection: Connection, upload: Upload) -> None:
+    """Remember a file to come."""
+    row: dict[str, Any] = {name: getattr(upload, name) for name in upload.__struct_fields__}
+    connection.execute(UPLOADS.insert().values(**row))
+
+
+def find_upload(connection: Connection, upload_id: str) -> Upload | None:
+    """Return an upload, or ``None``."""
+    row = connection.execute(sa.select(UPLOADS).where(UPLOADS.c.id == upload_id)).mappings().one_or_none()
+    return None if row is None else Upload(**row)
+
+
+def complete_upload(connection: Connection, upload_id: str, *, now: float) -> None:
+    """Note that all segments are there."""
+    connection.execute(UPLOADS.update().where(UPLOADS.c.id == upload_id).values(completed_at=now))
+
+
+def forget_upload(connection: Connection, upload_id: str) -> None:
+    """Forget an upload whose segments are gone, or will be swept."""
+    connection.execute(UPLOADS.delete().where(UPLOADS.c.id == upload_id))
+
+
+def count_open(connection: Connection, user_id: str) -> int:
+    """Return how many uploads of a user are not complete."""
+    query = sa.select(sa.func.count()).where(UPLOADS.c.user_id == user_id, UPLOADS.c.completed_at.is_(None))
+    return connection.execute(query).scalar_one()

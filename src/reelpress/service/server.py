@@ -1,0 +1,175 @@
+"""The processes of the service: a server with its workers, or workers alone. Told to end, they hand back and end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from reelpress.errors import ExitCode, UsageError
+from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.ending import on_end, sender
+from reelpress.jobs.house import House
+from reelpress.jobs.housekeeping import Housekeeping
+from reelpress.jobs.worker import Worker, forget_workflows
+from reelpress.service.access import is_loopback
+from reelpress.service.app import create_app, create_health_app
+from reelpress.service.keys import has_good_key
+from reelpress.service.logs import set_up_logs
+from reelpress.service.patience import PatientH11
+from reelpress.service_settings import ServiceSettings
+
+_LOG = logging.getLogger("reelpress.service")
+_MOST_CONNECTIONS = 4000
+_KEEP_ALIVE_S = 15
+_AFTER_GRACE_S = 6.0  # what a worker may need to stop its programs, once the grace time is over
+
+
+def serve(settings: ServiceSettings) -> int:
+    """Answer requests, and do jobs, until told to end; returns the exit code.
+
+    Raises :class:`UsageError` for settings that cannot be, and for an address that is taken.
+    """
+    set_up_logs(settings.log_format)
+    house = House.open(settings)
+    try:
+        worker = _worker(house)
+        listening = _listen(settings.host, settings.port)
+        _warn_without_keys(house)
+        if worker is not None:
+            worker.start()
+        with _errands(house):
+            _run(create_app(house, worker), listening, worker, settings.grace_s)
+    finally:
+        house.close()
+    return int(ExitCode.DONE)
+
+
+def work(settings: ServiceSettings, *, health_port: int | None) -> int:
+    """Do jobs until told to end, answering nothing, or ``/health``, ``/ready`` and ``/metrics`` at ``health_port``."""
+    set_up_logs(settings.log_format)
+    house = House.open(settings)
+    try:
+        worker = _worker(house)
+        if worker is None:
+            raise UsageError("This worker may do no jobs.", hint="Set REELPRESS_WORKER_JOBS to 1 or more.")
+        listening = None if health_port is None else _listen(settings.host, health_port)
+        worker.start()
+        with _errands(house):
+            if listening is not None:
+                _run(create_health_app(house, worker), listening, worker, settings.grace_s)
+            else:
+                _wait_for_end()
+                worker.drain(settings.grace_s)
+    finally:
+        house.close()
+    return int(ExitCode.DONE)
+
+
+@contextlib.contextmanager
+def _errands(house: House) -> Iterator[None]:
+    """Send webhooks and throw away what is old, for as long as the context lasts."""
+    sending, keeping = sender(house.database, house.settings), Housekeeping(house, forget_workflows)
+    sending.start()
+    keeping.start()
+    try:
+        yield
+    finally:
+        keeping.stop()
+        sending.stop(wait_s=2.0)  # what is under way then is sent again by others
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when told to, and lets the worker drain while answers are still on their way."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, worker: Worker | None, grace_s: float) -> None:
+        super().__init__(config)
+        self._app, self._worker, self._grace_s = app, worker, grace_s
+        self.draining: threading.Thread | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's own form
+        """Note that it is time to end; the second Ctrl-C waits for nobody."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections; end streams; let jobs end or hand them back; wait for answers."""
+        _LOG.info("ending: jobs get %g s", self._grace_s)
+        self._app.state.feed.stop()
+        if self._worker is not None:
+            self.draining = threading.Thread(target=self._worker.drain, args=(self._grace_s,), name="reelpress-drain")
+            self.draining.start()
+        await super().shutdown(sockets)
+
+
+def _run(app: FastAPI, listening: socket.socket, worker: Worker | None, grace_s: float) -> None:
+    config = uvicorn.Config(
+        app, http=PatientH11, ws="none", log_config=None, access_log=False, lifespan="on", proxy_headers=False,
+        server_header=False, date_header=True, limit_concurrency=_MOST_CONNECTIONS, timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=math.ceil(grace_s + _AFTER_GRACE_S), h11_max_incomplete_event_size=16 * 1024,
+    )  # fmt: skip
+    server = _Server(config, app, worker, grace_s)
+    host, port = listening.getsockname()[:2]
+    _LOG.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    server.run(sockets=[listening])
+    if server.draining is not None:
+        server.draining.join()
+    _LOG.info("ended")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.set_inheritable(False)
+    except OSError as error:
+        raise UsageError(
+            f"Nothing can listen on {host} port {port}.", evidence=error.strerror or type(error).__name__,
+            hint="Choose another with --host and --port; 0 takes a free port.",
+        ) from None  # fmt: skip
+    return listening
+
+
+def _worker(house: House) -> Worker | None:
+    settings = house.settings
+    encoding = Encoding.here()
+    capacity = max(1, encoding.host.cores // 2) if settings.worker_jobs is None else settings.worker_jobs
+    push_capacity = max(1, capacity) if settings.push_jobs is None else settings.push_jobs
+    if settings.worker_jobs == 0 and settings.push_jobs is None:
+        push_capacity = 0  # a server that only answers
+    if not capacity and not push_capacity:
+        return None
+    return Worker(
+        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house.settings)
+    )  # fmt: skip
+
+
+def _warn_without_keys(house: House) -> None:
+    if is_loopback(house.settings.host):
+        return
+    with house.database.reading() as connection:
+        if not has_good_key(connection, time.time()):
+            print(  # noqa: T201 - whoever starts it must see this, whatever becomes of logs
+                "There is no API key yet, and every request needs one. Make one: reelpress keys create --user NAME",
+                file=sys.stderr,
+            )
+
+
+def _wait_for_end() -> None:
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    told.wait()

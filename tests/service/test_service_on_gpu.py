@@ -1,0 +1,65 @@
+"""The service on a machine with a (fake) GPU: it says so when it starts, and uses it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+import clips
+import driver
+from served import Service
+
+pytestmark = pytest.mark.gpu_fake
+
+
+def said(service: Service, pattern: str, within_s: float = 120.0) -> str:
+    deadline = time.monotonic() + within_s
+    while (found := re.search(pattern, service.log.read_text())) is None:
+        assert time.monotonic() < deadline, service.log.read_text()
+        time.sleep(0.1)
+    return found[0]
+
+
+def submit(service: Service, path: Path, **settings: str) -> dict[str, object]:
+    answer = httpx.post(
+        f"{service.url}/v1/jobs", json={"input": {"path": str(path)}, "settings": {"always_encode": True, **settings}}
+    )
+    assert answer.status_code == 201, answer.text
+    deadline = time.monotonic() + 120
+    while (job := service.get(f"/v1/jobs/{answer.json()['id']}"))["status"] in ("queued", "running"):
+        assert time.monotonic() < deadline, job
+        time.sleep(0.1)
+    return job  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("faults", ["", "dev0:open=10"])
+def test_a_gpu_is_named_only_if_it_encodes(fake_nvidia: driver.FakeNvidia, tmp_path: Path, faults: str) -> None:
+    """The second machine's driver lists its GPU and has no encoder to give: that is no GPU."""
+    machine = fake_nvidia.machine(driver.HEALTHY, 1, faults=faults)
+    clip = clips.with_sound(tmp_path / "clip.mp4")
+    env = {
+        **machine.env, "REELPRESS_DATA_DIR": str(tmp_path / "data"), "REELPRESS_PORT": "0",
+        "REELPRESS_LOCAL_PATHS": str(tmp_path), "REELPRESS_CACHE_DIR": str(tmp_path / "cache"),
+        "REELPRESS_GPU_PATIENCE": "1",
+    }  # fmt: skip
+    service = Service(env, tmp_path / "serve.log")
+    try:
+        line = said(service, r"GPU acceleration enabled: [^\"]+|CPU-only mode: [^\"]+")
+        job = submit(service, clip)
+        assert job["status"] == "done", job
+        result = job["result"]
+        assert isinstance(result, dict)
+        encoder = ("libx264", "cpu") if faults else ("h264_nvenc", "nvidia")
+        assert (result["encoder"], result["device"]) == encoder
+        assert line.startswith("CPU-only mode" if faults else "GPU acceleration enabled: Fake NVIDIA"), line
+        receipt = service.get(f"/v1/jobs/{job['id']}/receipt")
+        assert (receipt["gpu"] is None) == bool(faults)
+        needs = submit(service, clip, hardware="require")
+        assert (needs["status"] == "done") != bool(faults), needs
+    finally:
+        service.end(signal.SIGKILL)
