@@ -23,6 +23,7 @@ from reelpress.jobs.work import release
 from reelpress.jobs.worker import Worker
 from reelpress.run.process import CancelToken
 from reelpress.service_settings import load_service
+from reelpress.settings import load
 
 from job_table import NOW, claim, enlist, put, row, set_row
 
@@ -32,7 +33,7 @@ PASSING = StorageError("The store fails.", reason="unreachable", retryable=True)
 
 @pytest.fixture(scope="module")
 def encoding():
-    return Encoding.here()
+    return Encoding.here(load(environ={}, env_file=None))
 
 
 @pytest.fixture

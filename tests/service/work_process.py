@@ -5,6 +5,7 @@ With a file as its argument, it is killed as that says when a job of it begins a
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ from reelpress.jobs.ending import on_end  # noqa: E402
 from reelpress.jobs.house import House  # noqa: E402
 from reelpress.jobs.worker import Worker  # noqa: E402
 from reelpress.service_settings import load_service  # noqa: E402
+
+faulthandler.enable()
 
 
 def die_as_told(order: Path) -> None:
