@@ -20,7 +20,7 @@ import msgspec
 from reelpress.engine import compress_file
 from reelpress.errors import Cancelled, HardwareError, InputError, NetError, OutputError, ReelpressError, StorageError
 from reelpress.events import AttemptStarted, Checked, Event, Progressed
-from reelpress.facts.values import Value
+from reelpress.facts.values import Value, from_json, to_json
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched, fetch_input
@@ -120,7 +120,7 @@ class Stages:
         made = receipt.result if receipt.status in ("encoded", "copied") else None
         return Compressed(
             file=target.name if made else None, size_bytes=made.size_bytes if made else None,
-            sha256=made.sha256 if made else None, receipt=msgspec.json.encode(receipt).decode(),
+            sha256=made.sha256 if made else None, receipt=to_json(receipt).decode(),
         )  # fmt: skip
 
     def store(self, fetched: Fetched, made: Compressed) -> Stored:
@@ -150,7 +150,7 @@ class Stages:
 
     def result(self, fetched: Fetched, stored: Stored) -> JobResult:
         """Return what the job delivered, but for a transcript."""
-        receipt = msgspec.json.decode(stored.made.receipt, type=Receipt)
+        receipt = from_json(stored.made.receipt, Receipt)
         outcome: Literal["encoded", "copied", "skipped"] = (
             receipt.status if receipt.status in ("encoded", "copied") else "skipped"
         )

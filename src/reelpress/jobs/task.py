@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.errors import Cancelled, InputError, ReelpressError
-from reelpress.facts.values import Value
+from reelpress.facts.values import Value, from_json, to_json
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched
@@ -168,7 +168,7 @@ class Task:
         outcome = msgspec.json.decode(step(stage, go), type=_Outcome)
         if outcome.error is not None or outcome.cancelled:
             raise _Failed(outcome.error)
-        return msgspec.json.decode(outcome.value, type=kind)
+        return from_json(bytes(outcome.value), kind)
 
     def _enter(self, stage: Stage) -> None:
         if self.cancel.is_cancelled and self._why != "user":
@@ -205,7 +205,7 @@ class Task:
 
 
 def _left(**outcome: object) -> str:
-    return msgspec.json.encode(outcome).decode()
+    return to_json(outcome).decode()
 
 
 def _error_of(error: Exception, where: str) -> JobError:
