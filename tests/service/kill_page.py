@@ -54,6 +54,7 @@ def add_to_page(page: Path, batch: Batch) -> None:
         ("scratch folders left after the next start", "0"),
         ("temporary objects left, all swept", str(batch.temporary)),
         ("jobs under the workers killed, by stage", f"{sum(batch.killed_in.values())}: {stages}"),
+        ("other ends of workers", ", ".join(f"{n} with {code}" for code, n in batch.other_exits.items() if code != -9)),
         ("recovery p50, p99, longest", ", ".join(f"{batch.share(part):.1f} s" for part in (0.5, 0.99, 1))),
         ("wall time", f"{batch.wall_s / 60:.1f} min"),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from reelpress.facts.values import from_json
 from reelpress.jobs.model import PRIORITIES, Job, JobError, JobEvent, JobResult, JobSpec, StageTime
 from reelpress.jobs.tables import EVENTS, JOBS
 
@@ -21,12 +22,12 @@ def row_to_job(row: Mapping[Any, Any]) -> Job:
         id=row["id"], user_id=row["user_id"], status=row["status"], stage=row["stage"], percent=row["percent"],
         priority=PRIORITIES[row["priority"]], origin=row["origin"],
         queue=row["queue"], run=row["run"], attempts=row["attempts"],
-        worker=row["worker"], spec=msgspec.json.decode(row["spec"], type=JobSpec), created_at=row["created_at"],
+        worker=row["worker"], spec=from_json(row["spec"], JobSpec), created_at=row["created_at"],
         started_at=row["started_at"], finished_at=row["finished_at"], updated_at=row["updated_at"],
         cancel_requested=bool(row["cancel_requested"]), eta_s=row["eta_s"], speed=row["speed"],
-        result=msgspec.json.decode(row["result"], type=JobResult) if row["result"] else None,
-        error=msgspec.json.decode(row["error"], type=JobError) if row["error"] else None,
-        stages=msgspec.json.decode(row["stages"], type=tuple[StageTime, ...]),
+        result=from_json(row["result"], JobResult) if row["result"] else None,
+        error=from_json(row["error"], JobError) if row["error"] else None,
+        stages=from_json(row["stages"], tuple[StageTime, ...]),
     )  # fmt: skip
 
 

@@ -165,7 +165,7 @@ class Task:
                 return _left(error=_error_of(error, f"stage {stage} of {claim.job.id}"))
 
         claim = self.claim
-        outcome = msgspec.json.decode(step(stage, go), type=_Outcome)
+        outcome = from_json(step(stage, go), _Outcome)
         if outcome.error is not None or outcome.cancelled:
             raise _Failed(outcome.error)
         return from_json(bytes(outcome.value), kind)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -16,6 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reelpress.facts.values import from_json
 from reelpress.jobs.database import Database
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
@@ -73,7 +73,7 @@ class Metrics:
             rows = connection.execute(query.limit(_NOTED_OF_ONE_SCRAPE)).all()
         for row in rows:
             self._seen_until = row.finished_at
-            for stage in msgspec.json.decode(row.stages, type=tuple[StageTime, ...]):
+            for stage in from_json(row.stages, tuple[StageTime, ...]):
                 if stage.wall_s is not None:
                     self._stages.labels(stage.stage).observe(stage.wall_s)
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from reelpress.facts.values import Value, from_json, to_json
+from reelpress.facts.values import Value, from_json, from_plain, to_json
 from reelpress.webhooks.delivery import Outcome
 
 State: TypeAlias = Literal["pending", "delivered", "failed"]
@@ -161,7 +160,7 @@ def purge(engine: sa.Engine, table: sa.Table, *, older_than: float) -> int:
 
 def _event(row: Any) -> Event:  # noqa: ANN401 - a row of whatever the database returns
     fields = {name: row[name] for name in Event.__struct_fields__ if name != "tries"}
-    return msgspec.convert({**fields, "tries": from_json(row["log"], tuple[Try, ...])}, Event)
+    return from_plain({**fields, "tries": from_json(row["log"], tuple[Try, ...])}, Event)
 
 
 def _count(result: sa.CursorResult[Any]) -> int:
