@@ -48,13 +48,14 @@ def add_to_page(page: Path, batch: Batch) -> None:
     stages = ", ".join(
         f"{stage} {count}" for stage, count in sorted(batch.killed_in.items(), key=lambda item: -item[1])
     )
+    others = ", ".join(f"{count} with {code}" for code, count in batch.other_exits.items() if code != -9) or "0"
     rows = [
         ("jobs", str(batch.jobs)), ("lost, failed or dead", "0"), ("outputs doubled or wrong", "0"),
         ("ends or webhook events doubled", "0"), ("FFmpeg left", "0"),
         ("scratch folders left after the next start", "0"),
         ("temporary objects left, all swept", str(batch.temporary)),
         ("jobs under the workers killed, by stage", f"{sum(batch.killed_in.values())}: {stages}"),
-        ("other ends of workers", ", ".join(f"{n} with {code}" for code, n in batch.other_exits.items() if code != -9)),
+        ("other ends of workers", others),
         ("recovery p50, p99, longest", ", ".join(f"{batch.share(part):.1f} s" for part in (0.5, 0.99, 1))),
         ("wall time", f"{batch.wall_s / 60:.1f} min"),
     ]  # fmt: skip
