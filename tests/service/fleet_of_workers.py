@@ -61,14 +61,10 @@ class Fleet:
             **self._environment, "REELPRESS_SCRATCH_DIR": str(scratch),
         }  # fmt: skip
         with log:
-            worker = subprocess.Popen(
-                [sys.executable, str(WORKER), *arguments],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                text=True,
-                process_group=0,
-            )
+            # the program itself, unless it is to be told when to die
+            program = [str(WORKER)] if arguments else ["-m", "reelpress", "worker"]
+            command = [sys.executable, *program, *arguments]
+            worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, text=True, process_group=0)
         self.workers[machine] = worker
         return worker
 

@@ -74,6 +74,15 @@ def test_a_zombies_step_is_refused(start):
     assert three.says() == "result: w: first by one, second by two"
 
 
+def test_a_step_that_is_left_leaves_nothing_behind(start):
+    one = start("one", "begin and leave")
+    assert [one.says(), one.says()] == ["first by one", "refused: Left"]
+    two = start("two", "resume")
+    assert two.says() == "known: PENDING"
+    said = {two.says() for _ in range(3)}
+    assert said == {"first by one", "second by two", "result: w: first by one, second by two"}
+
+
 def test_a_workflow_of_the_same_id_is_not_begun_twice(start):
     one = start("one", "begin")
     assert [one.says(), one.says()] == ["first by one", "in second"]

@@ -51,8 +51,7 @@ def main() -> None:
     print(worker.id, flush=True)
     TOLD.wait()
     worker.drain(settings.grace_s)
-    sys.stdout.flush()
-    os._exit(0)  # threads of jobs that were handed back stand still for ever
+    house.close()
 
 
 if __name__ == "__main__":

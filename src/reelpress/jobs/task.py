@@ -32,6 +32,14 @@ Why = Literal["user", "drain", "lost"]
 RunStep = Callable[[str, Callable[[], str]], str]
 
 
+class LeftToOthers(BaseException):
+    """Others go on with this job.
+
+    No ``Exception``: those the workflow engine takes for how a step, or the workflow, ended. Past this one it writes
+    nothing, and whoever resumes the workflow begins the step anew.
+    """
+
+
 class _Outcome(Value, frozen=True, kw_only=True):
     """What a step leaves in the database: errors are values, since they are told to whoever goes on, too."""
 
@@ -71,7 +79,7 @@ class Task:
         self.cancel.cancel()
 
     def run(self, step: RunStep) -> None:
-        """Do the job to its end, whatever that is. Does not return when others go on with it: the process is to end."""
+        """Do the job to its end, whatever that is. Raises :class:`LeftToOthers` when others are to go on with it."""
         try:
             self._run(step)
         except (FencedOff, SQLAlchemyError):
@@ -107,7 +115,7 @@ class Task:
             try:
                 self._enter("notify")
                 self._finish("done", result=result, receipt=receipt)
-            except (FencedOff, SQLAlchemyError):
+            except (Cancelled, FencedOff, SQLAlchemyError):
                 self._leave_to_others()
             return ""
 
@@ -172,7 +180,7 @@ class Task:
 
     def _enter(self, stage: Stage) -> None:
         if self.cancel.is_cancelled and self._why != "user":
-            self._leave_to_others()
+            raise Cancelled("Stopped before the next stage.")
         self._stage = stage
         percent = percent_at(stage, 0.0, transcribes=self._transcribes)
         self._show(percent, None, None)
@@ -193,15 +201,13 @@ class Task:
         self._note = ProgressNote(claim=self.claim, percent=percent, eta_s=eta_s, speed=speed)
 
     def _leave_to_others(self) -> NoReturn:
-        """Give the job back if it is still ours, and stand still: a step that returned would count as done."""
+        """Give the job back if it is still ours, and end the workflow here without a word of how it ended."""
         if self._why == "drain":
             try:
                 release(self.house.database, self.claim, now=time.time(), why="drain")
             except Exception as error:  # noqa: BLE001 - then it is taken back as a dead worker's
                 _LOG.warning("%s could not be handed back: %s", self.claim.job.id, type(error).__name__)
-        self.done.set()
-        while True:
-            threading.Event().wait()
+        raise LeftToOthers(self.claim.job.id)
 
 
 def _left(**outcome: object) -> str:
