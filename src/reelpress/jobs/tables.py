@@ -47,6 +47,7 @@ JOBS = Table(
     UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
     Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
     Index("jobs_of_user", "user_id", "created_at"),
+    Index("jobs_left_of_user", "user_id", "status", "turn"),
     Index("jobs_by_time", "created_at"),
     Index("jobs_by_change", "updated_at"),
     Index("jobs_same_work", "user_id", "cache_key"),
