@@ -210,14 +210,19 @@ def timed_submits(server: Server, path: Path, count: int) -> list[float]:
     return took
 
 
-@contextmanager
-def encoding(server: Server, long: Path) -> Iterator[None]:
-    """Have every worker encode, and more to encode wait; afterwards nothing is queued or running."""
+def begin_encoding(server: Server, long: Path) -> None:
+    """Have every worker encode, and more to encode wait."""
     first = [server.submit(long, "high") for _ in range(WORKERS)]
     for _ in range(4 * WORKERS):
         server.submit(long, "high")
     for job in first:
         server.wait(job, stage="compress")
+
+
+@contextmanager
+def encoding(server: Server, long: Path) -> Iterator[None]:
+    """Have every worker encode; afterwards nothing is queued or running."""
+    begin_encoding(server, long)
     yield
     while jobs := server.get("/v1/jobs?status=queued&status=running&limit=1000")["jobs"]:
         # the queued ones first, or they would begin
@@ -334,16 +339,16 @@ def measure(server: Server, clips: tuple[Path, Path], scale: Scale) -> Iterator[
     yield Row("memory after jobs and submits", server.memory_mb(), "MB")
     with encoding(server, long):
         yield from watched(server, scale.watchers)
-    with encoding(server, long):
-        yield Row(f"submits until {scale.backlog} are queued", fill(server, small, scale.backlog), "1/s")
-        first, took = pages(server)
-        yield Row(f"first page with {scale.backlog} queued, p50", statistics.median(first), "ms")
-        yield Row(f"any page with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 200)
-        took = timed_submits(server, small, scale.submits)
-        yield Row(f"submit with {scale.backlog} queued, p50", statistics.median(took), "ms")
-        yield Row(f"submit with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 50)
-        yield Row("memory after all", server.memory_mb(), "MB", 250)
-        yield Row("memory at most", server.memory_mb("VmHWM"), "MB")
+    begin_encoding(server, long)
+    yield Row(f"submits until {scale.backlog} are queued", fill(server, small, scale.backlog), "1/s")
+    first, took = pages(server)
+    yield Row(f"first page with {scale.backlog} queued, p50", statistics.median(first), "ms")
+    yield Row(f"any page with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 200)
+    took = timed_submits(server, small, scale.submits)
+    yield Row(f"submit with {scale.backlog} queued, p50", statistics.median(took), "ms")
+    yield Row(f"submit with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 50)
+    yield Row("memory after all", server.memory_mb(), "MB", 250)
+    yield Row("memory at most", server.memory_mb("VmHWM"), "MB")
 
 
 @contextmanager
