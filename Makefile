@@ -12,8 +12,9 @@ LOCK_OPTIONS := --quiet --universal --generate-hashes --no-header --no-emit-inde
 
 # Where what was seen is written.
 FAULT_MATRIX ?= docs/gpu-faults.md
+KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run test test-thorough test-fast test-gpu fault-matrix lint doctor lock golden docs bench clean
+.PHONY: help run test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -22,6 +23,7 @@ help:
 	@echo "make test-fast         the tests that start no FFmpeg"
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
+	@echo "make kill-tests        100 kills of workers on each kind of database, into docs/kill-tests.md (about 20 minutes)"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
@@ -64,6 +66,9 @@ test-gpu: $(READY)
 
 fault-matrix: $(READY)
 	@REELPRESS_FAULT_MATRIX=$(FAULT_MATRIX) $(BIN)/python -m pytest tests/gpu/test_fault_matrix.py
+
+kill-tests: $(READY)
+	@REELPRESS_KILL_ROUNDS=100 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest tests/service/test_worker_kills.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

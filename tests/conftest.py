@@ -15,12 +15,12 @@ sys.path[:0] = [
     str(TESTS),
     *(
         str(TESTS / folder)
-        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "service", "transcribe")
+        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service")
     ),
 ]
 
 import driver  # noqa: E402
-from databases import database_url, postgres_url  # noqa: E402, F401 - fixtures of all tiers
+from databases import database_url, new_postgres, postgres_url  # noqa: E402, F401 - fixtures of all tiers
 
 # A run started in the background ignores these, and so would every child whose dying by them is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)

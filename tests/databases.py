@@ -6,10 +6,11 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 
 @pytest.fixture(scope="session")
@@ -27,17 +28,25 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def new_postgres(postgres_url: str) -> Callable[[], str]:
+    """Make an empty database on that server and return its address."""
+
+    def make() -> str:
+        url = sa.make_url(postgres_url)
+        name = f"test_{secrets.token_hex(6)}"
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    return make
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/jobs.sqlite"
-    import sqlalchemy as sa
-
-    url = sa.make_url(request.getfixturevalue("postgres_url"))
-    name = f"test_{secrets.token_hex(6)}"
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return url.set(database=name).render_as_string(hide_password=False)
+    return str(request.getfixturevalue("new_postgres")())

@@ -5,12 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy as sa
-from job_table import NOW, enlist, open_empty, spec
 
 from reelpress.jobs import database as module
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import VERSIONS
 from reelpress.jobs.work import claim_next
+
+from job_table import NOW, enlist, open_empty, spec
 
 
 def versions(database):

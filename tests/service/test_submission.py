@@ -6,13 +6,14 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from job_table import NOW, claim, enlist, open_empty, put, row, set_row, spec
 
 from reelpress.jobs.model import FINISHED, JobError, JobResult
 from reelpress.jobs.reading import count_jobs, events_since, find_by_key, last_seq, list_jobs
 from reelpress.jobs.submission import JobRefused, cancel, retry, submit
 from reelpress.jobs.tables import JOBS
 from reelpress.jobs.work import claim_next, finish, release
+
+from job_table import NOW, claim, enlist, open_empty, put, row, set_row, spec
 
 RESULT = JobResult(
     outcome="skipped", encoder=None, device=None, input_key="in.mp4", input_bytes=1, output=None, receipt=None,

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from reelpress.errors import UsageError
+from reelpress.facts.values import to_json
 from reelpress.jobs.tables import METADATA, MIGRATIONS, TURNS, VERSIONS
 
 _LOG = logging.getLogger("reelpress.jobs")
@@ -153,7 +153,7 @@ def persist(write: Callable[[], T], *, give_up: Callable[[], bool] = lambda: Fal
 
 def encode(value: object) -> str:
     """Return a value as the JSON that stands in a text column."""
-    return msgspec.json.encode(value).decode()
+    return to_json(value).decode()
 
 
 def executor_name() -> str:

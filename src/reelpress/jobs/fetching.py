@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from reelpress.errors import InputError, UsageError
+from reelpress.errors import Cancelled, InputError, UsageError
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobInput
@@ -113,7 +113,9 @@ def _at_path(house: House, wanted: JobInput, *, max_bytes: int, cancel: CancelTo
             raise InputError("The input is too large.", evidence=f"{size} bytes, {max_bytes} allowed")
         digest = hashlib.sha256()
         with path.open("rb") as file:
-            while not cancel.is_cancelled and (block := file.read(_BLOCK_BYTES)):
+            while block := file.read(_BLOCK_BYTES):
+                if cancel.is_cancelled:
+                    raise Cancelled("Stopped while reading the input.")
                 digest.update(block)
     except OSError as error:
         raise InputError("The input cannot be read.", evidence=type(error).__name__) from None

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.facts.values import Value
 from reelpress.jobs.database import Database, encode
+from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.tables import WORKERS
 from reelpress.jobs.work import take_from_dead
 
@@ -51,10 +52,11 @@ class Liveness:
         dead_after_s: float,
         on_dead: Callable[[], None],
         on_taken: Callable[[list[str]], None] = lambda _jobs: None,
+        on_end: OnEnd = lambda _connection, _job: None,
     ) -> None:
         self._database, self.me, self._kind, self._facts = database, me, kind, facts
         self._beat_s, self._dead_after_s = beat_s, dead_after_s
-        self._on_dead, self._on_taken = on_dead, on_taken
+        self._on_dead, self._on_taken, self._on_end = on_dead, on_taken, on_end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="reelpress-liveness", daemon=True)
         self._steady_since = self._last = time.monotonic()
@@ -76,7 +78,7 @@ class Liveness:
         with self._database.writing() as connection:
             now = database_now(connection)
             connection.execute(WORKERS.update().where(WORKERS.c.id == self.me).values(dead_at=now))
-            take_from_dead(connection, [self.me], now=time.time())
+            take_from_dead(connection, now=time.time(), on_end=self._on_end)
 
     def _go_on(self) -> None:
         while not self._stop.wait(self._beat_s):
@@ -102,14 +104,20 @@ class Liveness:
         return lives
 
     def judge(self) -> list[str]:
-        """Mark silent workers dead, and put what the dead still have into the queue; return those jobs."""
+        """Mark silent workers dead, and put what the dead still have into the queue; return those jobs.
+
+        The time is that of this worker's last beat, by which the clock was found steady.
+        """
+        now = self._last_clock
+        others = sa.and_(WORKERS.c.dead_at.is_(None), WORKERS.c.id != self.me)
         with self._database.writing() as connection:
-            now = database_now(connection)
-            silent = sa.and_(WORKERS.c.dead_at.is_(None), WORKERS.c.seen_at < now - self._dead_after_s)
-            connection.execute(WORKERS.update().where(silent, WORKERS.c.id != self.me).values(dead_at=now))
+            silent = WORKERS.c.seen_at < now - self._dead_after_s
+            connection.execute(WORKERS.update().where(others, silent).values(dead_at=now))
+            # beats from before the clock was set back: who lives beats again, who does not shall not look young
+            ahead = WORKERS.c.seen_at > now + self._dead_after_s
+            connection.execute(WORKERS.update().where(others, ahead).values(seen_at=now))
             connection.execute(WORKERS.delete().where(WORKERS.c.dead_at < now - _FORGET_DEAD_AFTER_S))
-            dead = connection.execute(sa.select(WORKERS.c.id).where(WORKERS.c.dead_at.is_not(None))).scalars().all()
-            taken = take_from_dead(connection, dead, now=time.time()) if dead else []
+            taken = take_from_dead(connection, now=time.time(), on_end=self._on_end)
         if taken:
             _LOG.warning("took %d jobs back from dead workers: %s", len(taken), ", ".join(taken))
             self._on_taken(taken)

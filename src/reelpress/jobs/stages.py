@@ -20,7 +20,8 @@ import msgspec
 from reelpress.engine import compress_file
 from reelpress.errors import Cancelled, HardwareError, InputError, NetError, OutputError, ReelpressError, StorageError
 from reelpress.events import AttemptStarted, Checked, Event, Progressed
-from reelpress.facts.values import Value
+from reelpress.facts.values import Value, from_json, to_json
+from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House, user_prefix
@@ -29,6 +30,7 @@ from reelpress.jobs.work import Claim, check_in_force, note_content
 from reelpress.look import Look, look_at
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken
+from reelpress.storage.download import download
 from reelpress.storage.keys import safe_name
 from reelpress.storage.scratch import Need
 from reelpress.storage.upload import upload
@@ -63,10 +65,11 @@ class Compressed(Value, frozen=True, kw_only=True):
 
 
 class Stored(Value, frozen=True, kw_only=True):
-    """What is in the store now."""
+    """What is in the store now. ``made`` tells of the output that is there, should it have been made anew."""
 
     output: StoredObject | None
     receipt: StoredObject
+    made: Compressed
 
 
 class Stages:
@@ -94,7 +97,7 @@ class Stages:
             evidence = f"{duration:.1f} s, {most:g} s allowed"
             raise InputError("The video is too long.", evidence=evidence, reason="too_long")
         key = self._cache_key(fetched)
-        same = note_content(self.house.database, self.claim, key)
+        same = persist(lambda: note_content(self.house.database, self.claim, key), give_up=self._is_cancelled)
         can_reuse = self.spec.reuse and self.spec.output_key is None and same is not None and same.result is not None
         if can_reuse and same is not None and same.result is not None and self._is_there(same.result):
             return Probed(duration_s=duration, cache_key=key, same_as=same.id)
@@ -117,24 +120,25 @@ class Stages:
         made = receipt.result if receipt.status in ("encoded", "copied") else None
         return Compressed(
             file=target.name if made else None, size_bytes=made.size_bytes if made else None,
-            sha256=made.sha256 if made else None, receipt=msgspec.json.encode(receipt).decode(),
+            sha256=made.sha256 if made else None, receipt=to_json(receipt).decode(),
         )  # fmt: skip
 
-    def store(self, fetched: Fetched, compressed: Compressed) -> Stored:
+    def store(self, fetched: Fetched, made: Compressed) -> Stored:
         """Put output and receipt into the store, proved by reading back, each under a key that is this job's alone."""
-        output = None
         folder_key = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
-        if compressed.file is not None:
-            path = self.folder / compressed.file
-            if not path.is_file():  # it was made on another machine
-                compressed = self.compress(fetched)
-                path = self.folder / (compressed.file or "")
-            name = safe_name(f"{Path(fetched.name).stem}.mp4")
-            key = self.spec.output_key or f"{folder_key}/{name}"
-            output = self._put(path, key, MP4, compressed.sha256, "store")
+        key = self.spec.output_key or f"{folder_key}/{safe_name(f'{Path(fetched.name).stem}.mp4')}"
+        output = None
+        if made.file is not None and not (self.folder / made.file).is_file():  # it was made on another machine
+            output = self._find_stored(key, made)
+            if output is None:
+                made = self.compress(fetched)
+        if made.file is not None and output is None:
+            output = self._put(self.folder / made.file, key, MP4, made.sha256, "store")
         receipt = self.folder / f"receipt.{self.claim.fence}.json"
-        receipt.write_text(compressed.receipt)
-        return Stored(output=output, receipt=self._put(receipt, f"{folder_key}/receipt.json", JSON, None, None))
+        receipt.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        receipt.write_text(made.receipt)
+        stored = self._put(receipt, f"{folder_key}/receipt.json", JSON, None, None)
+        return Stored(output=output, receipt=stored, made=made)
 
     def store_transcript(self, files: dict[str, tuple[Path, str]]) -> dict[str, StoredObject]:
         """Put the files of a transcript beside the output."""
@@ -144,9 +148,9 @@ class Stages:
             for kind, (path, content_type) in files.items()
         }
 
-    def result(self, fetched: Fetched, compressed: Compressed, stored: Stored) -> JobResult:
+    def result(self, fetched: Fetched, stored: Stored) -> JobResult:
         """Return what the job delivered, but for a transcript."""
-        receipt = msgspec.json.decode(compressed.receipt, type=Receipt)
+        receipt = from_json(stored.made.receipt, Receipt)
         outcome: Literal["encoded", "copied", "skipped"] = (
             receipt.status if receipt.status in ("encoded", "copied") else "skipped"
         )
@@ -163,6 +167,9 @@ class Stages:
     def clear(self) -> None:
         """Delete the job's files here; its input, where that was a path, is no file of ours."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _is_cancelled(self) -> bool:
+        return self.cancel.is_cancelled
 
     def _fetch(self) -> Fetched:
         settings = self.house.settings
@@ -188,7 +195,7 @@ class Stages:
 
         def put(*, overwrite: bool) -> StoredObject:
             # nobody whose claim has ended may touch what its successor delivers
-            check_in_force(self.house.database, self.claim)
+            persist(lambda: check_in_force(self.house.database, self.claim), give_up=self._is_cancelled)
             put = upload(
                 self.house.store, path, key, job=self.job.id, content_type=content_type, sha256=sha256,
                 overwrite=overwrite, on_progress=on_progress, cancel=self.cancel,
@@ -201,6 +208,20 @@ class Stages:
             if error.reason != "exists" or self.spec.output_key is not None:
                 raise
             return put(overwrite=True)  # what an earlier attempt at this very job left
+
+    def _find_stored(self, key: str, made: Compressed) -> StoredObject | None:
+        """Return the object of a key if it is what was made: its maker died after putting it there."""
+        found = self.house.store.find(key, cancel=self.cancel)
+        if found is None or found.size_bytes != made.size_bytes:
+            return None
+        path = self.folder / f"stored.{self.claim.fence}"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.house.scratch.reserve(Need(input_bytes=found.size_bytes, output_bytes=0), job_folder=self.folder):
+            got = download(self.house.store, key, path, cancel=self.cancel)
+            path.unlink()
+        if got.sha256 != made.sha256:
+            return None
+        return StoredObject(key=key, size_bytes=got.size_bytes, sha256=got.sha256, content_type=MP4)
 
     def _is_there(self, result: JobResult) -> bool:
         if result.output is None:
@@ -226,13 +247,15 @@ class Stages:
 
 
 def patiently(work: Callable[[], T], cancel: CancelToken) -> T:
-    """Do a stage, again after a pause where what went wrong may pass. Raises what it raised last."""
+    """Do a stage, again after a pause where what went wrong may pass. Raises what it raised last, or Cancelled."""
     for pause in (*PAUSES_S, None):
         try:
             return work()
         except (StorageError, NetError) as error:
-            if not error.retryable or pause is None or cancel.wait(pause):
+            if not error.retryable or pause is None:
                 raise
+            if cancel.wait(pause):
+                raise Cancelled("Stopped while waiting to try again.") from None
             _LOG.warning("trying again after %s: %s (%s)", error.code, error.what, error.evidence)
     raise AssertionError  # the last round returns or raises
 

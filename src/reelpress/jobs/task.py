@@ -6,18 +6,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.errors import Cancelled, InputError, ReelpressError
-from reelpress.facts.values import Value
+from reelpress.facts.values import Value, from_json, to_json
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched
 from reelpress.jobs.house import House
-from reelpress.jobs.model import JobError, JobResult, Stage, percent_at
-from reelpress.jobs.reading import get_job, receipt_of
+from reelpress.jobs.model import Job, JobError, JobResult, Stage, percent_at
+from reelpress.jobs.reading import find_job, receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, Stored, patiently
 from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.transcript import Transcribed, transcribe_job
@@ -73,11 +74,10 @@ class Task:
         """Do the job to its end, whatever that is. Does not return when others go on with it: the process is to end."""
         try:
             self._run(step)
-        except FencedOff:
+        except (FencedOff, SQLAlchemyError):
             self._leave_to_others()
         except Exception as error:  # noqa: BLE001 - the job must not look as if it went on
-            _LOG.exception("a bug in job %s", self.claim.job.id)
-            self._finish("failed", error=_bug(error))
+            self._finish("failed", error=_error_of(error, f"job {self.claim.job.id}"))
         finally:
             self.cancel.cancel()
             self.done.set()
@@ -92,11 +92,11 @@ class Task:
                 return
             compressed = self._step(step, "compress", lambda: stages.compress(fetched), Compressed)
             stored = self._step(step, "store", lambda: stages.store(fetched, compressed), Stored)
-            result = stages.result(fetched, compressed, stored)
+            result = stages.result(fetched, stored)
             if self._transcribes:
                 spoken = self._step(step, "transcribe", lambda: self._transcribe(fetched), Transcribed)
                 result = spoken.into(result)
-            self._end(step, result, compressed.receipt)
+            self._end(step, result, stored.made.receipt)
         except _Failed as failed:
             status: Literal["failed", "cancelled"] = "cancelled" if failed.error is None else "failed"
             self._finish(status, error=failed.error)
@@ -104,8 +104,11 @@ class Task:
 
     def _end(self, step: RunStep, result: JobResult, receipt: str | None) -> None:
         def notify() -> str:
-            self._enter("notify")
-            self._finish("done", result=result, receipt=receipt)
+            try:
+                self._enter("notify")
+                self._finish("done", result=result, receipt=receipt)
+            except (FencedOff, SQLAlchemyError):
+                self._leave_to_others()
             return ""
 
         step("notify", notify)
@@ -128,10 +131,12 @@ class Task:
         persist(write)
 
     def _deliver_again(self, step: RunStep, job_id: str) -> None:
-        with self.house.database.reading() as connection:
-            earlier = get_job(connection, job_id)
-            receipt = receipt_of(connection, job_id)
-        if earlier.result is None:
+        def read() -> tuple[Job | None, str | None]:
+            with self.house.database.reading() as connection:
+                return find_job(connection, job_id), receipt_of(connection, job_id)
+
+        earlier, receipt = persist(read, give_up=lambda: self.cancel.is_cancelled)
+        if earlier is None or earlier.result is None:
             raise _Failed(JobError(code="gone", text="The earlier result is gone.", retryable=True))
         origin = earlier.result.reused_from or job_id
         self._end(step, msgspec.structs.replace(earlier.result, reused_from=origin, usd=0.0, wall_s=0.0), receipt)
@@ -144,31 +149,26 @@ class Task:
 
     def _step(self, step: RunStep, stage: Stage, work: Callable[[], T], kind: type[T]) -> T:
         def go() -> str:
-            self._enter(stage)
             try:
-                value = patiently(work, self.cancel)
-            except FencedOff:
+                self._enter(stage)
+                return _left(value=patiently(work, self.cancel))
+            except (FencedOff, SQLAlchemyError) as error:
+                # without a database nothing can be said of this job; it will be taken back when there is one
+                _LOG.warning("%s leaves %s in stage %s: %s", claim.worker, claim.job.id, stage, error)
                 self._leave_to_others()
-                raise
-            except Cancelled:
-                if self._why != "user":
-                    self._leave_to_others()
-                return _left(cancelled=True)
-            except ReelpressError as error:
-                return _left(error=job_error(error))
-            except OSError as error:
-                text = "A file could not be read or written."
-                failed = JobError(code="output_failed", text=text, evidence=str(error.strerror), retryable=True)
-                return _left(error=failed)
             except Exception as error:  # noqa: BLE001 - a bug in one job must not take the worker with it
-                _LOG.exception("a bug in stage %s of %s", stage, self.claim.job.id)
-                return _left(error=_bug(error))
-            return _left(value=value)
+                # what goes wrong once the work is being stopped tells nothing
+                if self.cancel.is_cancelled or isinstance(error, Cancelled):
+                    if self._why != "user":
+                        self._leave_to_others()
+                    return _left(cancelled=True)
+                return _left(error=_error_of(error, f"stage {stage} of {claim.job.id}"))
 
+        claim = self.claim
         outcome = msgspec.json.decode(step(stage, go), type=_Outcome)
         if outcome.error is not None or outcome.cancelled:
             raise _Failed(outcome.error)
-        return msgspec.json.decode(outcome.value, type=kind)
+        return from_json(bytes(outcome.value), kind)
 
     def _enter(self, stage: Stage) -> None:
         if self.cancel.is_cancelled and self._why != "user":
@@ -192,7 +192,7 @@ class Task:
         percent = max(self._note.percent, percent)
         self._note = ProgressNote(claim=self.claim, percent=percent, eta_s=eta_s, speed=speed)
 
-    def _leave_to_others(self) -> None:
+    def _leave_to_others(self) -> NoReturn:
         """Give the job back if it is still ours, and stand still: a step that returned would count as done."""
         if self._why == "drain":
             try:
@@ -200,14 +200,21 @@ class Task:
             except Exception as error:  # noqa: BLE001 - then it is taken back as a dead worker's
                 _LOG.warning("%s could not be handed back: %s", self.claim.job.id, type(error).__name__)
         self.done.set()
-        threading.Event().wait()
+        while True:
+            threading.Event().wait()
 
 
 def _left(**outcome: object) -> str:
-    return msgspec.json.encode(outcome).decode()
+    return to_json(outcome).decode()
 
 
-def _bug(error: Exception) -> JobError:
+def _error_of(error: Exception, where: str) -> JobError:
+    if isinstance(error, ReelpressError):
+        return job_error(error)
+    if isinstance(error, OSError):
+        text = "A file could not be read or written."
+        return JobError(code="output_failed", text=text, evidence=str(error.strerror), retryable=True)
+    _LOG.error("a bug in %s", where, exc_info=error)
     hint = "Report it with the worker's log."
     return JobError(code="bug", text="This is a bug in Reelpress.", evidence=type(error).__name__, hint=hint)
 

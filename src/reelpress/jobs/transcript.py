@@ -52,6 +52,8 @@ def transcribe_job(
     except (Cancelled, FencedOff):
         raise
     except ReelpressError as error:
+        if cancel.is_cancelled:
+            raise  # what goes wrong then tells nothing of the sound
         note = f"{error.what} ({error.evidence})" if error.evidence else error.what
         return Transcribed(status="failed", note=note, files={})
     files = {kind: (Path(getattr(made, kind).path), content_type) for kind, content_type in _TYPES.items()}

@@ -6,7 +6,7 @@ A worker that was taken for dead may wake up and go on: by then its job has a hi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -72,6 +72,21 @@ def claim_next(
         with database.reading() as connection:
             if connection.execute(_candidates(now).limit(1)).first() is None:
                 return None
+    while True:
+        claim = _claim_or_park(database, worker, now, max_attempts, global_limit, only, on_end)
+        if claim != "parked":
+            return claim
+
+
+def _claim_or_park(
+    database: Database,
+    worker: str,
+    now: float,
+    max_attempts: int,
+    global_limit: int | None,
+    only: str | None,
+    on_end: OnEnd,
+) -> Claim | Literal["parked"] | None:
     with database.writing() as connection:
         alive = sa.select(WORKERS.c.id).where(WORKERS.c.id == worker, WORKERS.c.dead_at.is_(None))
         if connection.execute(alive).first() is None:
@@ -88,12 +103,14 @@ def claim_next(
         query = query.limit(1)
         if database.is_postgres:
             query = query.with_for_update(skip_locked=True)
-        while (row := connection.execute(query).mappings().one_or_none()) is not None:
-            if row["attempts"] >= max_attempts:
-                _park(connection, row_to_job(row), now, on_end)
-                continue
+        row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
+        if row["attempts"] < max_attempts:
             return _take(connection, row, worker, now)
-    return None
+        # ends this transaction: who has a number of an event must not then wait for the turns of others
+        _park(connection, row_to_job(row), now, on_end)
+        return "parked"
 
 
 def note_progress(database: Database, notes: Sequence[ProgressNote], *, now: float) -> dict[str, str]:
@@ -175,13 +192,20 @@ def finish(
 
 
 def release(
-    database: Database, claim: Claim, *, now: float, why: Literal["drain", "no_room"], delay_s: float = 0
+    database: Database,
+    claim: Claim,
+    *,
+    now: float,
+    why: Literal["drain", "no_room", "stray"],
+    delay_s: float = 0,
+    counts: bool = False,
 ) -> None:
-    """Give a job back unfinished; this does not count as an attempt. Raises :class:`FencedOff`."""
+    """Give a job back unfinished, which is no attempt unless it ``counts``. Raises :class:`FencedOff`."""
     with database.writing() as connection:
         job = _mine(connection, claim)
+        attempts = job.attempts if counts else max(job.attempts - 1, 0)
         values = {
-            "status": "queued", "worker": None, "attempts": max(job.attempts - 1, 0), "not_before": now + delay_s,
+            "status": "queued", "worker": None, "attempts": attempts, "not_before": now + delay_s,
             "updated_at": now, "eta_s": None, "stages": encode(_ended(job.stages, now)),
         }  # fmt: skip
         connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
@@ -196,15 +220,10 @@ def hand_over(database: Database, claim: Claim, *, now: float) -> None:
         add_event(connection, job.id, job.user_id, "handed_over", now, {"worker": claim.worker})
 
 
-def take_from_dead(
-    connection: Connection,
-    workers: Iterable[str],
-    *,
-    now: float,
-    on_end: OnEnd = lambda _connection, _job: None,
-) -> list[str]:
-    """Put the jobs of dead workers back into the queue and return their ids; those to be cancelled end."""
-    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.in_(list(workers))).order_by(JOBS.c.id)
+def take_from_dead(connection: Connection, *, now: float, on_end: OnEnd = lambda _connection, _job: None) -> list[str]:
+    """Put jobs whose worker does not live back into the queue and return their ids; those to be cancelled end."""
+    alive = sa.select(WORKERS.c.id).where(WORKERS.c.dead_at.is_(None))
+    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.not_in(alive)).order_by(JOBS.c.id)
     if connection.dialect.name == "postgresql":
         query = query.with_for_update()
     taken = []
@@ -225,8 +244,22 @@ def take_from_dead(
     return taken
 
 
+def release_strays(database: Database, worker: str, fences: dict[str, int], *, now: float) -> list[str]:
+    """Put jobs back into the queue that a worker has without knowing: it claimed them, and the answer was lost.
+
+    ``fences`` are those it knows of, by job; no claim may be under way. Returns the ids of the others.
+    """
+    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker == worker)
+    with database.reading() as connection:
+        strays = [row for row in connection.execute(query).mappings() if fences.get(row["id"]) != row["fence"]]
+    for row in strays:
+        claim = Claim(job=row_to_job(row), fence=row["fence"], worker=worker)
+        release(database, claim, now=now, why="stray", counts=True)
+    return [row["id"] for row in strays]
+
+
 def _candidates(now: float) -> sa.Select[Any]:
-    is_due = ~JOBS.c.not_before.between(now, now + _LONGEST_DELAY_S)
+    is_due = sa.or_(JOBS.c.not_before <= now, JOBS.c.not_before > now + _LONGEST_DELAY_S)
     queued = sa.select(JOBS).where(JOBS.c.status == "queued", JOBS.c.queue == "pull", is_due)
     return queued.order_by(JOBS.c.priority, JOBS.c.turn, JOBS.c.created_at)
 

@@ -26,7 +26,7 @@ from reelpress.jobs.model import UNFINISHED, Job
 from reelpress.jobs.reading import find_job
 from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
-from reelpress.jobs.work import Claim, FencedOff, claim_next, note_progress, release
+from reelpress.jobs.work import FencedOff, claim_next, note_progress, release, release_strays
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.version import VERSION
 
@@ -34,6 +34,7 @@ _LOG = logging.getLogger("reelpress.jobs")
 # Workflows are resumed by programs of the same value alone; it changes when the stages of a job change their order.
 WORKFLOW_VERSION = "1"
 _CLAIM_EVERY_S = 0.1
+_LOOK_FOR_STRAYS_EVERY_S = 2.0
 _TELL_EVERY_S = 0.25
 _TELL_AT_LEAST_EVERY_S = 1.0
 _STOPPING_S = 5.0
@@ -72,13 +73,14 @@ class Worker:
         self._queue = f"of-{self.id}"
         self._on_end, self._on_dead = on_end, on_dead or self._end_process
         self._lock = threading.Lock()
-        self._active: dict[str, tuple[Task, bool]] = {}
+        self._claiming = threading.Lock()  # held from before a claim until it stands among the active ones
+        self._active: list[tuple[Task, bool]] = []  # and whether it was pushed
         self._wake, self._stop, self._draining = threading.Event(), threading.Event(), threading.Event()
         settings = house.settings
         self._liveness = Liveness(
             house.database, self.id, kind="worker" if capacity else "push", facts=self.facts(),
             beat_s=settings.heartbeat_s, dead_after_s=settings.dead_after_s, on_dead=self._found_dead,
-            on_taken=lambda _jobs: self.wake(),
+            on_taken=lambda _jobs: self.wake(), on_end=on_end,
         )  # fmt: skip
         self._threads = [
             threading.Thread(target=self._claim_on, name="reelpress-claims", daemon=True),
@@ -124,22 +126,20 @@ class Worker:
     def active(self) -> list[str]:
         """Return the ids of jobs this worker is at."""
         with self._lock:
-            return [task.claim.job.id for task, _ in self._active.values()]
+            return [task.claim.job.id for task, _ in self._active]
 
     def take(self, job_id: str) -> Task | None:
         """Begin this very job now, if it is queued and there is room for one that was pushed; ``None`` otherwise."""
         with self._lock:
-            if self._draining.is_set() or sum(pushed for _, pushed in self._active.values()) >= self.push_capacity:
+            if self._draining.is_set() or sum(pushed for _, pushed in self._active) >= self.push_capacity:
                 return None
-        claim = claim_next(
-            self.house.database, self.id, now=time.time(), only=job_id, on_end=self._on_end,
-            max_attempts=self.house.settings.max_attempts,
-        )  # fmt: skip
-        return None if claim is None else self._begin(claim, pushed=True)
+        return self._claim(only=job_id)
 
     def drain(self, grace_s: float) -> None:
         """Claim nothing more, go on with what is begun for ``grace_s`` seconds, hand the rest back, and be gone."""
         self._draining.set()
+        self._wake.set()
+        self._threads[0].join(timeout=_STOPPING_S)  # a claim that is under way becomes a task
         self._wait_for_tasks(grace_s)
         for task in self._tasks():
             task.stop("drain")
@@ -164,7 +164,7 @@ class Worker:
 
     def _tasks(self) -> list[Task]:
         with self._lock:
-            return [task for task, _ in self._active.values()]
+            return [task for task, _ in self._active]
 
     def _wait_for_tasks(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -172,19 +172,17 @@ class Worker:
             task.done.wait(max(0.0, deadline - time.monotonic()))
 
     def _claim_on(self) -> None:
-        settings = self.house.settings
+        looked = time.monotonic()
         while not self._draining.is_set():
             self._wake.wait(_CLAIM_EVERY_S)
             self._wake.clear()
             try:
+                if time.monotonic() - looked >= _LOOK_FOR_STRAYS_EVERY_S:
+                    looked = time.monotonic()
+                    self._give_back_strays()
                 while not self._draining.is_set() and self._room() > 0:
-                    claim = claim_next(
-                        self.house.database, self.id, now=time.time(), max_attempts=settings.max_attempts,
-                        global_limit=settings.global_jobs, on_end=self._on_end,
-                    )  # fmt: skip
-                    if claim is None:
+                    if self._claim() is None:
                         break
-                    self._begin(claim, pushed=False)
             except FencedOff:
                 self._found_dead()
                 return
@@ -194,46 +192,66 @@ class Worker:
 
     def _room(self) -> int:
         with self._lock:
-            return self.capacity - sum(not pushed for _, pushed in self._active.values())
+            return self.capacity - sum(not pushed for _, pushed in self._active)
 
-    def _begin(self, claim: Claim, *, pushed: bool) -> Task:
-        task = Task(self.house, self.encoding, claim, on_end=self._on_end)
-        workflow_id = claim.workflow_id
-        try:
-            known = DBOS.get_workflow_status(workflow_id)
-            if known is not None and known.status not in ("PENDING", "ENQUEUED", "DELAYED"):
-                # an earlier claim's workflow came to an end that its job did not: begin it anew
-                workflow_id, known = f"{workflow_id}.{claim.fence}", None
-            _TASKS[workflow_id] = task
+    def _claim(self, *, only: str | None = None) -> Task | None:
+        settings = self.house.settings
+        with self._claiming:
+            claim = claim_next(
+                self.house.database, self.id, now=time.time(), max_attempts=settings.max_attempts, only=only,
+                global_limit=settings.global_jobs if only is None else None, on_end=self._on_end,
+            )  # fmt: skip
+            if claim is None:
+                return None
+            task = Task(self.house, self.encoding, claim, on_end=self._on_end)
             with self._lock:
-                self._active[workflow_id] = (task, pushed)
-            if known is None:
-                with SetWorkflowID(workflow_id):
-                    DBOS.start_workflow(job_workflow, workflow_id)
-            else:
-                DBOS.resume_workflow(workflow_id, queue_name=self._queue)
-        except Exception:
-            self._forget(workflow_id)
+                self._active.append((task, only is not None))
+        try:
+            self._begin(task)
+        except BaseException:
+            self._forget(task)
             release(self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0)
             raise
-        threading.Thread(target=self._wait_and_forget, args=(workflow_id, task), daemon=True).start()
         return task
+
+    def _begin(self, task: Task) -> None:
+        workflow_id = task.claim.workflow_id
+        known = DBOS.get_workflow_status(workflow_id)
+        if known is not None and known.status not in ("PENDING", "ENQUEUED", "DELAYED"):
+            # an earlier claim's workflow came to an end that its job did not: begin it anew
+            workflow_id, known = f"{workflow_id}.{task.claim.fence}", None
+        _TASKS[workflow_id] = task
+        if known is None:
+            with SetWorkflowID(workflow_id):
+                DBOS.start_workflow(job_workflow, workflow_id)
+        else:
+            DBOS.resume_workflow(workflow_id, queue_name=self._queue)
+        threading.Thread(target=self._wait_and_forget, args=(workflow_id, task), daemon=True).start()
 
     def _wait_and_forget(self, workflow_id: str, task: Task) -> None:
         task.done.wait()
-        self._forget(workflow_id)
+        if _TASKS.get(workflow_id) is task:  # and not that of a later claim of this same worker
+            del _TASKS[workflow_id]
+        self._forget(task)
         self.wake()
 
-    def _forget(self, workflow_id: str) -> None:
-        _TASKS.pop(workflow_id, None)
+    def _forget(self, task: Task) -> None:
         with self._lock:
-            self._active.pop(workflow_id, None)
+            self._active = [entry for entry in self._active if entry[0] is not task]
+
+    def _give_back_strays(self) -> None:
+        with self._claiming:
+            fences = {task.claim.job.id: task.claim.fence for task in self._tasks()}
+            strays = release_strays(self.house.database, self.id, fences, now=time.time())
+        for job_id in strays:
+            _LOG.warning("%s was claimed, and nobody here knew; it is in the queue again", job_id)
 
     def _tell_on(self) -> None:
         told: dict[str, tuple[float, float]] = {}
         while not self._stop.wait(_TELL_EVERY_S):
             now = time.monotonic()
-            notes = [task.note for task in self._tasks() if not task.done.is_set()]
+            tasks = [task for task in self._tasks() if not task.done.is_set()]
+            notes = [task.note for task in tasks]
             due = [
                 note for note in notes
                 if note.percent != (last := told.get(note.claim.job.id, (-1.0, 0.0)))[0]
@@ -246,7 +264,7 @@ class Worker:
                 continue
             told = {note.claim.job.id: told.get(note.claim.job.id, (-1.0, 0.0)) for note in notes}
             told |= {note.claim.job.id: (note.percent, now) for note in due}
-            for task in self._tasks():
+            for task in tasks:
                 answer = said.get(task.claim.job.id)
                 if answer in ("cancel", "lost"):
                     task.stop("user" if answer == "cancel" else "lost")

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-import msgspec
+from reelpress.facts.values import to_json
 
 _JOB = re.compile(r"\bjob_[0-9a-f]{20,40}\b")
 _HIDDEN = "[hidden]"
@@ -57,7 +57,7 @@ class JsonLines(_Lines):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        return msgspec.json.encode(self.parts(record)).decode()
+        return to_json(self.parts(record)).decode()
 
 
 class TextLines(_Lines):

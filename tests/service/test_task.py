@@ -1,0 +1,277 @@
+"""One claim at work: what its steps leave behind when a job is taken away, handed back, or goes on elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from reelpress.errors import Cancelled, StorageError
+from reelpress.jobs import stages as stages_module
+from reelpress.jobs import worker as worker_module
+from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.fetching import Fetched, fetch_input
+from reelpress.jobs.house import House
+from reelpress.jobs.model import JobInput
+from reelpress.jobs.stages import Compressed, Stages, patiently
+from reelpress.jobs.task import Task
+from reelpress.jobs.work import release
+from reelpress.jobs.worker import Worker
+from reelpress.run.process import CancelToken
+from reelpress.service_settings import load_service
+
+from job_table import NOW, claim, enlist, put, row, set_row
+
+FETCHED = Fetched(path="input.mp4", is_foreign=False, size_bytes=4, sha256="00", key="in.mp4", name="in.mp4")
+PASSING = StorageError("The store fails.", reason="unreachable", retryable=True)
+
+
+@pytest.fixture(scope="module")
+def encoding():
+    return Encoding.here()
+
+
+@pytest.fixture
+def houses(tmp_path):
+    """Two machines with one database and one store, and scratch folders of their own."""
+    (tmp_path / "objects").mkdir()
+    opened = []
+    for name in ("one", "two"):
+        settings = {"data_dir": f"{tmp_path}/data", "storage_url": f"file://{tmp_path}/objects"}
+        flags = {**settings, "scratch_dir": f"{tmp_path}/{name}"}
+        opened.append(House.open(load_service(flags, environ={}, env_file=None)))
+    enlist(opened[0].database, "w1", "w2")
+    yield opened
+    for house in opened:
+        house.close()
+
+
+class Steps:
+    """Runs steps as the workflow engine does, and remembers what came of them."""
+
+    def __init__(self):
+        self.left = []
+
+    def __call__(self, name, work):
+        try:
+            value = work()
+        except Exception as error:
+            self.left.append((name, error))
+            raise
+        self.left.append((name, value))
+        return value
+
+
+def begin(task):
+    steps = Steps()
+    threading.Thread(target=task.run, args=(steps,), daemon=True).start()
+    return steps
+
+
+def task_of(house, encoding, worker="w1", on_end=lambda _connection, _job: None):
+    taken = claim(house.database, worker)
+    assert taken is not None
+    return Task(house, encoding, taken, on_end=on_end)
+
+
+def test_a_job_that_was_taken_away_leaves_no_step_behind(houses, encoding):
+    """What a step raised would be raised again for whoever goes on with the job."""
+    job = put(houses[0].database)
+    task = task_of(houses[0], encoding)
+    set_row(houses[0].database, job.id, status="queued", worker=None)
+    steps = begin(task)
+    assert task.done.wait(20)
+    assert steps.left == []
+    assert row(houses[0].database, job.id).status == "queued"
+
+
+def test_a_job_taken_away_before_its_end_leaves_no_step_behind(houses, encoding, monkeypatch):
+    database = houses[0].database
+    job = put(database)
+    task = task_of(houses[0], encoding)
+    set_row(database, job.id, fence=9)
+    steps = Steps()
+    run = threading.Thread(target=task._end, args=(steps, None, None), daemon=True)
+    run.start()
+    assert task.done.wait(20)
+    assert steps.left == []
+
+
+def test_a_job_handed_back_while_it_waits_to_try_again_has_not_failed(houses, encoding, monkeypatch):
+    job = put(houses[0].database)
+    task = task_of(houses[0], encoding)
+    tried = threading.Event()
+
+    def fetch(_stages):
+        tried.set()
+        raise PASSING
+
+    monkeypatch.setattr(Stages, "fetch", fetch)
+    steps = begin(task)
+    assert tried.wait(20)
+    task.stop("drain")
+    assert task.done.wait(20)
+    back = row(houses[0].database, job.id)
+    assert (back.status, back.attempts, back.error, steps.left) == ("queued", 0, None, [])
+
+
+def test_a_job_cancelled_while_it_waits_to_try_again_is_cancelled(houses, encoding, monkeypatch):
+    job = put(houses[0].database)
+    task = task_of(houses[0], encoding)
+    tried = threading.Event()
+
+    def fetch(_stages):
+        tried.set()
+        raise PASSING
+
+    monkeypatch.setattr(Stages, "fetch", fetch)
+    begin(task)
+    assert tried.wait(20)
+    task.stop("user")
+    assert task.done.wait(20)
+    assert row(houses[0].database, job.id).status == "cancelled"
+
+
+def test_an_error_once_the_work_is_stopped_is_none(houses, encoding, monkeypatch):
+    job = put(houses[0].database)
+    task = task_of(houses[0], encoding)
+
+    def fetch(_stages):
+        task.stop("drain")
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Stages, "fetch", fetch)
+    begin(task)
+    assert task.done.wait(20)
+    assert row(houses[0].database, job.id).status == "queued"
+
+
+def test_a_bug_fails_the_job_and_not_the_worker(houses, encoding, monkeypatch):
+    job = put(houses[0].database)
+    task = task_of(houses[0], encoding)
+    monkeypatch.setattr(Stages, "fetch", lambda _stages: 1 / 0)
+    begin(task)
+    assert task.done.wait(20)
+    failed = row(houses[0].database, job.id)
+    assert (failed.status, failed.error.code, failed.error.evidence) == ("failed", "bug", "ZeroDivisionError")
+
+
+def test_faults_that_pass_are_waited_out(monkeypatch):
+    monkeypatch.setattr(stages_module, "PAUSES_S", (0, 0))
+    tries = []
+
+    def work(fail):
+        tries.append(1)
+        if len(tries) <= fail:
+            raise PASSING
+        return "done"
+
+    assert patiently(lambda: work(2), CancelToken()) == "done"
+    tries.clear()
+    with pytest.raises(StorageError):
+        patiently(lambda: work(9), CancelToken())
+    assert len(tries) == 3
+
+
+def test_a_file_that_is_hashed_when_work_stops_has_no_hash(tmp_path, houses):
+    """Half a file's hash would stand for the whole file ever after."""
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"x" * 100)
+    cancel = CancelToken()
+    cancel.cancel()
+    settings = msgspec.structs.replace(houses[0].settings, local_paths=(str(tmp_path),))
+    house = House(settings, houses[0].database, houses[0].store, houses[0].scratch)
+    with pytest.raises(Cancelled):
+        fetch_input(
+            house, JobInput(kind="path", value=str(video)), tmp_path, cancel=cancel, max_bytes=1000,
+            on_share=lambda _share: None,
+        )  # fmt: skip
+
+
+def stages_of(house, encoding, taken):
+    return Stages(house, encoding, taken, CancelToken(), lambda *_: None)
+
+
+def made(stages, content):
+    """Do as if this had been encoded on that machine."""
+    stages.folder.mkdir(parents=True, exist_ok=True)
+    path = stages.folder / f"output.{stages.claim.fence}.mp4"
+    path.write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Compressed(file=path.name, size_bytes=len(content), sha256=sha256, receipt=f'{{"made":"{sha256}"}}')
+
+
+@pytest.mark.parametrize("key", [None, "out/mine.mp4"])
+def test_an_output_that_its_dead_maker_stored_is_not_made_again(houses, encoding, monkeypatch, key):
+    job = put(houses[0].database)
+    spec = msgspec.structs.replace(job.spec, output_key=key)
+    set_row(houses[0].database, job.id, spec=msgspec.json.encode(spec).decode())
+    first = stages_of(houses[0], encoding, claim(houses[0].database, "w1"))
+    compressed = made(first, b"first")
+    first.store(FETCHED, compressed)
+    release(houses[0].database, first.claim, now=NOW, why="drain")
+    second = stages_of(houses[1], encoding, claim(houses[1].database, "w2"))
+    monkeypatch.setattr(Stages, "compress", lambda *_: pytest.fail("it was encoded again"))
+    stored = second.store(FETCHED, compressed)
+    assert stored.made == compressed
+    assert stored.output.sha256 == compressed.sha256
+
+
+def test_what_is_made_anew_elsewhere_is_what_the_receipt_tells_of(houses, encoding, monkeypatch):
+    put(houses[0].database)
+    first = stages_of(houses[0], encoding, claim(houses[0].database, "w1"))
+    compressed = made(first, b"first")
+    release(houses[0].database, first.claim, now=NOW, why="drain")
+    second = stages_of(houses[1], encoding, claim(houses[1].database, "w2"))
+    monkeypatch.setattr(Stages, "compress", lambda stages, _fetched: made(stages, b"second"))
+    stored = second.store(FETCHED, compressed)
+    assert stored.output.sha256 == hashlib.sha256(b"second").hexdigest() == stored.made.sha256
+    objects = Path(houses[1].settings.storage.removeprefix("file://"))
+    assert (objects / stored.receipt.key).read_text() == stored.made.receipt
+
+
+def test_a_claim_whose_answer_was_lost_goes_back(houses, encoding, monkeypatch):
+    """The database committed, and its connection broke before it could say so."""
+    database = houses[0].database
+    worker = Worker(houses[0], encoding, capacity=1)
+    enlist(database, worker.id)
+    job = put(database)
+
+    def claim_next(*arguments, **named):
+        assert worker_claims(*arguments, **named) is not None
+        raise OperationalError("x", {}, Exception("the connection broke"))
+
+    worker_claims = worker_module.claim_next
+    monkeypatch.setattr(worker_module, "claim_next", claim_next)
+    with pytest.raises(OperationalError):
+        worker._claim()
+    assert row(database, job.id).status == "running"
+    worker._give_back_strays()
+    assert row(database, job.id).status == "queued"
+
+
+def test_a_worker_keeps_what_it_knows(houses, encoding, monkeypatch):
+    database = houses[0].database
+    worker = Worker(houses[0], encoding, capacity=1)
+    enlist(database, worker.id)
+    job = put(database)
+    monkeypatch.setattr(worker, "_begin", lambda _task: None)
+    worker._claim()
+    worker._give_back_strays()
+    assert row(database, job.id).worker == worker.id
+    assert worker.active() == [job.id]
+
+
+def test_no_scratch_is_left_of_jobs_that_ended(houses, encoding):
+    house = houses[0]
+    ended, waiting = put(house.database), put(house.database)
+    set_row(house.database, ended.id, status="done")
+    folders = [house.settings.scratch / "jobs" / name for name in (ended.id, waiting.id, "nobody's")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    Worker(house, encoding, capacity=1)._sweep_scratch()
+    assert [folder.exists() for folder in folders] == [False, True, False]
