@@ -11,6 +11,8 @@ are timed, every worker encodes, and the clients run on the same cores. Percenti
 - *submit*: a request at a time, 20 a second, on a connection that stays open.
 - *progress age*: from the time at which the worker wrote it to its arrival at each watcher. A worker writes 4 times a
   second, so what it tells may be a quarter of a second older.
+- *waits for a core*: seconds in which a thread of the server was ready and all cores were taken, by FFmpeg, the clients
+  or whatever else the machine does, per second. Where it is near or above *CPU*, answers are late for that reason.
 - *backlog*: queued jobs of one user, submitted over HTTP by four clients at once; then every page of the list is read.
 """
 
@@ -32,7 +34,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ import httpx
 
 from x264_search import find_ffmpeg, machine, rounded
 
+WORKERS = max(1, (os.cpu_count() or 1) // 2)
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_WITHIN_S = 60
 JOB_WITHIN_S = 120
@@ -89,7 +92,8 @@ class Server:
         env = {name: value for name, value in os.environ.items() if not name.startswith("REELPRESS_")}
         env |= {
             "REELPRESS_DATA_DIR": str(folder / "data"), "REELPRESS_LOCAL_PATHS": str(media), "REELPRESS_GRACE": "0",
-            "REELPRESS_RATE": "1000000", "REELPRESS_MAX_QUEUED": "1000000", "REELPRESS_LOG_FORMAT": "json",
+            "REELPRESS_WORKER_JOBS": str(WORKERS), "REELPRESS_RATE": "1000000", "REELPRESS_MAX_QUEUED": "1000000",
+            "REELPRESS_LOG_FORMAT": "json",
         }  # fmt: skip
         if database_url is not None:
             env["REELPRESS_DATABASE_URL"] = database_url
@@ -130,6 +134,15 @@ class Server:
         """User and system seconds of the process so far, without its children's."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that threads of the process were ready to run and had no core, as far as they still live."""
+        waited = 0
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(OSError):  # it ended
+                waited += int((thread / "schedstat").read_text().split()[1])
+        return waited / 1e9
 
     def memory_mb(self, what: str = "VmRSS") -> float:
         """Return resident memory of the process; ``VmHWM`` is the most there ever was."""
@@ -197,15 +210,19 @@ def timed_submits(server: Server, path: Path, count: int) -> list[float]:
     return took
 
 
-@contextmanager
-def encoding(server: Server, long: Path) -> Iterator[None]:
-    """Have every worker encode, and more to encode wait; afterwards nothing is queued or running."""
-    capacity = max(1, (os.cpu_count() or 1) // 2)
-    first = [server.submit(long, "high") for _ in range(capacity)]
-    for _ in range(4 * capacity):
+def begin_encoding(server: Server, long: Path) -> None:
+    """Have every worker encode, and more to encode wait."""
+    first = [server.submit(long, "high") for _ in range(WORKERS)]
+    for _ in range(4 * WORKERS):
         server.submit(long, "high")
     for job in first:
         server.wait(job, stage="compress")
+
+
+@contextmanager
+def encoding(server: Server, long: Path) -> Iterator[None]:
+    """Have every worker encode; afterwards nothing is queued or running."""
+    begin_encoding(server, long)
     yield
     while jobs := server.get("/v1/jobs?status=queued&status=running&limit=1000")["jobs"]:
         # the queued ones first, or they would begin
@@ -252,6 +269,7 @@ def watched(server: Server, count: int) -> list[Row]:
         time.sleep(WATCH_S / 3)
         before, began = server.cpu_s, time.monotonic()
         time.sleep(WATCH_S / 2)
+        memory_mb = server.memory_mb()
         share = (server.cpu_s - before) / (time.monotonic() - began)
         ages, reached = watching.result()
     if reached != count:
@@ -260,7 +278,7 @@ def watched(server: Server, count: int) -> list[Row]:
         Row(f"progress age at {count} watchers, p50", percentile(ages, 0.5), "s"),
         Row(f"progress age at {count} watchers, p99", percentile(ages, 0.99), "s", 1.0),
         Row(f"server CPU with {count} watchers", share, "cores"),
-        Row(f"progress told to {count} watchers", len(ages) / WATCH_S, "1/s"),
+        Row(f"memory with {count} watchers", memory_mb, "MB"),
     ]
 
 
@@ -311,21 +329,26 @@ def measure(server: Server, clips: tuple[Path, Path], scale: Scale) -> Iterator[
     yield Row("server CPU when idle", idle, "cores")
     yield Row("server CPU per job", per_job, "s", 0.3)
     with encoding(server, long):
+        waited, used, began = server.waited_s, server.cpu_s, time.monotonic()
         took = timed_submits(server, small, scale.submits)
+        seconds = time.monotonic() - began
         yield Row("submit while all encode, p50", statistics.median(took), "ms")
         yield Row("submit while all encode, p99", percentile(took, 0.99), "ms", 50)
+        yield Row("server CPU meanwhile", (server.cpu_s - used) / seconds, "cores")
+        yield Row("server waits for a core meanwhile", (server.waited_s - waited) / seconds, "s/s")
+    yield Row("memory after jobs and submits", server.memory_mb(), "MB")
     with encoding(server, long):
         yield from watched(server, scale.watchers)
-    with encoding(server, long):
-        yield Row(f"submits until {scale.backlog} are queued", fill(server, small, scale.backlog), "1/s")
-        first, took = pages(server)
-        yield Row(f"first page with {scale.backlog} queued, p50", statistics.median(first), "ms")
-        yield Row(f"any page with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 200)
-        took = timed_submits(server, small, scale.submits)
-        yield Row(f"submit with {scale.backlog} queued, p50", statistics.median(took), "ms")
-        yield Row(f"submit with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 50)
-        yield Row("memory after all", server.memory_mb(), "MB", 250)
-        yield Row("memory at most", server.memory_mb("VmHWM"), "MB")
+    begin_encoding(server, long)
+    yield Row(f"submits until {scale.backlog} are queued", fill(server, small, scale.backlog), "1/s")
+    first, took = pages(server)
+    yield Row(f"first page with {scale.backlog} queued, p50", statistics.median(first), "ms")
+    yield Row(f"any page with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 200)
+    took = timed_submits(server, small, scale.submits)
+    yield Row(f"submit with {scale.backlog} queued, p50", statistics.median(took), "ms")
+    yield Row(f"submit with {scale.backlog} queued, p99", percentile(took, 0.99), "ms", 50)
+    yield Row("memory after all", server.memory_mb(), "MB", 250)
+    yield Row("memory at most", server.memory_mb("VmHWM"), "MB")
 
 
 @contextmanager
@@ -367,7 +390,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--postgres", action="store_true", help="measure over a Postgres, too")
     parser.add_argument("--no-sqlite", action="store_true", help="leave SQLite out")
-    parser.add_argument("--starts", type=int, default=30, help="jobs whose start is timed")
+    parser.add_argument("--starts", type=int, default=20, help="jobs whose start is timed")
     parser.add_argument("--jobs", type=int, default=50, help="jobs whose CPU seconds are counted")
     parser.add_argument("--submits", type=int, default=300, help="submissions that are timed, twice")
     parser.add_argument("--watchers", type=int, default=500, help="streams open at once")
