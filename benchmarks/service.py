@@ -397,6 +397,7 @@ def main() -> int:
     parser.add_argument("--backlog", type=int, default=10_000, help="queued jobs")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends, too
     scale = Scale(options.starts, options.jobs, options.submits, options.watchers, options.backlog)
     ffmpeg = find_ffmpeg(None)
     result: dict[str, Any] = {"machine": machine(ffmpeg), "scale": asdict(scale)}
