@@ -207,6 +207,24 @@ def test_an_instance_that_dies_is_replaced_by_the_next_delivery(
     assert len(events_of(hook, second, 1)) == 1
 
 
+def test_what_takes_longer_than_the_request_may_last_goes_to_the_workers(
+    serve: Callable[..., Service], s3: tuple[Any, str], tasks: CloudTasks, hook: Hook, tmp_path: Path
+) -> None:
+    clip = clips.plain(tmp_path / "longer.mp4", size="1280x720", seconds=90)
+    put(s3, tmp_path.name, "uploads/longer.mp4", clip)
+    service = serve(REELPRESS_PUSH_DEADLINE="15", REELPRESS_WORKER_JOBS="1")
+    task = tasks.create_task(f"{service.url}/process-video", body("uploads/longer.mp4"), deadline_s=15)
+    assert task.wait(60) == "done"
+    answer = json.loads(task.attempts[-1].answer)
+    assert (task.attempts[-1].status, answer["status"], len(task.attempts)) == (202, "queued", 1)
+    (event,) = events_of(hook, service, 1, within_s=120)
+    assert (event["type"], event["data"]["id"]) == ("job.done", answer["job"])
+    job = service.get(f"/v1/jobs/{answer['job']}")
+    assert (job["status"], job["attempts"], job["queue"]) == ("done", 1, "pull")
+    again = tasks.run(task)  # what was handed over is found done
+    assert (again.status, json.loads(again.answer)["status"]) == (200, "done")
+
+
 @pytest.mark.parametrize(
     ("claims", "status"),
     [
