@@ -131,7 +131,7 @@ class Worker:
     def take(self, job_id: str) -> Task | None:
         """Begin this very job now, if it is queued and there is room for one that was pushed; ``None`` otherwise."""
         with self._lock:
-            if self._draining.is_set() or sum(pushed for _, pushed in self._active) >= self.push_capacity:
+            if self._draining.is_set() or self._taken(pushed=True) >= self.push_capacity:
                 return None
         return self._claim(only=job_id)
 
@@ -192,7 +192,11 @@ class Worker:
 
     def _room(self) -> int:
         with self._lock:
-            return self.capacity - sum(not pushed for _, pushed in self._active)
+            return self.capacity - self._taken(pushed=False)
+
+    def _taken(self, *, pushed: bool) -> int:
+        # a job that has ended leaves the list a moment later, and must not keep the next one out until then
+        return sum(was_pushed is pushed and not task.done.is_set() for task, was_pushed in self._active)
 
     def _claim(self, *, only: str | None = None) -> Task | None:
         settings = self.house.settings
