@@ -1,6 +1,6 @@
 """Real files through the ladder on a fake GPU: the same gates, and the same result in structure as on the CPU.
 
-Every sixth file, for the fake interprets CUDA's kernels; with ``REELPRESS_GPU_CORPUS=all`` all of them.
+Every twelfth file, for the fake interprets CUDA's kernels; with ``REELPRESS_GPU_CORPUS=all`` all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 _ALL = rows()
-ROWS = _ALL if os.environ.get("REELPRESS_GPU_CORPUS") == "all" else _ALL[::6]
+ROWS = _ALL if os.environ.get("REELPRESS_GPU_CORPUS") == "all" else _ALL[::12]
 # What is done on the CPU all the same: nothing but these may be the reason.
 # Its first picture stays for a third of a second: FFmpeg dates the decoding of NVENC's pictures by that, and the file
 # says that it lasts longer than it does.

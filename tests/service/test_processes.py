@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
+from reelpress.service import server as service_server
 from reelpress.service.patience import PatientH11
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
@@ -138,3 +139,9 @@ def test_a_client_that_never_finishes_its_head_is_left(sent: bytes) -> None:
 
     got = asyncio.run(ask())
     assert got.startswith(b"HTTP/1.1 204") == sent.endswith(b"GET /")
+
+
+def test_an_address_that_is_listened_on_takes_connections_before_the_server_runs() -> None:
+    listening = service_server._listen("127.0.0.1", 0)
+    with listening, socket.create_connection(listening.getsockname(), timeout=5):
+        pass

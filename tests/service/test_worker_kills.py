@@ -23,7 +23,7 @@ from kill_page import Batch, add_to_page
 
 pytestmark = pytest.mark.faults
 
-ROUNDS = int(os.environ.get("REELPRESS_KILL_ROUNDS", "7"))
+ROUNDS = int(os.environ.get("REELPRESS_KILL_ROUNDS", "4"))
 PAGE = os.environ.get("REELPRESS_KILL_PAGE")
 # Up to how many seconds into a stage a worker is killed.
 LONGEST_S = {

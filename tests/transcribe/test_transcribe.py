@@ -56,8 +56,18 @@ def options(tiny_model: Path, **more: Any) -> TranscribeOptions:
     return TranscribeOptions(**{"model": str(tiny_model), "window_s": 60.0, **more})
 
 
+# of other tests, as a database or a resource tracker
+_OF_OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _know_others() -> None:
+    _OF_OTHERS.clear()
+    _OF_OTHERS.update(children())
+
+
 def children() -> set[int]:
-    """Every process whose parent is this one, zombies too."""
+    """Every process whose parent is this one, zombies too, but for those that were there before the test."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -66,7 +76,7 @@ def children() -> set[int]:
             continue
         if int(fields[1]) == os.getpid():
             found.add(int(stat.parent.name))
-    return found
+    return found - _OF_OTHERS
 
 
 def check_files(made: Transcript, folder: Path, stem: str) -> TranscriptDocument:

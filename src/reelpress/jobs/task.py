@@ -82,7 +82,9 @@ class Task:
         """Do the job to its end, whatever that is. Raises :class:`LeftToOthers` when others are to go on with it."""
         try:
             self._run(step)
-        except (FencedOff, SQLAlchemyError):
+        except (FencedOff, SQLAlchemyError) as error:
+            # the workflow engine does not wait for its database in every case; this worker takes the job up again
+            _LOG.warning("%s leaves %s: %s", self.claim.worker, self.claim.job.id, type(error).__name__)
             self._leave_to_others()
         except Exception as error:  # noqa: BLE001 - the job must not look as if it went on
             self._finish("failed", error=_error_of(error, f"job {self.claim.job.id}"))

@@ -32,6 +32,7 @@ from reelpress.service_settings import ServiceSettings
 
 _LOG = logging.getLogger("reelpress.service")
 _MOST_CONNECTIONS = 4000
+_BACKLOG = 2048  # what uvicorn asks for, too
 _KEEP_ALIVE_S = 15
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _AFTER_GRACE_S = 6.0  # what a worker may need to stop its programs, once the grace time is over
@@ -145,6 +146,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(_BACKLOG)  # before it is said: who reads that and connects at once is not refused
         listening.set_inheritable(False)
     except OSError as error:
         raise UsageError(
