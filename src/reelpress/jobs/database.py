@@ -34,6 +34,7 @@ class Database:
         self.is_postgres = engine.dialect.name == "postgresql"
         self._engine = engine
         self._writing = engine.execution_options(reelpress_writes=True)
+        self._noting = self._writing.execution_options(reelpress_may_be_lost=True)
 
     @property
     def engine(self) -> Engine:
@@ -50,6 +51,17 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Open a transaction that writes; on SQLite it is the only one that does."""
         with self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """Open a transaction that writes what a loss of power may take with it: progress, heartbeats.
+
+        It does not wait for the disk, and neither do those who wait for it.
+        """
+        with self._noting.begin() as connection:
+            if self.is_postgres:
+                connection.execute(sa.text("SET LOCAL synchronous_commit TO OFF"))
             yield connection
 
     def close(self) -> None:
@@ -100,14 +112,19 @@ def _sqlite(url: URL) -> Engine:
     def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - whatever the driver's is
         connection.isolation_level = None  # else the driver begins transactions of its own kind
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")  # a job that was accepted outlives a loss of power
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # a transaction that reads first and writes later could find that another has written between
-        writes = connection.get_execution_options().get("reelpress_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("reelpress_writes", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # a job that was accepted outlives a loss of power: WAL is flushed with FULL, and only now and then with NORMAL
+        may_be_lost = options.get("reelpress_may_be_lost", False)
+        connection.exec_driver_sql(f"PRAGMA synchronous={'NORMAL' if may_be_lost else 'FULL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

@@ -92,7 +92,7 @@ class Liveness:
                 _LOG.warning("a heartbeat did not reach the database: %s", type(error).__name__)
 
     def _beat(self) -> bool:
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             clock = database_now(connection)
             mine = WORKERS.update().where(WORKERS.c.id == self.me, WORKERS.c.dead_at.is_(None)).values(seen_at=clock)
             lives = connection.execute(mine).rowcount == 1

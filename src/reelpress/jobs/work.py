@@ -116,7 +116,7 @@ def _claim_or_park(
 def note_progress(database: Database, notes: Sequence[ProgressNote], *, now: float) -> dict[str, str]:
     """Write how far jobs are; return for each job ``ok``, ``cancel`` when that was asked for, or ``lost``."""
     said = {}
-    with database.writing() as connection:
+    with database.noting() as connection:
         for note in notes:
             larger = sa.case((JOBS.c.percent > note.percent, JOBS.c.percent), else_=note.percent)
             values = {"percent": larger, "eta_s": note.eta_s, "speed": note.speed, "updated_at": now}
