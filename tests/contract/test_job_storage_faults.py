@@ -1,7 +1,7 @@
 """Whole jobs on a store that fails in every way, at every request in turn: done with the right object, or clearly not.
 
 What the engine does is done once for all: here the store is asked. ``REELPRESS_THOROUGH=1`` spoils every request in
-every way; else each way spoils every twelfth, each beginning with another.
+every way; else each way spoils every twenty-fourth, each beginning with another.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from job_table import NOW, claim, enlist, open_empty, put, row, set_row
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 IMPATIENT = msgspec.structs.replace(HASTY, request_s=0.5, stall_s=0.5, copy_s=0.6)
-STEP = 1 if os.environ.get("REELPRESS_THOROUGH") else 12
+STEP = 1 if os.environ.get("REELPRESS_THOROUGH") else 24
 MOST_REQUESTS = 60
 HANGS_AFTER_S = 60.0
 
