@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,8 +130,8 @@ def _sqlite(url: URL) -> Engine:
 
 def _bring_up_to_date(database: Database) -> None:
     with database.writing() as connection:
+        lock(connection, _MIGRATION_LOCK)
         if database.is_postgres:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}"))
         is_new = not sa.inspect(connection).has_table(
             "schema_version", schema=_SCHEMA if database.is_postgres else None
@@ -149,6 +148,16 @@ def _bring_up_to_date(database: Database) -> None:
             connection.execute(VERSIONS.insert().values(version=number))
 
 
+def lock(connection: Connection, number: int, of: str | None = None) -> None:
+    """Hold a lock until this transaction ends, one for each ``of``; on SQLite whoever writes is alone anyway."""
+    if connection.dialect.name != "postgresql":
+        return
+    if of is None:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": number})
+    else:
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:of))"), {"lock": number, "of": of})
+
+
 def persist(write: Callable[[], T], *, give_up: Callable[[], bool] = lambda: False, patience_s: float = 900.0) -> T:
     """Call ``write`` until the database takes it: a restart of the database is no reason to lose an hour's work.
 
@@ -159,7 +168,7 @@ def persist(write: Callable[[], T], *, give_up: Callable[[], bool] = lambda: Fal
     while True:
         try:
             return write()
-        except (OperationalError, DBAPIError) as error:
+        except DBAPIError as error:
             gone = isinstance(error, OperationalError) or error.connection_invalidated
             if not gone or give_up() or time.monotonic() > deadline:
                 raise
@@ -171,10 +180,3 @@ def persist(write: Callable[[], T], *, give_up: Callable[[], bool] = lambda: Fal
 def encode(value: object) -> str:
     """Return a value as the JSON that stands in a text column."""
     return to_json(value).decode()
-
-
-def executor_name() -> str:
-    """Return an id for this process that no other ever had."""
-    from reelpress.jobs.model import new_id
-
-    return f"{new_id('worker')}-{os.getpid()}"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from reelpress.errors import ReelpressError
 from reelpress.facts.values import Value
-from reelpress.jobs.database import Database, encode
+from reelpress.jobs.database import Database, encode, lock
 from reelpress.jobs.model import PRIORITIES, UNFINISHED, Job, JobSpec, Priority, new_id
 from reelpress.jobs.reading import get_job, row_to_job
 from reelpress.jobs.tables import EVENTS, JOBS, TURNS
@@ -61,9 +61,8 @@ def submit(
     spec_hash = hashlib.sha256(encode(spec).encode()).hexdigest()
     try:
         with database.writing() as connection:
-            if database.is_postgres:  # or jobs submitted at once would share a turn, and overfill the queue
-                lock = sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:user_id))")
-                connection.execute(lock, {"lock": _USER_LOCK, "user_id": user_id})
+            # or jobs submitted at once would share a turn, and overfill the queue
+            lock(connection, _USER_LOCK, of=user_id)
             found = _by_key(connection, user_id, idempotency_key, spec_hash)
             if found is not None:
                 return Submission(job=found, is_new=False)
@@ -144,9 +143,7 @@ def retry(database: Database, job_id: str, *, now: float, user_id: str | None = 
 
 def owned(connection: Connection, job_id: str, user_id: str | None) -> Job:
     """Return a job of this user; ``None`` may see all. Raises :class:`JobRefused` ``not_found``, also for others'."""
-    query = sa.select(JOBS).where(JOBS.c.id == job_id)
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update()
+    query = sa.select(JOBS).where(JOBS.c.id == job_id).with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     if row is None or (user_id is not None and row["user_id"] != user_id):
         raise JobRefused("not_found", "There is no such job.")
@@ -158,8 +155,7 @@ def add_event(connection: Connection, job: str, user_id: str, kind: str, now: fl
 
     Numbers are given out in the order in which transactions end: a reader who has seen one will see no smaller one.
     """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _EVENT_LOCK})
+    lock(connection, _EVENT_LOCK)
     connection.execute(EVENTS.insert().values(job=job, user_id=user_id, kind=kind, at=now, data=encode(data)))
 
 

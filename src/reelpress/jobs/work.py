@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from reelpress.errors import ReelpressError
 from reelpress.facts.values import Value
-from reelpress.jobs.database import Database, encode
+from reelpress.jobs.database import Database, encode, lock
 from reelpress.jobs.model import Job, JobError, JobResult, Stage, StageTime, Status
 from reelpress.jobs.reading import get_job, row_to_job
 from reelpress.jobs.submission import OnEnd, add_event, tell_end
@@ -92,18 +92,13 @@ def _claim_or_park(
         if connection.execute(alive).first() is None:
             raise FencedOff("This worker was taken for dead.", evidence=worker)
         if global_limit is not None:
-            if database.is_postgres:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CLAIM_LOCK})
+            lock(connection, _CLAIM_LOCK)
             running = sa.select(sa.func.count()).where(JOBS.c.status == "running")
             if connection.execute(running).scalar_one() >= global_limit:
                 return None
-        query = (
-            _candidates(now) if only is None else sa.select(JOBS).where(JOBS.c.id == only, JOBS.c.status == "queued")
-        )
-        query = query.limit(1)
-        if database.is_postgres:
-            query = query.with_for_update(skip_locked=True)
-        row = connection.execute(query).mappings().one_or_none()
+        named = sa.select(JOBS).where(JOBS.c.id == only, JOBS.c.status == "queued")
+        query = (_candidates(now) if only is None else named).limit(1)
+        row = connection.execute(query.with_for_update(skip_locked=True)).mappings().one_or_none()
         if row is None:
             return None
         if row["attempts"] < max_attempts:
@@ -224,10 +219,8 @@ def take_from_dead(connection: Connection, *, now: float, on_end: OnEnd = lambda
     """Put jobs whose worker does not live back into the queue and return their ids; those to be cancelled end."""
     alive = sa.select(WORKERS.c.id).where(WORKERS.c.dead_at.is_(None))
     query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.not_in(alive)).order_by(JOBS.c.id)
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update()
     taken = []
-    for row in connection.execute(query).mappings().all():
+    for row in connection.execute(query.with_for_update()).mappings().all():
         job = row_to_job(row)
         status: Status = "cancelled" if job.cancel_requested else "queued"
         values: dict[str, Any] = {
@@ -269,9 +262,8 @@ def _in_force(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _mine(connection: Connection, claim: Claim) -> Job:
-    query = sa.select(JOBS).where(*_in_force(claim))
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update()
+    # SQLAlchemy leaves FOR UPDATE out for SQLite, which has one writer
+    query = sa.select(JOBS).where(*_in_force(claim)).with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise FencedOff("Another worker has this job now, or it ended.", evidence=claim.job.id)

@@ -18,11 +18,11 @@ from pathlib import Path
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.jobs.database import database_url, executor_name
+from reelpress.jobs.database import database_url
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import Liveness
-from reelpress.jobs.model import UNFINISHED, Job
+from reelpress.jobs.model import UNFINISHED, Job, new_id
 from reelpress.jobs.reading import find_job
 from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
@@ -69,7 +69,7 @@ class Worker:
         on_dead: Callable[[], None] | None = None,
     ) -> None:
         self.house, self.encoding, self.capacity, self.push_capacity = house, encoding, capacity, push_capacity
-        self.id = executor_name()
+        self.id = f"{new_id('worker')}-{os.getpid()}"
         self._queue = f"of-{self.id}"
         self._on_end, self._on_dead = on_end, on_dead or self._end_process
         self._lock = threading.Lock()
