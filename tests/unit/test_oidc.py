@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from reelpress.errors import AddressError, NetError, TokenError, UsageError
-from reelpress.service.oidc import Verifier, fetch_public_jwks
+from reelpress.service.oidc import Verifier, fetch_jwks_at
 
 AUDIENCE, EMAIL = "https://reelpress.example", "tasks@project.iam.gserviceaccount.com"
 KEYS = {name: rsa.generate_private_key(public_exponent=65537, key_size=2048) for name in ("k1", "k2", "stranger")}
@@ -202,4 +202,4 @@ def test_a_check_of_nothing_cannot_be_set_up(options):
 
 def test_keys_are_fetched_from_public_addresses_alone():
     with pytest.raises(AddressError):
-        fetch_public_jwks("http://127.0.0.1:1/keys")
+        fetch_jwks_at("http://127.0.0.1:1/keys")

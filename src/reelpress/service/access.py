@@ -20,8 +20,8 @@ from reelpress.service.problems import RequestRefused, not_found
 
 LOCAL_USER = "local"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-_BEARER = HTTPBearer(auto_error=False, description="An API key, as rp_..., made by reelpress keys create.")
-_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key in a header of its own.")
+BEARER = HTTPBearer(auto_error=False, description="An API key, as rp_..., made by reelpress keys create.")
+KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key in a header of its own.")
 
 
 class Caller(Value, frozen=True, kw_only=True):
@@ -55,8 +55,8 @@ async def house_of(request: Request) -> House:
 
 def identify(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    header: Annotated[str | None, Security(_HEADER)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    header: Annotated[str | None, Security(KEY_HEADER)],
 ) -> Caller:
     """Return who asks. Raises :class:`RequestRefused`: 401 without a good key, 403 for what a browser was tricked into.
 

@@ -48,10 +48,14 @@ class Caller(Value, frozen=True, kw_only=True):
     expires_at: int
 
 
-def fetch_public_jwks(url: str) -> bytes:
-    """Return what is at the address of a JWKS, which must be public. Raises :class:`NetError`."""
+def fetch_jwks_at(url: str, *, allow_private: bool = False) -> bytes:
+    """Return what is at the address of a JWKS, which must be public unless others are allowed.
+
+    Raises :class:`NetError`.
+    """
     patience = Patience(answer_s=10.0, total_s=15.0)
-    with public_client(patience=patience) as client, get(client, url, allow_private=False) as response:
+    opened = public_client(patience=patience, allow_private=allow_private)
+    with opened as client, get(client, url, allow_private=allow_private) as response:
         if response.status_code != 200:
             raise refusal(response)
         return read_at_most(response, _MOST_JWKS_BYTES)
@@ -71,7 +75,7 @@ class Verifier:
         email: str,
         issuers: Collection[str] = GOOGLE_ISSUERS,
         jwks_url: str = GOOGLE_JWKS_URL,
-        fetch_jwks: FetchJwks = fetch_public_jwks,
+        fetch_jwks: FetchJwks = fetch_jwks_at,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if isinstance(audience, str) or not audience or not all(audience) or not email or not issuers:

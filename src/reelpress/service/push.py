@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -26,9 +27,9 @@ from reelpress.jobs.reading import get_job
 from reelpress.jobs.submission import retry, submit
 from reelpress.jobs.task import Task
 from reelpress.jobs.work import hand_over
-from reelpress.service.access import _BEARER, _HEADER, Caller, HouseOf, identify
+from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, identify
 from reelpress.service.answers import answer, documented
-from reelpress.service.oidc import Verifier, fetch_public_jwks
+from reelpress.service.oidc import Verifier, fetch_jwks_at
 from reelpress.service.problems import RequestRefused
 from reelpress.storage.keys import check_key
 
@@ -72,8 +73,8 @@ class Sender(Value, frozen=True, kw_only=True):
 
 def sender_of(
     request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-    header: Annotated[str | None, Depends(_HEADER)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+    header: Annotated[str | None, Depends(KEY_HEADER)],
 ) -> tuple[Sender, Caller | None]:
     """Return who pushes: Cloud Tasks by its verified token and headers, or whoever has a key of this service.
 
@@ -82,20 +83,20 @@ def sender_of(
     settings = request.app.state.house.settings
     task = request.headers.get("x-cloudtasks-taskname")
     tries = request.headers.get("x-cloudtasks-taskretrycount", "0")
-    sender = Sender(
-        is_cloud_tasks=False, deadline_s=settings.push_deadline_s, task=task,
-        tries=int(tries) if tries.isascii() and tries.isdigit() and len(tries) < 9 else 0,
-    )  # fmt: skip
     verifier: Verifier | None = request.app.state.verifier
+    caller = None
     if bearer is not None and not bearer.credentials.startswith("rp_") and verifier is not None:
         try:
             verifier.verify(bearer.credentials)
         except TokenError as error:
             raise RequestRefused(401, "token_refused", error.what, evidence=error.evidence) from None
-        return Sender(
-            is_cloud_tasks=task is not None, deadline_s=sender.deadline_s, task=task, tries=sender.tries
-        ), None
-    return sender, identify(request, bearer, header)
+    else:
+        caller = identify(request, bearer, header)
+    sender = Sender(
+        is_cloud_tasks=caller is None and task is not None, deadline_s=settings.push_deadline_s, task=task,
+        tries=int(tries) if tries.isascii() and tries.isdigit() and len(tries) < 9 else 0,
+    )  # fmt: skip
+    return sender, caller
 
 
 def verifier_of(house: House) -> Verifier | None:
@@ -109,7 +110,7 @@ def verifier_of(house: House) -> Verifier | None:
     return Verifier(
         audience=(settings.push_audience,), email=settings.push_service_account,
         issuers=(issuer, issuer.removeprefix("https://")), jwks_url=settings.push_jwks_url,
-        fetch_jwks=_fetch_anywhere if settings.allow_private_urls else fetch_public_jwks,
+        fetch_jwks=partial(fetch_jwks_at, allow_private=settings.allow_private_urls),
     )  # fmt: skip
 
 
@@ -221,10 +222,3 @@ def _later(
     return RequestRefused(
         status, code, what, evidence=evidence or f"job {job.id}", hint=hint, headers={"Retry-After": str(after_s)}
     )
-
-
-def _fetch_anywhere(url: str) -> bytes:
-    """Return a JWKS from an address that need not be public: the operator named it, and said that such may be."""
-    import httpx
-
-    return httpx.get(url, timeout=10.0).raise_for_status().content
