@@ -247,3 +247,15 @@ def test_forged_tokens_are_refused(
     assert (answer.status_code, answer.json()["code"]) == (status, "token_refused")
     assert token not in service.log.read_text()
     assert service.get("/v1/jobs")["jobs"] == []
+
+
+def test_a_token_that_cannot_be_checked_for_want_of_keys_is_asked_for_again(
+    serve: Callable[..., Service], tasks: CloudTasks
+) -> None:
+    service = serve(REELPRESS_PUSH_JWKS_URL="http://127.0.0.1:9/certs")
+    url = f"{service.url}/process-video"
+    token = tasks.token(url)
+    answer = httpx.post(url, json=body("uploads/x.mov"), headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (503, "net_failed")
+    assert int(answer.headers["retry-after"]) > 0
+    assert service.get("/v1/jobs")["jobs"] == []

@@ -18,6 +18,7 @@ from reelpress.errors import (
     Cancelled,
     HardwareError,
     InputError,
+    NetError,
     ReelpressError,
     StorageError,
     UsageError,
@@ -37,6 +38,7 @@ _OF_KIND: dict[type[ReelpressError], int] = {
     UsageError: 422,
     InputError: 422,
     AddressError: 422,
+    NetError: 503,  # a server that this one asks did not answer
     HardwareError: 503,
     Cancelled: 409,
 }
