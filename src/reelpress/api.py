@@ -186,7 +186,7 @@ def _prepare(
     flags: Mapping[str, str | None], settings: Settings | None, hardware: Hardware | None, *, always_encode: bool
 ) -> tuple[Request, RunPolicy, HostFacts]:
     chosen = load(flags, base=settings)
-    host = probe_host(ffmpeg=chosen.ffmpeg, cache_dir=Path(chosen.cache_dir) if chosen.cache_dir else None)
+    host = probe_host(ffmpeg=chosen.ffmpeg, cache_dir=chosen.cache_path)
     return request_from(chosen, hardware=hardware, always_encode=always_encode), policy_from(chosen), host
 
 

@@ -52,6 +52,11 @@ class Settings(Value, frozen=True, kw_only=True):
     gpu_sessions: int | None
     usd_per_cpu_hour: float
 
+    @property
+    def cache_path(self) -> Path | None:
+        """Where facts about FFmpeg and GPUs are remembered, if a folder was chosen for that."""
+        return Path(self.cache_dir) if self.cache_dir else None
+
 
 def parse(name: str, text: str, *, shown_as: str | None = None) -> Any:  # noqa: ANN401 - each row has its own type
     """Return the value that ``text`` gives the setting ``name``.

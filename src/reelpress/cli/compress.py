@@ -66,7 +66,7 @@ def run_compress(
     if receipt is not None:
         _refuse_receipt(receipt, items)
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
-    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
     with reader, _stop_signals() as stop_if:
         receipts = run_batch(

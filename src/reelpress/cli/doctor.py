@@ -56,7 +56,7 @@ def run_doctor(hardware: str | None, *, as_json: bool) -> int:
 def examine(asked: str, settings: Settings) -> Findings:
     """Try every CPU encoder of every FFmpeg, and every path of every GPU, unless ``asked`` is ``off``."""
     began = time.monotonic()
-    cache_dir = Path(settings.cache_dir) if settings.cache_dir else None
+    cache_dir = settings.cache_path
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=cache_dir)
     rows = [row for row in ENCODERS if row.device == "cpu"]
     tried = {f.path: tuple(try_encoder(f, row) for row in rows) for f in host.ffmpegs}

@@ -42,7 +42,7 @@ def run_plan(
 ) -> int:
     """Print what compress would do; the exit code is the one a refusal would have."""
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
-    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+    host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     with _named(file):
         facts, decided = facts_and_plan(file, host=host, request=request, policy=policy_from(settings))
     if as_json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from reelpress.api import policy_from
 from reelpress.errors import UsageError
 from reelpress.facts.host import HostFacts
@@ -31,8 +29,7 @@ class Encoding:
     def here(cls, settings: Settings | None = None) -> Encoding:
         """Look at this machine; ``settings`` ``None`` reads them. Raises :class:`UsageError` for bad ones."""
         chosen = settings or load()
-        cache = Path(chosen.cache_dir) if chosen.cache_dir else None
-        return cls(chosen, probe_host(ffmpeg=chosen.ffmpeg, cache_dir=cache))
+        return cls(chosen, probe_host(ffmpeg=chosen.ffmpeg, cache_dir=chosen.cache_path))
 
     @property
     def policy(self) -> RunPolicy:

@@ -13,7 +13,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
@@ -156,7 +155,7 @@ class Worker:
         if not settings.use_gpu:
             _LOG.info("CPU-only mode: the settings use no GPU")
             return
-        found = find_gpu(host, cache_dir=Path(settings.cache_dir) if settings.cache_dir else None)
+        found = find_gpu(host, cache_dir=settings.cache_path)
         if found.available and found.gpu is not None:
             _LOG.info("GPU acceleration enabled: %s", found.gpu.name)
         else:

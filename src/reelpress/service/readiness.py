@@ -87,23 +87,19 @@ class ReadinessCheck:
 
     def _try_encoders(self) -> None:
         try:
-            host = probe_host(ffmpeg=self._settings.ffmpeg, cache_dir=self._cache_dir)
+            host = probe_host(ffmpeg=self._settings.ffmpeg, cache_dir=self._settings.cache_path)
             found = (*_cpu_encoders(host), *self._gpu_encoder(host))
         except ReelpressError as error:
             found = (EncoderState(name="ffmpeg", opens=False, why_not=error.what),)
         with self._lock:
             self._encoders = found
 
-    @property
-    def _cache_dir(self) -> Path | None:
-        return Path(self._settings.cache_dir) if self._settings.cache_dir else None
-
     def _gpu_encoder(self, host: HostFacts) -> tuple[EncoderState, ...]:
         if not self._settings.use_gpu:
             return (EncoderState(name="h264_nvenc", opens=False, why_not="the settings use no GPU"),)
         if not device_present():
             return (EncoderState(name="h264_nvenc", opens=False, why_not=host.gpu_note),)
-        found = find_gpu(host, cache_dir=self._cache_dir)
+        found = find_gpu(host, cache_dir=self._settings.cache_path)
         return (EncoderState(name=found.encoder or "h264_nvenc", opens=found.available, why_not=found.reason),)
 
     def _check(self, name: str, look: Callable[[], str | None]) -> Check:
