@@ -48,10 +48,8 @@ OnShare = Callable[[Stage, float, float | None, float | None], None]
 
 
 class Probed(Value, frozen=True, kw_only=True):
-    """What the rest of the job needs to know of its input; ``same_as`` is a job that did this work already."""
+    """What was found out about the input; ``same_as`` is a job that did this work already."""
 
-    duration_s: float | None
-    cache_key: str
     same_as: str | None
 
 
@@ -79,16 +77,21 @@ class Stages:
         self.house, self.encoding, self.claim, self.cancel, self._on_share = house, encoding, claim, cancel, on_share
         self.job, self.spec = claim.job, claim.job.spec
         self.folder = house.settings.scratch / "jobs" / self.job.id
+        self._key_folder = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
         self._look: Future[Look] | None = None
 
     def fetch(self) -> Fetched:
         """Bring the input here. Its size is promised room before the first byte comes."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self._fetch()
+        return fetch_input(
+            self.house, self.spec.input, self.folder, cancel=self.cancel,
+            max_bytes=self.house.settings.max_upload_bytes,
+            on_share=lambda share: self._on_share("fetch", share, None, None),
+        )  # fmt: skip
 
     def probe(self, fetched: Fetched) -> Probed:
         """Look at the input, refuse what is beyond the limits, and find out whether the work was done before."""
-        source = self._source(fetched)
+        source = self.source(fetched)
         look = look_at(source, self.cancel)
         self._look = Future()
         self._look.set_result(look)
@@ -98,14 +101,14 @@ class Stages:
             raise InputError("The video is too long.", evidence=evidence, reason="too_long")
         key = self._cache_key(fetched)
         same = persist(lambda: note_content(self.house.database, self.claim, key), give_up=self._is_cancelled)
-        can_reuse = self.spec.reuse and self.spec.output_key is None and same is not None and same.result is not None
-        if can_reuse and same is not None and same.result is not None and self._is_there(same.result):
-            return Probed(duration_s=duration, cache_key=key, same_as=same.id)
-        return Probed(duration_s=duration, cache_key=key, same_as=None)
+        may_reuse = self.spec.reuse and self.spec.output_key is None
+        if may_reuse and same is not None and same.result is not None and self._is_there(same.result):
+            return Probed(same_as=same.id)
+        return Probed(same_as=None)
 
     def compress(self, fetched: Fetched) -> Compressed:
         """Have the engine do its work: plan, encode, check, all explained in its receipt."""
-        source = self._source(fetched)
+        source = self.source(fetched)
         target = self.folder / f"output.{self.claim.fence}.mp4"
         need = Need(input_bytes=0, output_bytes=fetched.size_bytes)
         with self.house.scratch.reserve(need, job_folder=self.folder):
@@ -125,8 +128,7 @@ class Stages:
 
     def store(self, fetched: Fetched, made: Compressed) -> Stored:
         """Put output and receipt into the store, proved by reading back, each under a key that is this job's alone."""
-        folder_key = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
-        key = self.spec.output_key or f"{folder_key}/{safe_name(f'{Path(fetched.name).stem}.mp4')}"
+        key = self.spec.output_key or f"{self._key_folder}/{safe_name(f'{Path(fetched.name).stem}.mp4')}"
         output = None
         if made.file is not None and not (self.folder / made.file).is_file():  # it was made on another machine
             output = self._find_stored(key, made)
@@ -137,14 +139,13 @@ class Stages:
         receipt = self.folder / f"receipt.{self.claim.fence}.json"
         receipt.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         receipt.write_text(made.receipt)
-        stored = self._put(receipt, f"{folder_key}/receipt.json", JSON, None, None)
+        stored = self._put(receipt, f"{self._key_folder}/receipt.json", JSON, None, None)
         return Stored(output=output, receipt=stored, made=made)
 
     def store_transcript(self, files: dict[str, tuple[Path, str]]) -> dict[str, StoredObject]:
         """Put the files of a transcript beside the output."""
-        folder_key = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
         return {
-            kind: self._put(path, f"{folder_key}/transcript.{kind}", content_type, None, None)
+            kind: self._put(path, f"{self._key_folder}/transcript.{kind}", content_type, None, None)
             for kind, (path, content_type) in files.items()
         }
 
@@ -162,7 +163,13 @@ class Stages:
 
     def source(self, fetched: Fetched) -> Path:
         """Return the input as a file of this machine, fetching it again where it is not here."""
-        return self._source(fetched)
+        path = Path(fetched.path) if fetched.is_foreign else self.folder / fetched.path
+        if path.is_file() and path.stat().st_size == fetched.size_bytes:
+            return path
+        again = self.fetch()
+        if again.sha256 != fetched.sha256:
+            raise InputError("The input changed since this job began.", evidence=f"{again.size_bytes} bytes now")
+        return Path(again.path) if again.is_foreign else self.folder / again.path
 
     def clear(self) -> None:
         """Delete the job's files here; its input, where that was a path, is no file of ours."""
@@ -170,23 +177,6 @@ class Stages:
 
     def _is_cancelled(self) -> bool:
         return self.cancel.is_cancelled
-
-    def _fetch(self) -> Fetched:
-        settings = self.house.settings
-        return fetch_input(
-            self.house, self.spec.input, self.folder, cancel=self.cancel, max_bytes=settings.max_upload_bytes,
-            on_share=lambda share: self._on_share("fetch", share, None, None),
-        )  # fmt: skip
-
-    def _source(self, fetched: Fetched) -> Path:
-        path = Path(fetched.path) if fetched.is_foreign else self.folder / fetched.path
-        if path.is_file() and path.stat().st_size == fetched.size_bytes:
-            return path
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        again = self._fetch()
-        if again.sha256 != fetched.sha256:
-            raise InputError("The input changed since this job began.", evidence=f"{again.size_bytes} bytes now")
-        return Path(again.path) if again.is_foreign else self.folder / again.path
 
     def _put(self, path: Path, key: str, content_type: str, sha256: str | None, stage: Stage | None) -> StoredObject:
         def on_progress(done: int, of: int) -> None:
