@@ -41,8 +41,8 @@ class Shot(Value, frozen=True, kw_only=True):
     """A stretch between two cuts, and how it is framed: its windows do not know those of other shots.
 
     ``windows`` is one for ``still`` and ``track``, two for ``split`` (upper, lower), none for ``fit``. ``rule`` says
-    what decided, ``note`` in words why it is not what was hoped for, where it is not. ``subjects`` counts the people that
-    were followed or seen.
+    what decided, ``note`` in words why it is not what was hoped for, where it is not. ``subjects`` counts the people
+    that were followed or seen.
     """
 
     start_s: float
