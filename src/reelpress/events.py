@@ -6,8 +6,10 @@ The last event of a job is its :class:`reelpress.receipt.Receipt`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from reelpress.facts.failure import FailureKind
+from reelpress.facts.framing import Framing
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.model import Plan
@@ -27,6 +29,14 @@ class Probed(Value, frozen=True, kw_only=True, tag_field="event", tag="probed"):
     job: str
     input: str
     facts: MediaFacts
+
+
+class Analysed(Value, frozen=True, kw_only=True, tag_field="event", tag="analysed"):
+    """It is known where a clip's windows go."""
+
+    job: str
+    input: str
+    framing: Framing
 
 
 class Planned(Value, frozen=True, kw_only=True, tag_field="event", tag="planned"):
@@ -51,7 +61,10 @@ class AttemptStarted(Value, frozen=True, kw_only=True, tag_field="event", tag="a
 
 
 class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progress"):
-    """How far an attempt is; ``percent`` never goes back and stays under 100 until the receipt."""
+    """How far an attempt is; ``percent`` never goes back and stays under 100 until the receipt.
+
+    With ``stage`` ``analyse`` it is how far the search for a clip's windows is, counted for itself.
+    """
 
     job: str
     input: str
@@ -62,6 +75,7 @@ class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progr
     eta_s: float | None
     size_bytes: int | None
     predicted_bytes: int | None
+    stage: Literal["analyse", "encode"] = "encode"
 
 
 class AttemptFailed(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_failed"):
@@ -84,5 +98,5 @@ class Checked(Value, frozen=True, kw_only=True, tag_field="event", tag="checked"
     gates: tuple[Gate, ...]
 
 
-Event = Started | Probed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
+Event = Started | Probed | Analysed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
 OnEvent = Callable[[Event], None]
