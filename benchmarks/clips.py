@@ -27,6 +27,7 @@ import importlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,7 @@ COUNTS = (1, 3, 6)
 SLOTS = (1, 2, 3)
 FIRST_S = 7.3  # no keyframe begins there
 NETWORK_BAR = 1.15
-_BLOCK_BYTES = 256 * 1024
+_BLOCK_BYTES = 32 * 1024  # little waits in the socket of somebody who has hung up
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -257,6 +258,10 @@ class CountingServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self) -> None:
+                super().setup()
+                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BLOCK_BYTES)
+
             def do_HEAD(self) -> None:
                 self._answer(with_body=False)
 
@@ -373,7 +378,8 @@ def slots(film: Film, count: int) -> Iterator[Row]:
         (folder / "machines").mkdir()
         nvidia = driver.FakeNvidia(driver.build(folder / "built"), folder / "machines")
         took: dict[int, float] = {}
-        for number in SLOTS:
+        numbers = [number for number in SLOTS if number <= count]
+        for number in numbers:
             fake = nvidia.machine(sessions=number)
             cache = folder / f"cache-{number}"
             # what works on the GPU is found out while it is quick, and remembered
@@ -381,9 +387,9 @@ def slots(film: Film, count: int) -> Iterator[Row]:
             with fake.faults("encode=60ms"):
                 took[number] = ours(source, cut, *small, cache=cache, **fake.env).wall_s
             yield Row(f"{count} clips, {number} slots: wall", took[number], "s")
-        for number in SLOTS[1:]:
+        for number in numbers[1:]:
             # 1.0 is perfect: n slots, an nth of the time
-            value = took[number] * number / took[SLOTS[0]]
+            value = took[number] * number / took[1]
             yield Row(f"{count} clips: time on {number} slots x {number} / time on 1", value, "", 1.4)
 
 
