@@ -201,7 +201,7 @@ def test_the_waveform_is_what_is_heard(preview: Make, tmp_path: Path) -> None:
 
 def test_long_sound_has_fewer_peaks(tmp_path: Path) -> None:
     (tmp_path / "wave").write_bytes(bytes([128]) * 8000 * 1200 + bytes([1, 255]) * 4000)
-    write_peaks(tmp_path / "wave", tmp_path / "peaks.json")
+    write_peaks(tmp_path / "wave", tmp_path / "peaks.json", CancelToken())
     read = json.loads((tmp_path / "peaks.json").read_text())
     assert len(read["peaks"]) <= MAX_PEAKS
     assert len(read["peaks"]) / read["per_s"] == pytest.approx(1201, abs=0.1)
@@ -307,7 +307,7 @@ def test_what_cannot_be_shown_is_refused_with_a_reason(
 
 
 def test_progress_never_goes_back_and_a_cancel_leaves_nothing(host: HostFacts, tmp_path: Path) -> None:
-    source = clips.plain(tmp_path / "in.mp4", size="1280x720", seconds=20)
+    source = clips.plain(tmp_path / "in.mp4", size="640x360", seconds=20)
     token, shares, spent = CancelToken(), [], []
 
     def on_share(share: float) -> None:
