@@ -26,22 +26,19 @@ import argparse
 import importlib
 import json
 import os
-import re
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import av
 
+from counting_server import CountingServer
 from x264_search import MeasurementError, find_ffmpeg, machine, rounded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,8 +47,6 @@ COUNTS = (1, 3, 6)
 SLOTS = (1, 2, 3)
 FIRST_S = 7.3  # no keyframe begins there
 NETWORK_BAR = 1.15
-_BLOCK_BYTES = 32 * 1024  # little waits in the socket of somebody who has hung up
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True)
@@ -245,77 +240,6 @@ def compare(ffmpeg: str, film: Film, count: int, rounds: int) -> Iterator[Row]:
 
 
 # Bytes
-
-
-class CountingServer(ThreadingHTTPServer):
-    """Serves one file with ranges, and counts the bytes of its body that went out."""
-
-    daemon_threads = True
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.path, self.size_bytes, self.tag = path, path.stat().st_size, f'"{path.stat().st_mtime_ns:x}"'
-        self.sent_bytes = self.requests = 0
-        self.counting = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}/{path.name}"
-
-    @contextmanager
-    def running(self) -> Iterator[CountingServer]:
-        """Serve for as long as the context lasts."""
-        thread = threading.Thread(target=self.serve_forever, daemon=True)
-        thread.start()
-        yield self
-        self.shutdown()
-        thread.join()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: CountingServer
-
-    def setup(self) -> None:
-        super().setup()
-        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BLOCK_BYTES)
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        start, end = self._answer()
-        with self.server.counting:
-            self.server.requests += 1
-        with self.server.path.open("rb") as file:
-            file.seek(start)
-            while start < end and (block := file.read(min(_BLOCK_BYTES, end - start))):
-                try:
-                    self.wfile.write(block)
-                except OSError:  # who asked has enough
-                    self.close_connection = True
-                    return
-                start += len(block)
-                with self.server.counting:
-                    self.server.sent_bytes += len(block)
-
-    def _answer(self) -> tuple[int, int]:
-        size = self.server.size_bytes
-        asked = _RANGE.fullmatch(self.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
-        end = min(int(asked[2]) + 1, size) if asked and asked[2] else size
-        self.send_response(206 if asked else 200)
-        headers = {
-            "Content-Type": "video/mp4", "Accept-Ranges": "bytes", "ETag": self.server.tag,
-            "Content-Length": str(end - start),
-        }  # fmt: skip
-        if asked:
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        return start, end
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def index_bytes(path: Path) -> int:
