@@ -64,6 +64,21 @@ class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progr
     predicted_bytes: int | None
 
 
+class Queued(Value, frozen=True, kw_only=True, tag_field="event", tag="queued"):
+    """A clip of an export waits for its turn; ``index`` is its place among the clips, from 0.
+
+    ``output`` is where it will be. A clip that is tried again is queued again, as another job.
+    """
+
+    job: str
+    input: str
+    index: int
+    name: str | None
+    start_s: float
+    end_s: float
+    output: str
+
+
 class AttemptFailed(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_failed"):
     """An attempt did not deliver; ``next_encoder`` is ``None`` when there is none left that could help."""
 
@@ -84,5 +99,5 @@ class Checked(Value, frozen=True, kw_only=True, tag_field="event", tag="checked"
     gates: tuple[Gate, ...]
 
 
-Event = Started | Probed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
+Event = Queued | Started | Probed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
 OnEvent = Callable[[Event], None]
