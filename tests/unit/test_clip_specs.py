@@ -13,7 +13,6 @@ from reelpress.clips.naming import output_names, safe_stem
 from reelpress.clips.specs import MOST_CLIPS, ClipSpec, parse_range, parse_time, read_specs, spec_of
 from reelpress.clips.wishes import platforms_from, requests_of, wishes_from
 from reelpress.errors import InputError, UsageError
-from reelpress.facts.captions import Captions, Cue
 from reelpress.facts.framing import Framing, PathKey, Shot, Window
 from reelpress.facts.values import to_plain
 from reelpress.plan.platforms import PLATFORMS, platform_warnings
@@ -202,26 +201,32 @@ def test_a_wish_that_is_not_accepted_is_refused_with_what_is(wish: str, value: s
     assert "accepted" in (told.value.hint or "")
 
 
+def srt(path: Path, text: str) -> Path:
+    path.write_text(f"1\n00:00:01,000 --> 00:00:02,000\n{text}\n", encoding="utf-8")
+    return path
+
+
 def test_what_a_clip_says_wins_over_the_whole_export(tmp_path: Path) -> None:
+    everywhere, own = srt(tmp_path / "all.srt", "everywhere"), srt(tmp_path / "own.srt", "own")
     wishes = wishes_from(
-        SETTINGS, size="720x1280", layout="fit", captions="all.srt", caption_style="plain", crf="20", loudness="off"
+        SETTINGS, size="720x1280", layout="fit", captions=everywhere, caption_style="plain", crf="20", loudness="off"
     )
-    read: list[tuple[Path, str | None]] = []
-
-    def reader(path: Path, style: str | None) -> Captions:
-        read.append((path, style))
-        return Captions(cues=(Cue(start_s=1, end_s=2, text=str(path)),))
-
     specs = [
         spec_of(1, 2),
-        ClipSpec(start_s=3, end_s=4, layout="track", captions=Path("own.vtt"), caption_style="bold"),
+        ClipSpec(start_s=3, end_s=4, layout="track", captions=own, caption_style="bold"),
         spec_of(5, 6, name="x"),
     ]
-    one, two, three = requests_of(specs, wishes, SETTINGS, read_captions=reader)
+    one, two, three = requests_of(specs, wishes, SETTINGS)
     assert (one.width, one.height, one.layout, one.crf, one.loudness_lufs) == (720, 1280, "fit", 20.0, None)
     assert (two.layout, three.name, three.layout) == ("track", "x", "fit")
-    assert read == [(Path("all.srt"), "plain"), (Path("own.vtt"), "bold")], "each file is read once"
-    assert one.captions == three.captions != two.captions
+    assert [(r.captions.cues[0].text, r.captions.style) for r in (one, two, three) if r.captions] == [
+        ("everywhere", "plain"), ("own", "bold"), ("everywhere", "plain"),
+    ]  # fmt: skip
+
+
+def test_captions_that_cannot_be_read_are_an_unusable_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        requests_of([spec_of(1, 2)], wishes_from(SETTINGS, captions=tmp_path / "missing.srt"), SETTINGS)
 
 
 # --- platforms ---

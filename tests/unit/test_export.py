@@ -366,7 +366,7 @@ def test_a_clip_that_is_to_be_something_else_leaves_the_file_alone(
 
 def test_another_content_of_the_source_is_another_clip(run: Run, source: OpenSource) -> None:
     run(clips("a"))
-    source.fingerprint = "another"  # type: ignore[misc]
+    source.fingerprint = "another"
     assert statuses(run(clips("a"))) == ["failed"]
     assert statuses(run(clips("a"), overwrite=True)) == ["encoded"]
 

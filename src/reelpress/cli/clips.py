@@ -10,7 +10,6 @@ from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path, PurePosixPath
 
 from reelpress.api import policy_from
-from reelpress.captions.reading import read_captions
 from reelpress.cli.clips_screen import ClipLines, print_clips
 from reelpress.cli.compress import exit_code
 from reelpress.cli.render import JsonLines, print_error
@@ -49,7 +48,7 @@ def run_clips(
     specs = _specs(ranges, listed)
     settings = load(flags)
     wanted = platforms_from(platforms)
-    clips = requests_of(specs, wishes_from(settings, **look), settings, read_captions=read_captions)
+    clips = requests_of(specs, wishes_from(settings, **look), settings)
     if receipt_dir is not None:
         _make_folder(receipt_dir)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from reelpress.api import log_receipt, policy_from
-from reelpress.captions.reading import read_captions
 from reelpress.clip_request import ClipRequest, LayoutChoice
 from reelpress.clips.export import ExportControl, export_clips
 from reelpress.clips.specs import ClipSpec, parse_range, spec_of
@@ -81,9 +80,7 @@ def cut_clips(
     )  # fmt: skip
     platforms = platforms_from(options.get("platforms", ()))
     specs = [clip if isinstance(clip, ClipRequest) else _spec(clip, n) for n, clip in enumerate(clips, start=1)]
-    made = iter(
-        requests_of((s for s in specs if isinstance(s, ClipSpec)), wishes, settings, read_captions=read_captions)
-    )
+    made = iter(requests_of((s for s in specs if isinstance(s, ClipSpec)), wishes, settings))
     requests = [spec if isinstance(spec, ClipRequest) else next(made) for spec in specs]
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     with open_source(video, allow_private=options.get("allow_private", False)) as source:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
+from reelpress.captions.reading import read_captions
 from reelpress.clip_request import ClipRequest, LayoutChoice
 from reelpress.clips.specs import ClipSpec
 from reelpress.errors import UsageError
@@ -30,7 +31,7 @@ class ExportWishes(Value, frozen=True, kw_only=True):
     height: int = 1920
     layout: LayoutChoice = "auto"
     captions: Path | None = None
-    caption_style: CaptionStyle | None = None
+    caption_style: CaptionStyle = "bold"
     preset: str = SHORTS
     crf: float | None = None
     loudness_lufs: float | None = -14.0
@@ -60,29 +61,23 @@ def wishes_from(
     return ExportWishes(
         width=width, height=height, layout=layout or plain.layout,  # type: ignore[arg-type]
         captions=None if captions is None else Path(captions),
-        caption_style=caption_style,  # type: ignore[arg-type]
+        caption_style=caption_style or plain.caption_style,  # type: ignore[arg-type]
         preset=preset or plain.preset, crf=_number("--crf", crf, 0, row.crf_max),
         loudness_lufs=_loudness(loudness, plain.loudness_lufs),
         hardware=hardware or ("auto" if settings.use_gpu else "off"),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def requests_of(
-    specs: Iterable[ClipSpec],
-    wishes: ExportWishes,
-    settings: Settings,
-    *,
-    read_captions: Callable[[Path, CaptionStyle | None], Captions],
-) -> tuple[ClipRequest, ...]:
-    """Return what each clip is to be. Raises what ``read_captions`` does, once for each file that is named."""
-    read: dict[tuple[Path, CaptionStyle | None], Captions] = {}
+def requests_of(specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Settings) -> tuple[ClipRequest, ...]:
+    """Return what each clip is to be. Raises :class:`InputError` when a file of captions cannot be used."""
+    read: dict[tuple[Path, CaptionStyle], Captions] = {}
 
     def captions_of(spec: ClipSpec) -> Captions | None:
         path, style = spec.captions or wishes.captions, spec.caption_style or wishes.caption_style
         if path is None:
             return None
         if (path, style) not in read:
-            read[path, style] = read_captions(path, style)
+            read[path, style] = read_captions(path, style=style)
         return read[path, style]
 
     return tuple(
