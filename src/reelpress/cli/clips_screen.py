@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Self
 from reelpress.cli.render import WORDS, human_bytes, human_time, plain_text
 from reelpress.clips.export import ExportSummary, is_kept
 from reelpress.clips.meter import ClipMeter, ClipProgress
-from reelpress.events import AttemptFailed, Event, Queued
+from reelpress.events import AttemptFailed, AttemptStarted, Event, Queued
 from reelpress.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _LINES_LEFT = 3  # of a terminal: for the prompt and what is said besides
 
 
 class ClipLines:
-    """On a terminal a bar for each clip; elsewhere a line where one begins, ends or has to be encoded otherwise."""
+    """On a terminal a bar for each clip; elsewhere a line where one is encoded, ends or has to be encoded otherwise."""
 
     def __init__(self, out: IO[str], clips: int) -> None:
         self._out, self._clips = out, clips
@@ -65,16 +65,16 @@ class ClipLines:
             meter = self._meters.get(event.job)
             if meter is None:
                 return
-            before = meter.progress
             now = meter.take(event, time.monotonic())
             if self._bars is not None:
                 self._draw(self._bars, event.job, now)
-            elif before.stage == "queued" and now.stage not in ("queued", "finished"):
-                self._say(event.job, "begun")
+            elif isinstance(event, AttemptStarted):
+                self._say(event.job, f"encoding with {event.encoder}")
             if isinstance(event, AttemptFailed) and event.next_encoder is not None:
                 self._say(event.job, f"{event.encoder} did not deliver ({event.failure}), trying {event.next_encoder}")
             if isinstance(event, Receipt) and self._bars is None:
-                self._say(event.job, f"{_ending(event)} after {human_time(event.wall_s)}")
+                after = "" if is_kept(event) else f" after {human_time(event.wall_s)}"
+                self._say(event.job, f"{_ending(event)}{after}")
 
     def _begin(self, event: Queued) -> None:
         name = plain_text(Path(event.output).name)
