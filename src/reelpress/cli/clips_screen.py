@@ -23,10 +23,10 @@ _LINES_LEFT = 3  # of a terminal: for the prompt and what is said besides
 
 
 class ClipLines:
-    """On a terminal a bar for each clip; elsewhere a line where one is encoded, ends or has to be encoded otherwise."""
+    """On a terminal a bar for each clip, or for those at work where there are too many; elsewhere a line where one is encoded, ends or has to be encoded otherwise."""
 
     def __init__(self, out: IO[str], clips: int) -> None:
-        self._out, self._clips = out, clips
+        self._out = out
         self._names: dict[str, str] = {}
         self._meters: dict[str, ClipMeter] = {}
         self._tasks: dict[str, TaskID] = {}
@@ -72,7 +72,7 @@ class ClipLines:
                 self._say(event.job, f"encoding with {event.encoder}")
             if isinstance(event, AttemptFailed) and event.next_encoder is not None:
                 self._say(event.job, f"{event.encoder} did not deliver ({event.failure}), trying {event.next_encoder}")
-            if isinstance(event, Receipt) and self._bars is None:
+            if isinstance(event, Receipt) and (self._bars is None or self._crowded):
                 after = "" if is_kept(event) else f" after {human_time(event.wall_s)}"
                 self._say(event.job, f"{_ending(event)}{after}")
 
@@ -103,7 +103,11 @@ class ClipLines:
                         self._draw(self._bars, job, meter.at(time.monotonic()))
 
     def _say(self, job: str, text: str) -> None:
-        print(f"{self._names[job]}: {plain_text(text)}", file=self._out)
+        line = f"{self._names[job]}: {plain_text(text)}"
+        if self._bars is not None:
+            self._bars.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=self._out)
 
 
 def _facts(now: ClipProgress) -> str:
