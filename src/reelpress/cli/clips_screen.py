@@ -23,7 +23,7 @@ _LINES_LEFT = 3  # of a terminal: for the prompt and what is said besides
 
 
 class ClipLines:
-    """On a terminal a bar for each clip, or for those at work where there are too many; elsewhere a line where one is encoded, ends or has to be encoded otherwise."""
+    """On a terminal a bar for each clip, or for those at work where there are too many; elsewhere lines of text."""
 
     def __init__(self, out: IO[str], clips: int) -> None:
         self._out = out
