@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from reelpress.facts.framing import Framing
 from reelpress.receipt import ClipRecord, FileRecord, Quality, Receipt
 
 
@@ -20,8 +21,8 @@ def file_record(**changes: Any) -> FileRecord:
 
 def clip_record(**changes: Any) -> ClipRecord:
     base = ClipRecord(
-        name=None, start_s=0.0, end_s=10.0, width=1080, height=1920, fps=Fraction(30), frames=300, framing=None,
-        caption_cues=0, loudness_lufs=-14.0, true_peak_dbtp=-2.0,
+        name=None, start_s=0.0, end_s=10.0, width=1080, height=1920, fps=Fraction(30), frames=300,
+        framing=Framing(shots=()), caption_cues=0, loudness_lufs=-14.0, true_peak_dbtp=-2.0,
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 

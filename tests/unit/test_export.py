@@ -179,8 +179,9 @@ def test_a_source_that_cannot_be_read_rejects_each_clip(
 def test_platforms_warn_in_the_receipt_and_in_its_event(run: Run) -> None:
     events: list[Event] = []
     (made,) = run([ClipRequest(start_s=0, end_s=2)], platforms=("reels", "shorts"), on_event=events.append)
-    assert len(made.warnings) == 1
-    assert made.warnings[0].startswith("Instagram Reels: 2.0 s are shorter")
+    assert made.clip is not None
+    assert len(made.clip.warnings) == 1
+    assert made.clip.warnings[0].startswith("Instagram Reels: 2.0 s are shorter")
     assert events[-1] == made
 
 

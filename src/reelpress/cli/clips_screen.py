@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from reelpress.cli.render import WORDS, human_bytes, human_time, plain_text
 from reelpress.clips.export import ExportSummary, is_kept
-from reelpress.clips.meter import ClipMeter, ClipProgress
+from reelpress.clips.meter import ClipMeter, ClipProgress, warnings_of
 from reelpress.events import AttemptFailed, AttemptStarted, Event, Queued
 from reelpress.receipt import Receipt
 
@@ -145,7 +145,7 @@ def print_clips(names: Sequence[str], receipts: Sequence[Receipt], summary: Expo
     console = Console(file=out, highlight=False)
     console.print(table)
     for name, receipt in zip(names, receipts, strict=True):
-        for warning in receipt.warnings:
+        for warning in warnings_of(receipt):
             console.print(Text(plain_text(f"{name}: {warning}")))
     console.print(Text(plain_text(_told(summary))))
 

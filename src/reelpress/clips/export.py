@@ -327,11 +327,12 @@ class _Export:
             warning
             for name in self._platforms
             for warning in platform_warnings(
-                name, duration_s=clip.end_s - clip.start_s, width=clip.width, height=clip.height,
-                fps=None if clip.fps is None else float(clip.fps), size_bytes=event.result.size_bytes,
+                name, duration_s=clip.end_s - clip.start_s, width=clip.width, height=clip.height, fps=float(clip.fps),
+                size_bytes=event.result.size_bytes,
             )
         ]  # fmt: skip
-        return msgspec.structs.replace(event, warnings=tuple(dict.fromkeys((*event.warnings, *told))))
+        clip = msgspec.structs.replace(clip, warnings=tuple(dict.fromkeys((*clip.warnings, *told))))
+        return msgspec.structs.replace(event, clip=clip)
 
     def _emit(self, event: Event) -> None:
         with self._emitting:

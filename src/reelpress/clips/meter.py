@@ -26,6 +26,11 @@ _CHECK_SHARE = (100.0 - RENDERED_PERCENT) / (RENDERED_PERCENT - ANALYSED_PERCENT
 DELIVERED: frozenset[Status] = frozenset({"encoded", "copied"})
 
 
+def warnings_of(receipt: Receipt) -> tuple[str, ...]:
+    """Return what people should know of a clip: of its source, its framing, and what platforms may not take."""
+    return tuple(dict.fromkeys((*receipt.warnings, *(receipt.clip.warnings if receipt.clip is not None else ()))))
+
+
 class ClipProgress(Value, frozen=True, kw_only=True):
     """How far a clip is.
 
@@ -117,12 +122,11 @@ class ClipMeter:
 
     def _end(self, receipt: Receipt) -> ClipProgress:
         delivered = receipt.status in DELIVERED
-        told = (*self._now.warnings, *receipt.warnings)
         self._now = ClipProgress(
             stage="finished", percent=100.0 if delivered else self._now.percent, eta_s=0.0 if delivered else None,
             encoder=receipt.encoder if delivered else self._now.encoder,
-            device=receipt.device if delivered else self._now.device, warnings=tuple(dict.fromkeys(told)),
-            status=receipt.status,
+            device=receipt.device if delivered else self._now.device,
+            warnings=tuple(dict.fromkeys((*self._now.warnings, *warnings_of(receipt)))), status=receipt.status,
         )  # fmt: skip
         return self._now
 

@@ -13,13 +13,12 @@ from reelpress.clips.specs import ClipSpec
 from reelpress.errors import UsageError
 from reelpress.facts.captions import CAPTION_STYLES, Captions, CaptionStyle
 from reelpress.facts.values import Value
-from reelpress.plan.encoders import cpu_row
+from reelpress.plan.clip import CLIP_PRESETS, MAX_SIDE, MIN_SIDE
+from reelpress.plan.encoders import SHORTS, cpu_row
 from reelpress.plan.platforms import PLATFORMS, PlatformName
 from reelpress.request import Hardware
 from reelpress.settings import Settings, check_hardware
 
-SHORTS = "shorts"
-_SIDES = range(144, 4097)
 _LOUDEST_LUFS, _QUIETEST_LUFS = -5.0, -40.0
 _LAYOUTS: tuple[str, ...] = get_args(LayoutChoice)
 
@@ -56,7 +55,7 @@ def wishes_from(
     row = cpu_row("h264")
     _one_of("--layout", layout, _LAYOUTS)
     _one_of("--caption-style", caption_style, CAPTION_STYLES)
-    _one_of("--preset", preset, (SHORTS, *row.presets))
+    _one_of("--preset", preset, CLIP_PRESETS)
     plain = ExportWishes()
     return ExportWishes(
         width=width, height=height, layout=layout or plain.layout,  # type: ignore[arg-type]
@@ -104,8 +103,8 @@ def _size(size: str | tuple[int, int] | None) -> tuple[int, int]:
     text = size if isinstance(size, str) else f"{size[0]}x{size[1]}"
     match = re.fullmatch(r"\s*([0-9]{1,5})\s*[xX:]\s*([0-9]{1,5})\s*", text)
     sides = (int(match[1]), int(match[2])) if match else (0, 0)
-    if any(side not in _SIDES or side % 2 for side in sides):
-        hint = f"accepted: WIDTHxHEIGHT in even pixels, {_SIDES.start} to {_SIDES.stop - 1}, as 1080x1920"
+    if any(not MIN_SIDE <= side <= MAX_SIDE or side % 2 for side in sides):
+        hint = f"accepted: WIDTHxHEIGHT in even pixels, {MIN_SIDE} to {MAX_SIDE}, as 1080x1920"
         raise UsageError(f"--size cannot be {text!r}.", hint=hint)
     return sides
 
