@@ -30,7 +30,7 @@ from reelpress.policy import RunPolicy
 from reelpress.receipt import Receipt, Status
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import OpenSource
-from reelpress.source.stretches import probe_stretches
+from reelpress.source.probing import probe_stretches
 
 # What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
 _CLIP_MEMORY_MB = 700
