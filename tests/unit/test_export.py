@@ -43,6 +43,7 @@ class Cutter:
     def __init__(self) -> None:
         self.behave: Behaviour = delivers
         self.asked: list[tuple[str | None, bool]] = []
+        self.damage: dict[str | None, tuple[str, ...]] = {}
         self.at_once, self.most_at_once = 0, 0
         self.probed: list[list[tuple[float, float]]] = []
         self._guard = threading.Lock()
@@ -53,6 +54,7 @@ class Cutter:
     ) -> Receipt:  # fmt: skip
         with self._guard:
             self.asked.append((request.name, overwrite))
+            self.damage[request.name] = facts.damage
             self.at_once += 1
             self.most_at_once = max(self.at_once, self.most_at_once)
         on_event(Started(job=job_id, input=source.name))
@@ -174,6 +176,17 @@ def test_a_source_that_cannot_be_read_rejects_each_clip(
     assert statuses(receipts) == ["encoded", "rejected", "encoded"]
     assert (receipts[1].exit_code, receipts[1].error_code, receipts[1].hint) == (3, "input_unusable", "x")
     assert [type(e) for e in events if e.job == receipts[1].job] == [Queued, Started, Receipt]
+
+
+def test_damage_elsewhere_in_the_source_is_no_matter_of_a_clip(
+    run: Run, cutter: Cutter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def probe(_source: Any, stretches: Any, **_rest: Any) -> Any:
+        return factories.media(damage=("no picture at 10 s",) if (10, 15) in stretches else ())
+
+    monkeypatch.setattr(export, "probe_stretches", probe)
+    run(clips("a", "b", "c"))
+    assert cutter.damage == {"a": (), "b": ("no picture at 10 s",), "c": ()}
 
 
 def test_platforms_warn_in_the_receipt_and_in_its_event(run: Run) -> None:

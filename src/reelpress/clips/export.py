@@ -190,7 +190,7 @@ class _Export:
         self._names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
         self._emitting, self._probing = threading.Lock(), threading.Lock()
         self._facts: MediaFacts | None = None
-        self._probes_apart = False
+        self._probes_apart = len(clips) == 1
         self._jobs: dict[int, str] = {}
         self._again: set[int] = set()  # to be tried again, if they have not been delivered when they end
         self._tokens = [CancelToken() for _ in clips]
@@ -279,25 +279,24 @@ class _Export:
         return receipt
 
     def _facts_for(self, clip: ClipRequest, cancel: CancelToken) -> MediaFacts:
-        """Return the source's facts, found out once for all clips; raises :class:`InputError`, :class:`Cancelled`.
+        """Return the source's facts; raises :class:`InputError`, :class:`NetError`, :class:`Cancelled`.
 
-        Where that fails, each clip looks at its own stretch alone: it may be another one that cannot be read.
+        They are found out once for all clips, unless something is wrong with them: then each clip looks at its own
+        stretch alone, since it may be another one that is damaged.
         """
         while not self._probing.acquire(timeout=_TICK_S):
             if cancel.is_cancelled:
                 raise Cancelled(_STOPPED)
         try:
             if self._facts is None and not self._probes_apart:
-                try:
+                with contextlib.suppress(InputError):
                     stretches = [(c.start_s, c.end_s) for c in self._clips]
                     self._facts = probe_stretches(self._source, stretches, cancel=cancel)
-                except InputError:
-                    self._probes_apart = True
+                if self._facts is None or self._facts.damage:
+                    self._facts, self._probes_apart = None, True
         finally:
             self._probing.release()
-        if self._facts is not None:
-            return self._facts
-        return probe_stretches(self._source, [(clip.start_s, clip.end_s)], cancel=cancel)
+        return self._facts or probe_stretches(self._source, [(clip.start_s, clip.end_s)], cancel=cancel)
 
     def _keep(self, receipt: Receipt, name: str, job: str) -> Receipt:
         """Return the receipt of an earlier run as this run's."""
