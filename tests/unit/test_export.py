@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -25,68 +24,16 @@ from reelpress.run.process import CancelToken
 from reelpress.source.opening import OpenSource, open_source
 
 import factories
-from receipts import clip_record, file_record, receipt
+from cutter import Cutter, delivers
 
 HOST = factories.host()
 PATIENCE_S = 20.0
-
-Behaviour = Callable[[ClipRequest, CancelToken], str]
-
-
-def delivers(_request: ClipRequest, _cancel: CancelToken) -> str:
-    return "encoded"
-
-
-class Cutter:
-    """Stands in for the engine: ``behave`` says what becomes of a clip; what is delivered is a file of its name."""
-
-    def __init__(self) -> None:
-        self.behave: Behaviour = delivers
-        self.asked: list[tuple[str | None, bool]] = []
-        self.damage: dict[str | None, tuple[str, ...]] = {}
-        self.at_once, self.most_at_once = 0, 0
-        self.probed: list[list[tuple[float, float]]] = []
-        self._guard = threading.Lock()
-
-    def cut_clip(
-        self, source: Any, facts: Any, target: Path, *, request: ClipRequest, overwrite: bool, on_event: Any,
-        cancel: CancelToken, job_id: str, **_rest: Any,
-    ) -> Receipt:  # fmt: skip
-        with self._guard:
-            self.asked.append((request.name, overwrite))
-            self.damage[request.name] = facts.damage
-            self.at_once += 1
-            self.most_at_once = max(self.at_once, self.most_at_once)
-        on_event(Started(job=job_id, input=source.name))
-        status = "failed" if target.exists() and not overwrite else self.behave(request, cancel)
-        made = receipt(job=job_id, input=source.name, status=status, output=None, result=None, clip=None)
-        if status == "encoded":
-            content = f"{request.name} from {request.start_s} to {request.end_s}".encode()
-            target.write_bytes(content)
-            made = msgspec.structs.replace(
-                made, output=str(target), clip=clip_record(start_s=request.start_s, end_s=request.end_s),
-                result=file_record(
-                    path=str(target), size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
-                ),
-            )  # fmt: skip
-        with self._guard:
-            self.at_once -= 1
-        on_event(made)
-        return made
-
-    def probe_stretches(self, _source: Any, stretches: Any, *, cancel: CancelToken, **_rest: Any) -> Any:
-        self.probed.append(list(stretches))
-        return factories.media()
-
-    def names(self) -> list[str | None]:
-        return sorted((name for name, _ in self.asked), key=str)
 
 
 @pytest.fixture
 def cutter(monkeypatch: pytest.MonkeyPatch) -> Cutter:
     fake = Cutter()
-    monkeypatch.setattr(export, "cut_clip", fake.cut_clip)
-    monkeypatch.setattr(export, "probe_stretches", fake.probe_stretches)
+    fake.install(monkeypatch)
     return fake
 
 
@@ -399,8 +346,7 @@ def test_what_a_killed_run_delivered_in_its_last_moment_is_ours(
     monkeypatch.setattr(Folder, "end", lambda *_args: None)  # killed before it could write that down
     run(clips("a"))
     monkeypatch.undo()
-    monkeypatch.setattr(export, "cut_clip", cutter.cut_clip)
-    monkeypatch.setattr(export, "probe_stretches", cutter.probe_stretches)
+    cutter.install(monkeypatch)
     cutter.asked = []
     assert statuses(run(clips("a"))) == ["encoded"]
     assert cutter.asked == [("a", True)]

@@ -130,7 +130,10 @@ def _spec(clip: str | tuple[Time, Time] | tuple[Time, Time, str] | ClipSpec, num
             return clip
         if isinstance(clip, str):
             return parse_range(clip)
-        start, end, *name = clip
-        return spec_of(start, end, name=str(name[0]) if name else None)
+        start, end, name = clip if len(clip) == 3 else (*clip, None)
+        return spec_of(start, end, name=None if name is None else str(name))
     except ReelpressError as error:
         raise UsageError(f"Clip {number}: {error.what}", hint=error.hint) from None
+    except (TypeError, ValueError) as error:
+        hint = "A clip is a range as text, (start, end), (start, end, name) or a ClipRequest."
+        raise UsageError(f"Clip {number} is none.", evidence=str(error), hint=hint) from error
