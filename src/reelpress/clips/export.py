@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -39,7 +39,6 @@ _CLIP_MEMORY_MB = 700
 _GPU_CLIPS = 4
 _TICK_S = 0.1
 _STOPPED = "Stopped as asked; nothing was delivered."
-_Told = TypeVar("_Told", bound=Event)
 KEPT = "kept_finished"  # the reason's code in the receipt of a clip that an earlier run delivered
 
 
@@ -275,15 +274,21 @@ class _Export:
             is_ours = self._folder.begin(name, asked)
         except ReelpressError as error:
             return self._end_early(error, job)
-        receipt = cut_clip(
-            self._source, facts, self._folder.path / name, host=self._host, request=clip, policy=self._policy,
-            face_model=self._face_model, cache_dir=self._cache_dir, overwrite=self._overwrite or is_ours,
-            on_event=lambda event: self._emit(self._with_warnings(event)), cancel=cancel, job_id=job,
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Receipt):
+                event = self._with_warnings(event)
+                with contextlib.suppress(OutputError):  # the clip is there; a later run will not know it
+                    self._folder.end(name, asked, event if event.status in DELIVERED else None)
+            self._emit(event)
+
+        return self._with_warnings(
+            cut_clip(
+                self._source, facts, self._folder.path / name, host=self._host, request=clip, policy=self._policy,
+                face_model=self._face_model, cache_dir=self._cache_dir, overwrite=self._overwrite or is_ours,
+                on_event=hear, cancel=cancel, job_id=job,
+            )
         )  # fmt: skip
-        receipt = self._with_warnings(receipt)
-        with contextlib.suppress(OutputError):  # the clip is there; a later run will not know it, and make it again
-            self._folder.end(name, asked, receipt if receipt.status in DELIVERED else None)
-        return receipt
 
     def _facts_for(self, clip: ClipRequest, cancel: CancelToken) -> MediaFacts:
         """Return the source's facts; raises :class:`InputError`, :class:`NetError`, :class:`Cancelled`.
@@ -324,21 +329,21 @@ class _Export:
         self._emit(receipt)
         return receipt
 
-    def _with_warnings(self, event: _Told) -> _Told:
-        """Add to a receipt what platforms may not take of the clip."""
-        if not isinstance(event, Receipt) or event.clip is None or event.result is None:
-            return event
-        clip = event.clip
+    def _with_warnings(self, receipt: Receipt) -> Receipt:
+        """Add what platforms may not take of the clip."""
+        clip, result = receipt.clip, receipt.result
+        if clip is None or result is None:
+            return receipt
         told = [
             warning
             for name in self._platforms
             for warning in platform_warnings(
                 name, duration_s=clip.end_s - clip.start_s, width=clip.width, height=clip.height, fps=float(clip.fps),
-                size_bytes=event.result.size_bytes,
+                size_bytes=result.size_bytes,
             )
         ]  # fmt: skip
         clip = msgspec.structs.replace(clip, warnings=tuple(dict.fromkeys((*clip.warnings, *told))))
-        return msgspec.structs.replace(event, clip=clip)
+        return msgspec.structs.replace(receipt, clip=clip)
 
     def _emit(self, event: Event) -> None:
         with self._emitting:
