@@ -17,7 +17,7 @@ from reelpress.cli.stopping import stop_signals
 from reelpress.clips.export import export_clips, summary_of
 from reelpress.clips.naming import output_names
 from reelpress.clips.specs import ClipSpec, parse_range, read_specs
-from reelpress.clips.wishes import platforms_from, requests_of, wishes_from
+from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import OutputError, UsageError
 from reelpress.facts.values import to_json
 from reelpress.probe.host import probe_host
@@ -45,6 +45,7 @@ def run_clips(
 ) -> int:
     """Cut everything that was named and return the exit code. Raises what :func:`export_clips` does."""
     started_s = time.monotonic()
+    require_extra()
     specs = _specs(ranges, listed)
     settings = load(flags)
     wanted = platforms_from(platforms)

@@ -12,7 +12,7 @@ from reelpress.api import log_receipt, policy_from
 from reelpress.clip_request import ClipRequest, LayoutChoice
 from reelpress.clips.export import ExportControl, export_clips
 from reelpress.clips.specs import ClipSpec, parse_range, spec_of
-from reelpress.clips.wishes import platforms_from, requests_of, wishes_from
+from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import ReelpressError, UsageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.captions import CaptionStyle
@@ -70,6 +70,7 @@ def cut_clips(
     that cannot be meant, :class:`InputError` when the video or the captions cannot be read, :class:`OutputError` when
     the folder cannot be written.
     """
+    require_extra()
     jobs, captions = options.get("jobs"), options.get("captions")
     settings = load({"jobs": None if jobs is None else str(jobs)}, base=options.get("settings"))
     wishes = wishes_from(
