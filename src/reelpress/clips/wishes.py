@@ -39,8 +39,8 @@ class ExportWishes(Value, frozen=True, kw_only=True):
 
 
 def require_extra() -> None:
-    """Raise :class:`UsageError` unless what finds windows and draws captions is installed; imports nothing."""
-    missing = [name for name in ("numpy", "cv2", "scipy", "pysubs2", "fontTools") if find_spec(name) is None]
+    """Raise :class:`UsageError` unless the extra is installed; imports nothing."""
+    missing = [name for name in ("numpy", "cv2", "scipy", "pysubs2") if find_spec(name) is None]
     if missing:
         evidence = f"no module {', '.join(missing)}"
         raise UsageError("Clips need more than is installed.", evidence=evidence, hint="pip install 'reelpress[clips]'")
