@@ -87,7 +87,7 @@ def _look(request: Request) -> MediaFacts:
         **dict(request.options),
     }
     with av.logging.Capture(local=False) as logs:
-        # A seek over the network connects anew before it hangs up, and connecting looks for the address in a socket.
+        # A seek over the network connects anew before it hangs up.
         _forbid_more_files(but=1 if request.url is None else 2)
         try:
             container = av.open(request.url or f"file:{path}", options=options, metadata_errors="replace")
