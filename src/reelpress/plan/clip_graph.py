@@ -199,8 +199,18 @@ def _fit(stage: Stage, source: str, target: str) -> list[str]:
 
 
 def before_framing(track: VideoTrack, deinterlace: Iterable[str]) -> tuple[str, ...]:
-    """Return what is done to pictures before anything else."""
-    return (*crop_filter(track), *deinterlace)
+    """Return what is done to pictures before anything else.
+
+    A picture that changes its size or format midway is brought to its first one: FFmpeg would begin the graph anew, and
+    count frames from 0 again. Frames that are as they should be pass untouched.
+    """
+    steady = (f"scale=w={track.width}:h={track.height}",) if keeps_graph(track) else ()
+    return (*steady, *crop_filter(track), *deinterlace)
+
+
+def keeps_graph(track: VideoTrack) -> bool:
+    """Tell whether one graph can serve all pictures of a track; turned ones pass filters of FFmpeg's own first."""
+    return track.rotation_deg == 0 and not track.mirrored and track.crop is None
 
 
 def _aspect(size: Size) -> Fraction:
