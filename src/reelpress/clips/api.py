@@ -19,6 +19,7 @@ from reelpress.facts.captions import CaptionStyle
 from reelpress.plan.platforms import PlatformName
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
+from reelpress.reframe.face_model import find_face_model
 from reelpress.request import Hardware
 from reelpress.settings import Settings, load
 from reelpress.source.opening import open_source
@@ -83,12 +84,13 @@ def cut_clips(
     specs = [clip if isinstance(clip, ClipRequest) else _spec(clip, n) for n, clip in enumerate(clips, start=1)]
     made = iter(requests_of((s for s in specs if isinstance(s, ClipSpec)), wishes, settings))
     requests = [spec if isinstance(spec, ClipRequest) else next(made) for spec in specs]
+    face_model = find_face_model(settings.face_model, settings.cache_path)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     with open_source(video, allow_private=options.get("allow_private", False)) as source:
         receipts = export_clips(
             source, requests, Path(output_folder), host=host, policy=policy_from(settings), jobs=settings.jobs,
-            platforms=platforms, cache_dir=settings.cache_path, overwrite=options.get("overwrite", False),
-            on_event=on_event, control=control,
+            platforms=platforms, face_model=face_model, cache_dir=settings.cache_path,
+            overwrite=options.get("overwrite", False), on_event=on_event, control=control,
         )  # fmt: skip
     for receipt in receipts:
         log_receipt(receipt)
