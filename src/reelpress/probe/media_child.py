@@ -98,8 +98,8 @@ def _look(request: Request) -> MediaFacts:
             return _Reader(container, boxes, logs, request).facts(size)
 
 
-def _forbid_more_files(but: int) -> None:
-    """Leave this process the descriptors of the file. Whatever refers to another file then fails to open it."""
+def _forbid_more_files(but: int = 1) -> None:
+    """Leave this process ``but`` descriptors, for the file. Whatever refers to another file then fails to open it."""
     next_free = os.dup(0)
     os.close(next_free)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
