@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -272,6 +274,42 @@ def test_a_cancel_takes_back_a_retry(run: Run, cutter: Cutter) -> None:
     cutter.behave = behave
     assert statuses(run(clips("a"), control=control)) == ["cancelled"]
     assert len(cutter.asked) == 1
+
+
+def test_whatever_is_cancelled_and_retried_every_clip_ends_once(run: Run, cutter: Cutter, tmp_path: Path) -> None:
+    """Random wishes from the cutter's own threads, which is when they are most untimely; runs go on from runs."""
+    chance = random.Random(5)
+    names = ["a", "b", "c", "d"]
+    for _ in range(40):
+        control, events = ExportControl(), list[Event]()
+        for output in (tmp_path / "out").glob("*.mp4"):
+            if chance.random() < 0.7:
+                output.unlink()
+
+        def behave(_request: ClipRequest, cancel: CancelToken, control: ExportControl = control) -> str:
+            for _ in range(chance.randrange(3)):
+                wish = chance.choice([control.cancel, control.retry, control.retry])
+                wish(chance.randrange(-1, len(names) + 1))
+            time.sleep(chance.choice([0, 0.001, 0.004]))
+            if cancel.is_cancelled:
+                return "cancelled"
+            return chance.choice(["failed", "encoded", "encoded"])
+
+        cutter.behave = behave
+        receipts = run(clips(*names), jobs=chance.randrange(1, 5), control=control, on_event=events.append)
+        assert cutter.at_once == 0
+        queued = [event for event in events if isinstance(event, Queued)]
+        assert {q.index for q in queued} == {0, 1, 2, 3}
+        for q in queued:
+            kinds = [type(event) for event in events if event.job == q.job]
+            assert kinds == [Queued, Started, Receipt]
+        last = {q.index: q.job for q in queued}
+        assert [r.job for r in receipts] == [last[index] for index in range(len(names))]
+        there = {name for name in files(tmp_path / "out") if name.endswith(".mp4")}
+        assert there >= {Path(r.output or "").name for r in receipts if r.status == "encoded"}
+        assert files(tmp_path / "out")[0] == MANIFEST
+    cutter.behave = delivers
+    assert set(statuses(run(clips(*names)))) <= {"kept", "encoded"}
 
 
 # --- the same command again ---
