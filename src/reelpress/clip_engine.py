@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +33,7 @@ from reelpress.policy import RunPolicy
 from reelpress.receipt import ClipRecord, Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
+from reelpress.run.temporary import temporary_folder
 from reelpress.run.watch import Job
 from reelpress.source.opening import OpenSource
 
@@ -131,8 +131,8 @@ class _ClipWork:
         if isinstance(decided, Reject):
             self._rejected(decided)
             return
-        with tempfile.TemporaryDirectory(prefix="reelpress-clip-") as folder:
-            self._make(decided, clock, self._files(Path(folder), clock))
+        with temporary_folder("clip-") as folder:
+            self._make(decided, clock, self._files(folder, clock))
         self._record(decided, clock, framing)
 
     def _rejected(self, refused: Reject | None) -> bool:

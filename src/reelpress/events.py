@@ -16,6 +16,21 @@ from reelpress.plan.model import Plan
 from reelpress.receipt import Gate, Receipt
 
 
+class Queued(Value, frozen=True, kw_only=True, tag_field="event", tag="queued"):
+    """A clip of an export waits for its turn; ``index`` is its place among the clips, from 0.
+
+    ``output`` is where it will be. A clip that is tried again is queued again, as another job.
+    """
+
+    job: str
+    input: str
+    index: int
+    name: str | None
+    start_s: float
+    end_s: float
+    output: str
+
+
 class Started(Value, frozen=True, kw_only=True, tag_field="event", tag="started"):
     """Work on an input began."""
 
@@ -98,5 +113,5 @@ class Checked(Value, frozen=True, kw_only=True, tag_field="event", tag="checked"
     gates: tuple[Gate, ...]
 
 
-Event = Started | Probed | Analysed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
+Event = Queued | Started | Probed | Analysed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
 OnEvent = Callable[[Event], None]

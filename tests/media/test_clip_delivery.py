@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from reelpress.facts.captions import Captions, Cue
+from reelpress.facts.framing import Layout
 from reelpress.probe.media import probe
 
 import clips
@@ -49,6 +50,17 @@ def test_shots_change_at_their_frame(cut: Cut, tmp_path: Path) -> None:
     assert {s[:2] + s[2:] for s in seen[25:35]} == {("red", "red", "white", "white")}
     assert set(seen[35:39]) == {("red",) * 4}
     assert set(seen[40:]) == {("white",) * 4}
+
+
+@pytest.mark.parametrize("layout", ["still", "track", "fit", "split"])
+def test_a_clip_of_one_layout_alone_passes_its_checks(cut: Cut, tmp_path: Path, layout: Layout) -> None:
+    source = measure.four_corners(tmp_path / "in.mp4", size=(640, 360))
+    first, second = window((0.0, 0.2, 0.5), (0.5, 0.8, 0.5)), window((0.0, 0.8, 0.5))
+    windows = {"still": (second,), "track": (first,), "fit": (), "split": (first, second)}[layout]
+    receipt = cut(source, 0.0, 0.5, framing=framed(shot(0.0, 0.5, layout, *windows)))
+    assert (receipt.status, receipt.exit_code) == ("encoded", 0), receipt.error
+    colours = {gate.name: gate.measured for gate in receipt.gates if gate.name.startswith("colour_")}
+    assert {colours[f"colour_{name}"] for name in ("primaries", "transfer", "matrix")} == {"bt709"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from reelpress.facts.framing import Framing, Shot, Window, window_shares
 from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.clip_clock import Clock
-from reelpress.plan.clip_colour import clip_colour
+from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.encoders import EncoderRow
 from reelpress.plan.geometry import Size, crop_filter, kept_size
 from reelpress.plan.model import CAPTIONS, FONTS
@@ -136,7 +136,7 @@ def _chain(stage: Stage, run: _Run, clock: Clock, tolerance_px: float, source: s
         ]
         return [
             f"[{source}]split[{source}u][{source}l]", *halves,
-            f"[{target}u][{target}l]vstack[{target}]",
+            f"[{target}u][{target}l]vstack,{BT709_TAGS}[{target}]",  # which FFmpeg 9 forgets there
         ]  # fmt: skip
     windows = [(first - run.first, last - run.first, shot.windows[0]) for first, last, shot in run.shots]
     return [f"[{source}]{_windows(stage, stage.size, clock, windows, tolerance_px)}[{target}]"]
