@@ -23,6 +23,7 @@ _BOTH_STAY = 0.6  # of the shot that both are there, to be shown side by side
 _LEAST_HELD = 0.65  # of the subject's samples that a window must have, or the whole picture is shown
 _LEAST_ENERGY = 0.06  # mean change of brightness, in per cent of the range
 _FLAT, _SHARP = 0.75, 0.012  # of the pixels of a screen's picture, see docs/framing.md
+_ABOVE_CHANCE = 0.175  # of the movement that is not in a window by chance: with less in it, it is everywhere
 _SMOOTH_SAMPLES = 2  # before and after, over which movement is added up
 
 NO_FACE = "no face found: followed movement"
@@ -84,7 +85,7 @@ def _choose(samples: Sequence[Sample], shape: _Shape, layout: LayoutChoice, begi
     people = find_people(samples)
     if layout == "split":
         return stage.split(people[:2], HALVES if len(people) < 2 else None)
-    if shape.picture <= shape.window * _SAME_SHAPE and layout in ("auto", "still"):
+    if 1 / _SAME_SHAPE <= shape.picture / shape.window <= _SAME_SHAPE and layout in ("auto", "still"):
         return stage.whole(people)
     if people:
         return stage.faces(people)
@@ -102,10 +103,10 @@ class _Stage:
         self.is_long = end_s - begin_s >= MIN_LAYOUT_S
 
     def whole(self, people: Sequence[Person]) -> _Found:
-        """Show all of a picture that is no wider than the window; of a taller one, the part with the faces."""
-        targets = [self._target([person], t_s) for person in people[:1] for t_s in person.times_s]
-        placed = self._place(targets, may_move=False)
-        return _Found(layout="still", windows=(placed.window,), rule="whole", subjects=len(people))
+        """Show all of a picture that has the window's shape."""
+        return _Found(
+            layout="still", windows=(self._place([], may_move=False).window,), rule="whole", subjects=len(people)
+        )
 
     def faces(self, people: Sequence[Person]) -> _Found:
         """Frame people: all in one window, two in two, the largest, or the whole picture."""
@@ -222,13 +223,17 @@ class _Stage:
         energy = across.sum(axis=1)
         usual = float(np.median(energy[energy > 0])) if (energy > 0).any() else 0.0
         targets, inside = [], []
+        width, height = self.shape.shares
         for index, sample in enumerate(seen):
             if energy[index] < 0.2 * usual or energy[index] <= 0:
                 continue
             x, y = _middle_of(across[index]), _middle_of(down[index])
             targets.append(Target(t_s=sample.t_s, x=x, y=y, weight=round(min(1.0, energy[index] / usual), 3)))
-            inside.append(_share_around(across[index], x, self.shape.shares[0]))
-        if not targets or fmean(inside) < self.shape.shares[0] + 0.5 * (1 - self.shape.shares[0]) * 0.35:
+            inside.append(
+                _share_around(across[index], x, width) if width < 1 else _share_around(down[index], y, height)
+            )
+        share = min(width, height)
+        if not targets or fmean(inside) < share + _ABOVE_CHANCE * (1 - share):
             return []
         return targets
 
