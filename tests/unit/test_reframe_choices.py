@@ -126,6 +126,12 @@ def test_short_shots_are_neither_split_nor_shown_whole() -> None:
     assert only(choose(filmed(1.2, at(0.1), at(0.5), at(0.9)))).layout == "still"
 
 
+def test_a_short_shot_among_screens_is_a_screen() -> None:
+    samples = tuple(Sample(t_s=i / 5, columns=(0.5,) * 32, rows=(0.5,) * 16, flat=0.88, sharp=0.03) for i in range(30))
+    evidence = Evidence(duration_s=6.0, cuts_s=(2.0, 3.0), samples=samples, detector="haar")
+    assert [shot.layout for shot in choose(evidence).shots] == ["fit", "fit", "fit"]
+
+
 def test_shots_do_not_know_each_other_and_leave_no_gap() -> None:
     there = filmed(8, lambda t: 0.2 if t < 4 else 0.8, cuts=[4.0])
     framing = choose(there, start_s=100.0)

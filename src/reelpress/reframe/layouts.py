@@ -9,17 +9,20 @@ from statistics import fmean, median
 import numpy as np
 
 from reelpress.clip_request import LayoutChoice
-from reelpress.facts.framing import MAX_ZOOM, Framing, PathKey, Rule, Shot, Window
+from reelpress.facts.framing import Framing, PathKey, Rule, Shot, Window
 from reelpress.facts.values import Value
 from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.people import Person, find_people
 from reelpress.reframe.placing import Line, Placed, Target, head_room, place, shares_of
 
-MIN_LAYOUT_S = 1.5  # a shot shorter than this is neither split nor shown whole: that would but flicker
+MIN_LAYOUT_S = (
+    1.5  # a shot shorter than this is not split, nor shown whole unless the one before is: that would but flicker
+)
 _SAME_SHAPE = 1.02
 _SIDE_ROOM = 0.5  # of a face's width, to either side, that belongs into the window with it
 _FITS = 0.9  # of the samples in which all people fit into one window
 _BOTH_STAY = 0.6  # of the shot that both are there, to be shown side by side
+_PANE_FACE, _MOST_PANE_ZOOM = 0.22, 2.0  # of a pane's height; beyond, 1080p would be blurred
 _LEAST_HELD = 0.65  # of the subject's samples that a window must have, or the whole picture is shown
 _LEAST_ENERGY = 0.06  # mean change of brightness, in per cent of the range
 _FLAT, _SHARP = 0.75, 0.012  # of the pixels of a screen's picture, see docs/framing.md
@@ -68,10 +71,12 @@ def choose_framing(
     """
     shape = _Shape(picture=display_aspect, window=aspect)
     edges = [0.0, *evidence.cuts_s, evidence.duration_s]
-    shots = []
+    shots: list[Shot] = []
     for begin_s, end_s in itertools.pairwise(edges):
         samples = [sample for sample in evidence.samples if begin_s - 1e-3 <= sample.t_s < end_s - 1e-3]
         found = _choose(samples, shape, layout, begin_s, end_s)
+        if layout == "auto" and end_s - begin_s < MIN_LAYOUT_S and shots and shots[-1].layout == "fit":
+            found = _Found(layout="fit", windows=(), rule=found.rule, note=shots[-1].note, subjects=found.subjects)
         shots.append(Shot(
             start_s=round(start_s + begin_s, 6), end_s=round(start_s + end_s, 6), layout=found.layout,  # type: ignore[arg-type]
             windows=tuple(_later(window, start_s) for window in found.windows), rule=found.rule, note=found.note,
@@ -243,9 +248,9 @@ def _usual_x(person: Person) -> float:
 
 
 def _pane_zoom(person: Person, apart: float, width_share: float) -> float:
-    """Return how much closer a pane is: a face is to be a fifth of its height, and the other person outside."""
-    alone = width_share / max(0.2, 2 * (apart - person.width))
-    return float(np.clip(max(0.2 / person.height, alone), 1.0, min(2.0, MAX_ZOOM)))
+    """Return how much closer a pane is: a face is to be large enough, and the other person outside."""
+    alone = width_share / max(0.2, 2 * (apart - 1.5 * person.width))
+    return float(np.clip(max(_PANE_FACE / person.height, alone), 1.0, _MOST_PANE_ZOOM))
 
 
 def _middle_of(strips: Line) -> float:
