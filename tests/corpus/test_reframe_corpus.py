@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import imageio_ffmpeg
 import pytest
@@ -14,6 +13,7 @@ from reelpress.facts.framing import Framing
 from reelpress.probe.media import probe
 from reelpress.reframe.analysis import frame_clip
 from reelpress.run.process import CancelToken
+from reelpress.source.opening import open_source
 
 MEDIA = Path(os.environ.get("REELPRESS_MEDIA") or Path(__file__).resolve().parents[3] / "shared" / "media")
 pytestmark = [
@@ -24,11 +24,11 @@ pytestmark = [
 
 def framed(name: str, start_s: float, end_s: float, cache: Path) -> Framing:
     path = MEDIA / "files" / name
-    source = SimpleNamespace(url=f"file:{path}", protocols="file", fingerprint=name)
-    return frame_clip(
-        source, probe(path), ffmpeg=imageio_ffmpeg.get_ffmpeg_exe(), start_s=start_s, end_s=end_s, layout="auto",
-        aspect=Fraction(9, 16), face_model=None, cache_dir=cache, cancel=CancelToken(), spend=lambda _s: None,
-    )  # fmt: skip
+    with open_source(path) as source:
+        return frame_clip(
+            source, probe(path), ffmpeg=imageio_ffmpeg.get_ffmpeg_exe(), start_s=start_s, end_s=end_s, layout="auto",
+            aspect=Fraction(9, 16), face_model=None, cache_dir=cache, cancel=CancelToken(), spend=lambda _s: None,
+        )  # fmt: skip
 
 
 def test_two_at_a_table_get_a_pane_each(tmp_path: Path) -> None:

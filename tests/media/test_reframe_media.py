@@ -14,22 +14,14 @@ import pytest
 from reelpress.errors import Cancelled, InputError, UsageError
 from reelpress.facts.framing import Framing, Shot, middle_at, window_shares
 from reelpress.facts.host import HostFacts
-from reelpress.facts.values import Value
 from reelpress.probe.media import probe
 from reelpress.reframe.analysis import frame_clip
 from reelpress.run.process import CancelToken
+from reelpress.source.opening import open_source
 
 import clips
 
 pytestmark = pytest.mark.media
-
-
-class Footage(Value, frozen=True, kw_only=True):
-    """An open source, as far as framing asks."""
-
-    url: str
-    fingerprint: str = "content"
-    protocols: str = "file"
 
 
 class Analyst:
@@ -43,8 +35,8 @@ class Analyst:
             "ffmpeg": self.ffmpeg, "aspect": Fraction(9, 16), "face_model": None, "cache_dir": self.cache,
             "cancel": CancelToken(), "spend": self.cpu_s.append, "on_share": self.shares.append, **more,
         }  # fmt: skip
-        source = Footage(url=f"file:{path}", fingerprint=path.name)
-        return frame_clip(source, probe(path), start_s=start_s, end_s=end_s, layout=layout, **wishes)  # type: ignore[arg-type]
+        with open_source(path) as source:
+            return frame_clip(source, probe(path), start_s=start_s, end_s=end_s, layout=layout, **wishes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -135,11 +127,10 @@ def test_what_cannot_be_framed_is_an_error(analyst: Analyst, tmp_path: Path) -> 
         analyst.frame(path, 1.0, 1.0)
     sound = clips.make(tmp_path / "sound.m4a", *clips.tone(), "-c:a", "aac")
     facts = msgspec.structs.replace(probe(path), video=())
-    with pytest.raises(InputError, match="no pictures"):
+    with open_source(sound) as source, pytest.raises(InputError, match="no pictures"):
         frame_clip(
-            Footage(url=f"file:{sound}"), facts, ffmpeg=analyst.ffmpeg, start_s=0.0, end_s=1.0, layout="auto",
-            aspect=Fraction(9, 16), face_model=None, cache_dir=tmp_path, cancel=CancelToken(),
-            spend=analyst.cpu_s.append,
+            source, facts, ffmpeg=analyst.ffmpeg, start_s=0.0, end_s=1.0, layout="auto", aspect=Fraction(9, 16),
+            face_model=None, cache_dir=tmp_path, cancel=CancelToken(), spend=analyst.cpu_s.append,
         )  # fmt: skip
 
 
