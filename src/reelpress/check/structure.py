@@ -14,8 +14,6 @@ from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
 from reelpress.run.report import DecodeReport
 
-AUDIO_SYNC_TOLERANCE_S = 0.04  # ITU-R BT.1359: 45 ms early is where viewers begin to notice
-
 
 class Decoded(Value, frozen=True, kw_only=True):
     """What the software decoder made of the output, over the stretches that were decoded."""
@@ -149,8 +147,9 @@ def _audio(expect: Expectation, media: MediaFacts, track: VideoTrack, *, damaged
             gates.append(_gate("audio_sync", "unmeasured", f"{expect.audio_offset_s:.3f} s", "unknown", "Not known."))
         else:
             off = (first.start_s - track.start_s) - expect.audio_offset_s
-            verdict: Verdict = "passed" if abs(off) < AUDIO_SYNC_TOLERANCE_S else _short(damaged=damaged, short=True)
-            gates.append(_gate("audio_sync", verdict, "within 40 ms of the input", f"{off * 1000:+.0f} ms"))
+            verdict: Verdict = "passed" if abs(off) < expect.audio_sync_s else _short(damaged=damaged, short=True)
+            wanted = f"within {expect.audio_sync_s * 1000:.0f} ms of the input"
+            gates.append(_gate("audio_sync", verdict, wanted, f"{off * 1000:+.0f} ms"))
     return tuple(gates)
 
 
