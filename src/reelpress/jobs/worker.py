@@ -23,8 +23,8 @@ from reelpress.jobs.house import House
 from reelpress.jobs.liveness import Liveness
 from reelpress.jobs.model import UNFINISHED, Job, new_id
 from reelpress.jobs.reading import find_job
-from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
+from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import FencedOff, claim_next, note_progress, release, release_strays
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.version import VERSION
