@@ -7,7 +7,10 @@ it is a file. From any other store it is brought here once.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -64,6 +67,8 @@ class Sources:
         self._settings, self._store, self._scratch = settings, store, scratch
         self._lock = threading.Lock()
         self._shared: dict[str, _Shared] = {}
+        self._mine: Path | None = None
+        self._hold: int | None = None
 
     @contextlib.contextmanager
     def opened(self, video_id: str, source: VideoSource, *, cancel: CancelToken) -> Iterator[OpenSource]:
@@ -128,10 +133,29 @@ class Sources:
             held.push(until_brought.pop_all())
         return path
 
+    def sweep(self) -> None:
+        """Delete what processes that are gone left here: their locks went with them."""
+        for folder in self._scratch.folder.glob("sources/*"):
+            if folder == self._mine:
+                continue
+            with contextlib.suppress(OSError):
+                fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder)
+                finally:
+                    os.close(fd)
+
     def _folder(self) -> Path:
-        folder = self._scratch.folder / "sources"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder
+        """Return a folder of this process alone, which it holds by a lock."""
+        with self._lock:
+            if self._mine is None:
+                folder = self._scratch.folder / "sources" / secrets.token_hex(8)
+                folder.mkdir(parents=True, mode=0o700)
+                self._hold = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+                fcntl.flock(self._hold, fcntl.LOCK_SH)
+                self._mine = folder
+            return self._mine
 
 
 def _refuse_change(source: VideoSource, version: str) -> None:
