@@ -55,11 +55,14 @@ class ClipStages(Desk):
 
     def __init__(self, house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> None:
         super().__init__(house, encoding, claim, cancel, on_share, place=f"exports/{claim.job.parent}")
-        wants = self.spec.wants
-        if not isinstance(wants, ClipWanted):
-            raise UsageError("The job does not say what clip to cut.")
-        self.wants = wants
         self._details = ClipDetails()
+
+    @property
+    def wants(self) -> ClipWanted:
+        """What clip to cut. Raises :class:`UsageError`."""
+        if not isinstance(self.spec.wants, ClipWanted):
+            raise UsageError("The job does not say what clip to cut.")
+        return self.spec.wants
 
     @property
     def starts(self) -> Starts:

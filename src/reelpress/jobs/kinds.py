@@ -7,14 +7,14 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from reelpress.errors import ReelpressError
+from reelpress.errors import ReelpressError, UsageError
 from reelpress.facts.values import Value
 from reelpress.jobs.database import persist
-from reelpress.jobs.desk import OnShare
+from reelpress.jobs.desk import Desk, OnShare
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched
 from reelpress.jobs.house import House
-from reelpress.jobs.model import COMPRESS_STARTS, TRANSCRIBED_STARTS, Job, JobResult, Stage, Starts
+from reelpress.jobs.model import COMPRESS_STARTS, TRANSCRIBED_STARTS, Job, JobResult, Kind, Stage, Starts
 from reelpress.jobs.reading import find_job, receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, Stored
 from reelpress.jobs.transcript import Transcribed, transcribe_job
@@ -105,20 +105,46 @@ class EarlierResultGoneError(ReelpressError):
     retryable = True
 
 
+class Undoable(Desk):
+    """A job that cannot be done here, and why."""
+
+    why: ReelpressError
+
+    @property
+    def starts(self) -> Starts:
+        """How far the job is when each stage begins: there are none."""
+        return {}
+
+    def run(self, _do: Do) -> Delivered:
+        """Raise why it cannot be done."""
+        raise self.why
+
+
 def work_of(house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> Work:
     """Return what is to be done for a claim."""
-    kind = claim.job.kind
-    if kind == "compress":
+    if claim.job.kind == "compress":
         return Compress(Stages(house, encoding, claim, cancel, on_share))
+    try:
+        return _stages_of(claim.job.kind)(house, encoding, claim, cancel, on_share)
+    except ModuleNotFoundError as error:
+        undoable = Undoable(house, encoding, claim, cancel, on_share)
+        undoable.why = UsageError(
+            "This worker lacks what cutting videos needs.", evidence=str(error),
+            hint="pip install 'reelpress[service,clips]'",
+        )  # fmt: skip
+        return undoable
+
+
+def _stages_of(kind: Kind) -> Callable[[House, Encoding, Claim, CancelToken, OnShare], Work]:
     # what cutting needs takes a while to import, and workers that only compress never need it
     if kind == "video":
         from reelpress.jobs.video_stages import VideoStages
 
-        return VideoStages(house, encoding, claim, cancel, on_share)
+        return VideoStages
     if kind == "analysis":
         from reelpress.jobs.analysis_stages import AnalysisStages
 
-        return AnalysisStages(house, encoding, claim, cancel, on_share)
+        return AnalysisStages
     from reelpress.jobs.clip_stages import ClipStages
 
-    return ClipStages(house, encoding, claim, cancel, on_share)
+    return ClipStages

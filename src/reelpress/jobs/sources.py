@@ -149,12 +149,12 @@ class Sources:
     def _folder(self) -> Path:
         """Return a folder of this process alone, which it holds by a lock."""
         with self._lock:
-            if self._mine is None:
+            while self._mine is None:
                 folder = self._scratch.folder / "sources" / secrets.token_hex(8)
                 folder.mkdir(parents=True, mode=0o700)
                 self._hold = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
                 fcntl.flock(self._hold, fcntl.LOCK_SH)
-                self._mine = folder
+                self._mine = folder if folder.is_dir() else None  # swept before it was held
             return self._mine
 
 
