@@ -72,11 +72,13 @@ def plan_clip(
     *,
     level: Level = AS_IT_IS,
     protocols: str = "file",
+    input_options: tuple[str, ...] = (),
 ) -> Encode | Reject:
     """Decide how to make one clip.
 
     ``framing`` covers the clip; its first and last shot reach to the clip's ends. ``level`` is what to do to the
-    loudness (:func:`reelpress.plan.clip_sound.level_for`). ``protocols`` are those that FFmpeg may read the source by.
+    loudness (:func:`reelpress.plan.clip_sound.level_for`). ``protocols`` are those that FFmpeg may read the source by,
+    ``input_options`` what it is told about that before ``-i``.
     """
     refused = refuse(media, host, request) or _refuse_framing(framing)
     if refused is not None:
@@ -98,7 +100,8 @@ def plan_clip(
     audio = main_audio(media)
     shape = ClipShape(
         media=media, track=track, audio=audio, request=request, size=size, clock=clock, graph=graph, level=level,
-        filters=_filters_of(graph, clock, audio, level), protocols=protocols, prepares=no_gpu_decode(track),
+        filters=_filters_of(graph, clock, audio, level), protocols=protocols,
+        input_options=input_options, prepares=no_gpu_decode(track),
     )  # fmt: skip
     devices = _devices(shape, host)
     if isinstance(devices, Reject):
@@ -275,7 +278,7 @@ def _places(stage: Stage, framing: Framing, shape: ClipShape, tolerance_px: floa
         frame = min(int(clock.frames * share), last) // clock.repeats * clock.repeats
         part = clock.part(frame, min(PLACE_FRAMES, clock.frames))
         graph = video_graph(stage, framing, part, first=frame, tolerance_px=tolerance_px)
-        args = input_args(shape.media, shape.request, part, shape.protocols)
+        args = input_args(shape.media, shape.request, part, shape.protocols, shape.input_options)
         if frame not in {place.frame for place in made}:
             made.append(PicturePlace(frame=frame, input_args=args, graph=graph))
     return tuple(made)

@@ -54,6 +54,7 @@ class ClipShape(Value, frozen=True, kw_only=True):
     level: Level
     filters: frozenset[str]  # names of the filters that an FFmpeg must have
     protocols: str
+    input_options: tuple[str, ...]
     prepares: str | None  # why the source cannot be decoded on a GPU
 
     @property
@@ -169,11 +170,13 @@ def _reasons(shape: ClipShape, row: EncoderRow, team: Team) -> tuple[Reason, ...
     return tuple(reasons)
 
 
-def input_args(media: MediaFacts, request: ClipRequest, clock: Clock, protocols: str) -> tuple[str, ...]:
+def input_args(
+    media: MediaFacts, request: ClipRequest, clock: Clock, protocols: str, options: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Return everything from the allow-lists up to ``-i``: one protocol, one container, one place to begin at."""
     return (
         "-protocol_whitelist", protocols, "-format_whitelist", media.container,
-        "-max_pixels", str(request.max_pixels), *clock.seek_args, "-i",
+        "-max_pixels", str(request.max_pixels), *options, *clock.seek_args, "-i",
     )  # fmt: skip
 
 
@@ -189,7 +192,7 @@ def _args(shape: ClipShape, quality: tuple[str, ...], decode: tuple[str, ...] = 
     return (
         "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose",
         "-progress", "pipe:1", "-stats_period", "0.25", "-y",
-        *decode, *input_args(shape.media, request, shape.clock, shape.protocols), INPUT,
+        *decode, *input_args(shape.media, request, shape.clock, shape.protocols, shape.input_options), INPUT,
         "-filter_complex", shape.graph, "-map", "[v]",
         *quality, "-maxrate:v:0", str(MAX_BITRATE_BPS), "-bufsize:v:0", str(2 * MAX_BITRATE_BPS),
         "-pix_fmt:v:0", "yuv420p", "-color_primaries:v:0", "bt709", "-color_trc:v:0", "bt709",

@@ -99,6 +99,7 @@ def build_video(
         bitrate_bps=times.bitrate_bps,
         keyframes=times.keyframes,
         keyframe_times_s=times.keyframe_times_s,
+        longest_gop_s=times.longest_gop_s,
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,
