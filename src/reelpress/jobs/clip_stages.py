@@ -22,6 +22,7 @@ from reelpress.jobs.stages import raise_for
 from reelpress.jobs.subtitles import subtitle_files
 from reelpress.jobs.video_reading import Ready, VideoReading
 from reelpress.jobs.work import Claim
+from reelpress.plan.platforms import platform_warnings
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken
 from reelpress.storage.keys import safe_name
@@ -95,8 +96,9 @@ class ClipStages(Desk):
             receipt = cut_clip(
                 video.source, video.details.facts, target, host=self.encoding.host, request=request,
                 policy=self.encoding.policy, face_model=self.encoding.face_model, cache_dir=settings.cache_path,
-                overwrite=True, on_event=self._on_event, cancel=self.cancel, job_id=self.job.id,
+                overwrite=True, on_event=self.listening(self._on_event), cancel=self.cancel, job_id=self.job.id,
             )  # fmt: skip
+        self.raise_if_lost()
         raise_for(receipt)
         receipt = msgspec.structs.replace(receipt, input=video.details.source.name, output=None)
         made = receipt.result
@@ -173,12 +175,23 @@ class ClipStages(Desk):
             file = ClipFile(
                 file_name=f"{self.name}.mp4", size_bytes=made.size_bytes, sha256=made.sha256 or "",
                 duration_s=made.duration_s, width=record.width, height=record.height,
-                fps=float(record.fps) if record.fps is not None else None, loudness_lufs=record.loudness_lufs,
+                fps=float(record.fps), loudness_lufs=record.loudness_lufs,
                 true_peak_dbtp=record.true_peak_dbtp,
             )  # fmt: skip
+        warnings = (*receipt.warnings, *(record.warnings if record is not None else ()), *self._platform(file))
         return msgspec.structs.replace(
-            self._details, encoder=receipt.encoder, device=receipt.device, warnings=receipt.warnings, file=file,
+            self._details, encoder=receipt.encoder, device=receipt.device, file=file,
+            warnings=tuple(dict.fromkeys(warnings)),
             framing=record.framing if record is not None else self._details.framing,
+        )  # fmt: skip
+
+    def _platform(self, file: ClipFile | None) -> tuple[str, ...]:
+        wants = self.wants
+        if wants.platform is None or file is None:
+            return ()
+        return platform_warnings(
+            wants.platform, duration_s=file.duration_s or wants.draft.end_s - wants.draft.start_s, width=wants.width,
+            height=wants.height, fps=file.fps, size_bytes=file.size_bytes,
         )  # fmt: skip
 
     def _result(self, video: VideoReading, kept: Kept) -> JobResult:

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from reelpress.errors import StorageError
+from reelpress.events import Event, OnEvent
 from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House, user_prefix
 from reelpress.jobs.model import Stage
-from reelpress.jobs.work import Claim, check_in_force, note_details
+from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
 from reelpress.run.process import CancelToken
 from reelpress.storage.download import download
 from reelpress.storage.scratch import Need
@@ -44,6 +47,7 @@ class Desk:
         self.house, self.encoding, self.claim, self.cancel, self.on_share = house, encoding, claim, cancel, on_share
         self.job, self.spec = claim.job, claim.job.spec
         self.folder = house.settings.scratch / "jobs" / self.job.id
+        self._lost: Exception | None = None
         self.key_folder = f"{user_prefix(self.job.user_id)}/{place or f'outputs/{self.job.id}'}"
 
     def tell(self, stage: Stage, share: float) -> None:
@@ -106,6 +110,27 @@ class Desk:
         if got.sha256 != sha256:
             return None
         return StoredObject(key=key, size_bytes=got.size_bytes, sha256=got.sha256, content_type=MP4)
+
+    def listening(self, take: OnEvent) -> OnEvent:
+        """Return what an engine may call with its events.
+
+        A claim that ends meanwhile, or a database that is gone, stops the engine, which would take it for a failure of
+        its own; :meth:`raise_if_lost` says it afterwards.
+        """
+
+        def listen(event: Event) -> None:
+            try:
+                take(event)
+            except (FencedOff, SQLAlchemyError) as error:
+                self._lost = self._lost or error
+                self.cancel.cancel()
+
+        return listen
+
+    def raise_if_lost(self) -> None:
+        """Raise what ended the claim while an engine was at work, if something did."""
+        if self._lost is not None:
+            raise self._lost
 
     def check_claim(self) -> None:
         """Raise :class:`FencedOff` unless this claim is in force now."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reelpress.errors import Cancelled, InputError
 from reelpress.facts.media import MediaFacts
-from reelpress.preview.graph import main_audio
+from reelpress.plan.clip_sound import main_audio
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
 

@@ -108,10 +108,11 @@ class Stages(Desk):
         with self.house.scratch.reserve(need, job_folder=self.folder):
             receipt = compress_file(
                 source, target, host=self.encoding.host, request=self.encoding.request_of(self.spec),
-                policy=self.encoding.policy, overwrite=True, on_event=self._on_event, cancel=self.cancel,
-                look=self._look,
+                policy=self.encoding.policy, overwrite=True, on_event=self.listening(self._on_event),
+                cancel=self.cancel, look=self._look,
             )  # fmt: skip
         self._look = None
+        self.raise_if_lost()
         raise_for(receipt)
         receipt = msgspec.structs.replace(receipt, input=fetched.name, output=None)
         made = receipt.result if receipt.status in ("encoded", "copied") else None
