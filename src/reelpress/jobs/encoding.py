@@ -43,8 +43,10 @@ class Encoding:
 
     @property
     def face_model(self) -> Path | None:
-        """The model that finds faces, where settings name one."""
-        return getattr(self.settings, "face_model", None)
+        """The model that finds faces, where there is one. Raises :class:`UsageError` for one that is not there."""
+        from reelpress.reframe.face_model import find_face_model
+
+        return find_face_model(self.settings.face_model, self.settings.cache_path)
 
     def clip_request(self, wanted: ClipRequest) -> ClipRequest:
         """Return what a clip asks of the engine, over the operator's settings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from reelpress.clip_request import LayoutChoice
+from reelpress.errors import UsageError
 from reelpress.facts.captions import CAPTION_STYLES, CaptionStyle
 from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import MAX_CLIPS, ClipWanted, StoredObject
@@ -20,6 +22,7 @@ from reelpress.jobs.model import Job
 from reelpress.jobs.reading import find_job, receipt_of
 from reelpress.jobs.submission import cancel, retry
 from reelpress.plan.platforms import PLATFORMS, Platform, PlatformName
+from reelpress.reframe.face_model import find_face_model
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
 from reelpress.service.clip_views import Clip, clips_of
@@ -27,6 +30,7 @@ from reelpress.service.jobs_routes import JobId
 from reelpress.service.objects import OBJECT_ANSWERS, disposition, stream_object
 from reelpress.service.paging import wake
 from reelpress.service.problems import RequestRefused, not_found
+from reelpress.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["clips"])
 _CLIP = {200: ("The clip.", Clip)}
@@ -61,12 +65,11 @@ class ClipsInfo(Value, frozen=True, kw_only=True):
 def read_info(caller: Reader, house: HouseOf, request: Request) -> Response:
     """Ask what there is to choose from."""
     settings = house.settings
-    face_model = getattr(request.app.state.encoding, "face_model", None)
     may_name_paths = bool(settings.local_paths) and caller.may("admin")
     return answer(
         ClipsInfo(
             layouts=_LAYOUTS, caption_styles=CAPTION_STYLES, platforms=PLATFORMS,
-            has_transcription=settings.transcribe_model is not None, has_faces_model=face_model,
+            has_transcription=settings.transcribe_model is not None, has_faces_model=_face_model(request.app.state.encoding),
             sources=Sources(upload=True, url=True, path=may_name_paths), max_clips=MAX_CLIPS,
             max_upload_bytes=settings.max_upload_bytes,
         )
@@ -148,6 +151,14 @@ def read_clip_captions(job_id: JobId, form: Literal["srt", "vtt"], caller: Reade
     name = wanted.draft.name if isinstance(wanted, ClipWanted) and wanted.draft.name else "clip"
     # as text: nothing that browsers might take for something else
     return Response(text, 200, {"Content-Disposition": disposition(f"{name}.{form}")}, "text/plain; charset=utf-8")
+
+
+def _face_model(settings: Settings) -> str | None:
+    """Return the name of the model that finds faces; ``None`` for none, and for one that is not here."""
+    with contextlib.suppress(UsageError):
+        found = find_face_model(settings.face_model, settings.cache_path)
+        return None if found is None else found.name
+    return None
 
 
 def _find(house: House, caller: Caller, job_id: str) -> Job:
