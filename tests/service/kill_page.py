@@ -68,11 +68,11 @@ def add_to_page(page: Path, batch: Batch) -> None:
 EXPORT_HEAD = """
 # Storms over exports
 
-Exports of three clips each are made over HTTP while a server (and on Postgres a worker beside it) is killed every few
-seconds, and clips and exports are cancelled and retried at random; some clips are made to fail. What cuts the clips is a
-stand-in that writes small files. Afterwards every clip must be there once, have one end for each of its runs, and an
-export one end and one event for its webhook for each of its own; the files of clips that are done must have the hash that
-their job says, and nothing else may be left but temporary objects that the sweep finds.
+Exports of three clips each are made over HTTP while a server (and on Postgres a worker beside it) is killed every
+few seconds, and clips and exports are cancelled and retried at random; some clips are made to fail. What cuts them is a
+stand-in that writes small files. Afterwards every clip must be there once, with one end for each of its runs, and every
+export with one end and one event for its webhook for each of its own; the files of clips that are done must have the
+hash that their job says, and nothing else may be left but temporary objects that the sweep finds.
 """
 
 

@@ -1,6 +1,6 @@
-"""``reelpress serve`` in a process of its own, with the stand-in for the engine of clips: settings from the environment.
+"""``reelpress serve`` as a process, with the stand-in for the engine of clips; with an argument ``reelpress worker``.
 
-With an argument it is ``reelpress worker`` instead.
+Settings come from the environment.
 """
 
 from __future__ import annotations

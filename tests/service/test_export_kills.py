@@ -1,4 +1,4 @@
-"""Exports over HTTP while everything is killed, cancelled and retried: no clip is lost, none doubled, nothing left behind.
+"""Exports over HTTP while all is killed, cancelled and retried: no clip is lost, none doubled, nothing left behind.
 
 ``make kill-tests`` does 300 exports on each kind of database and writes what it saw to docs/kill-tests.md.
 """
@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from reelpress.jobs.clip_model import VideoSource
+from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import FINISHED, Job
 from reelpress.jobs.telling import status_of_clips
 from reelpress.look import look_at
@@ -30,18 +31,18 @@ from reelpress.storage.orphans import sweep_orphans
 import clip_tables
 import clips as media
 from clip_tables import clips_of, job, kinds, put_video, told
-from fleet_of_workers import Fleet, fleet
+from fleet_of_workers import DEAD_AFTER_S, Fleet, fleet
 from kill_page import ExportBatch, add_exports_to_page
 from served import Service
 
 pytestmark = pytest.mark.faults
 
-EXPORTS = int(os.environ.get("REELPRESS_STORM_EXPORTS", "10"))
+EXPORTS = int(os.environ.get("REELPRESS_STORM_EXPORTS", "6"))
 PAGE = os.environ.get("REELPRESS_KILL_PAGE")
 PROGRAM = Path(__file__).with_name("serve_process.py")
 CLIPS = 3
 IN_FLIGHT = 6
-KILL_EVERY_S = (1.5, 4.0)
+KILL_AFTER_S = (0.3, 2.5)
 PATIENCE_S = 240.0
 FRAMED = {"shots": [{"start_s": 0.0, "end_s": 60.0, "layout": "fit", "rule": "centre", "windows": []}]}
 
@@ -59,15 +60,26 @@ class Storm:
         self._next_kill = 0.0
 
     def start(self) -> None:
+        """Start everything, and wait until it works."""
+        with self.fleet.house.database.reading() as connection:
+            before = {seen.id for seen in workers_alive(connection, dead_after_s=DEAD_AFTER_S)}
         self._start_server()
         for machine in range(1, self.fleet.machines):
             self._start_worker(machine)
+        deadline = time.monotonic() + 60
+        while True:
+            with self.fleet.house.database.reading() as connection:
+                now = {seen.id for seen in workers_alive(connection, dead_after_s=DEAD_AFTER_S)}
+            if len(now - before) == self.fleet.machines:
+                return
+            assert time.monotonic() < deadline, self.fleet.logs()
+            time.sleep(0.05)
 
     def _start_server(self) -> None:
         environment = {**self._environment(0), "REELPRESS_PORT": "0"}
         program = ["-m", "reelpress", "serve"] if self.real else [str(PROGRAM)]
         self.server = Service(environment, self.fleet.folder / "worker0.log", program=program)
-        self._next_kill = time.monotonic() + self.random.uniform(*KILL_EVERY_S)
+        self._next_kill = time.monotonic() + self.random.uniform(*KILL_AFTER_S)
 
     def _start_worker(self, machine: int) -> None:
         with (self.fleet.folder / f"worker{machine}.log").open("a") as log:
@@ -82,7 +94,7 @@ class Storm:
     def go_on(self, count: int, *, most_s: float) -> None:
         """Have ``count`` exports made, with everything else at random between."""
         over = time.monotonic() + most_s
-        while len(self.exports) < count:
+        while len(self.exports) < count or not self.kills.total():
             assert time.monotonic() < over, self.fleet.logs()
             if len(self._unfinished()) < IN_FLIGHT:
                 self._export(f"export-{len(self.exports)}")
@@ -114,8 +126,10 @@ class Storm:
     def _export(self, key: str) -> None:
         name = "bad" if self.random.random() < 0.15 else "good"
         clips = [
-            {"id": f"c{n}", "name": f"{name} {n}" if n == 0 else f"clip {n}", "start_s": n * 0.2, "end_s": n * 0.2 + 0.8,
-             "framing": FRAMED if self.real else None}
+            {
+                "id": f"c{n}", "name": f"{name} {n}" if n == 0 else f"clip {n}", "start_s": n * 0.2,
+                "end_s": n * 0.2 + 0.8, "framing": FRAMED if self.real else None,
+            }
             for n in range(CLIPS)
         ]  # fmt: skip
         body = {"video": self.video, "clips": clips, "start": True, "width": 144, "height": 256}
@@ -140,7 +154,7 @@ class Storm:
             self.asked[f"{what} {answer.status_code}"] += 1
 
     def _perhaps_kill(self) -> None:
-        if time.monotonic() < self._next_kill:
+        if time.monotonic() < self._next_kill or self.kills.total() >= max(2, EXPORTS // 5):
             return
         assert self.server is not None
         machine = self.random.choice([0, *self.fleet.workers])
@@ -153,7 +167,7 @@ class Storm:
             worker.wait(30)
             self._start_worker(machine)
         self.kills["worker" if machine else "server"] += 1
-        self._next_kill = time.monotonic() + self.random.uniform(*KILL_EVERY_S)
+        self._next_kill = time.monotonic() + self.random.uniform(*KILL_AFTER_S)
 
     def _unfinished(self) -> list[Job]:
         return [one for one in self.fleet.unfinished() if one.kind == "clip"]
@@ -201,7 +215,7 @@ def reel(tmp_path_factory):
 
 def storm(reel: Path, folder: Path, url: str, *, machines: int, count: int, real: bool = False) -> None:
     began = time.monotonic()
-        with fleet(folder, url, machines=machines, REELPRESS_GRACE="20") as workers:
+    with fleet(folder, url, machines=machines, REELPRESS_GRACE="20") as workers:
         workers.input(reel, "in/long.mp4")
         store = workers.house.store
         source = VideoSource(
@@ -234,7 +248,7 @@ def storm(reel: Path, folder: Path, url: str, *, machines: int, count: int, real
         kills=dict(blowing.kills), asked=dict(blowing.asked), temporary=left, wall_s=time.monotonic() - began,
     )  # fmt: skip
     print(batch)
-    assert blowing.kills["server"] >= 1
+    assert blowing.kills.total() >= 1
     if PAGE and not real:
         add_exports_to_page(Path(PAGE), batch)
 

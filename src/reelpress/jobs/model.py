@@ -6,7 +6,6 @@ import secrets
 import time
 from typing import Any, Literal
 
-import msgspec
 from msgspec import field
 
 from reelpress.facts.values import Value
@@ -60,10 +59,6 @@ class JobInput(Value, frozen=True, kw_only=True):
     size_bytes: int | None = None
     sha256: str | None = None
     segment_bytes: int | None = None
-
-    def renamed(self, name: str) -> JobInput:
-        """Return the same input under another name."""
-        return msgspec.structs.replace(self, name=name)
 
 
 class JobSpec(Value, frozen=True, kw_only=True):

@@ -16,6 +16,9 @@ from reelpress.jobs.tables import JOBS
 from reelpress.jobs.telling import hold_export
 from reelpress.storage.store import Store
 
+# The label under which a video keeps what people call it, where that is not the name of its file.
+NAME = "name"
+
 
 def submit_video(
     database: Database,
@@ -23,11 +26,13 @@ def submit_video(
     *,
     user_id: str,
     now: float,
+    name: str | None = None,
     idempotency_key: str | None = None,
     max_queued: int = 1 << 31,
 ) -> Submission:
-    """Have a video made ready; errors as :func:`reelpress.jobs.submission.submit`."""
-    spec = JobSpec(input=place, transcribe=False, reuse=False)
+    """Have a video made ready, called ``name``; errors as :func:`reelpress.jobs.submission.submit`."""
+    labels = {NAME: name} if name is not None else {}
+    spec = JobSpec(input=place, transcribe=False, reuse=False, labels=labels)
     return submit_new(
         database, NewJob(spec=spec, kind="video"), user_id=user_id, now=now, idempotency_key=idempotency_key,
         max_queued=max_queued,

@@ -29,6 +29,7 @@ from reelpress.jobs.clip_model import (
 from reelpress.jobs.exports import find_exports
 from reelpress.jobs.model import Job, JobError, Stage, Status
 from reelpress.jobs.reading import children_of, details_of
+from reelpress.jobs.videos import NAME
 from reelpress.plan.platforms import PlatformName
 
 
@@ -172,7 +173,8 @@ def exports_of(connection: Connection, jobs: Sequence[Job]) -> list[Export]:
 
 def _video(job: Job, details: VideoDetails | None) -> Video:
     place = job.spec.input
-    name = place.name or (details.source.name if details is not None else PurePosixPath(place.value).name)
+    named = job.spec.labels.get(NAME) or place.name
+    name = named or (details.source.name if details is not None else PurePosixPath(place.value).name)
     preview = details.preview if details is not None else None
     return Video(
         id=job.id, name=name, status=_ready(job.status), stage=_shown(job.stage), percent=job.percent,

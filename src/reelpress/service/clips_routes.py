@@ -69,7 +69,8 @@ def read_info(caller: Reader, house: HouseOf, request: Request) -> Response:
     return answer(
         ClipsInfo(
             layouts=_LAYOUTS, caption_styles=CAPTION_STYLES, platforms=PLATFORMS,
-            has_transcription=settings.transcribe_model is not None, has_faces_model=_face_model(request.app.state.encoding),
+            has_transcription=settings.transcribe_model is not None,
+            has_faces_model=_face_model(request.app.state.encoding),
             sources=Sources(upload=True, url=True, path=may_name_paths), max_clips=MAX_CLIPS,
             max_upload_bytes=settings.max_upload_bytes,
         )

@@ -28,7 +28,6 @@ from reelpress.service.objects import OBJECT_ANSWERS, stream_object
 from reelpress.service.paging import before_cursor, cursor_of, wake
 from reelpress.service.problems import RequestRefused, not_found
 from reelpress.service.requests import input_of
-from reelpress.storage.keys import safe_name
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 VideoId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", examples=["vid_019a9f6c1e2a5d0b3c4f8e7a"])]
@@ -61,11 +60,10 @@ def add_video(
 ) -> Response:
     """Have a long video made ready for cutting."""
     place = input_of(shape.input, caller, house)
-    if shape.name is not None:
-        place = place.renamed(safe_name(shape.name))
+    name = "".join(filter(str.isprintable, shape.name or "")).strip()
     done = submit_video(
-        house.database, place, user_id=caller.user_id, now=time.time(), idempotency_key=idempotency_key,
-        max_queued=house.settings.max_queued,
+        house.database, place, user_id=caller.user_id, now=time.time(), name=name or None,
+        idempotency_key=idempotency_key, max_queued=house.settings.max_queued,
     )  # fmt: skip
     wake(request)
     with house.database.reading() as connection:
