@@ -94,6 +94,7 @@ def test_ass_without_its_drawings_and_comments() -> None:
         "Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,{\\p1}m 0 0 l 1 1{\\p0}\n"
     )
     assert read(text) == [(1.0, 2.0, "Bold, yes\nline")]
+    assert read(text.replace("Bold", "{\\b" * 60_000 + "}"))[0][2].startswith("{\\b{\\b")  # not in hours
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_ass_without_its_drawings_and_comments() -> None:
         (b"\x1f\x8b\x08\x08\x01", "1f 8b 08"),
         (b"00:00:01,000 --> 00:00:02,000\na\n" * 20_001, "20001, at most 20000"),
         (b"[Script Info]\n[Events]\nDialogue: 0,x", "ValueError"),
-        (b"a" * (reading.MAX_FILE_BYTES + 1), "8 MiB"),
+        (b"a" * (reading.MAX_FILE_BYTES + 1), "4 MiB"),
     ],
 )
 def test_what_is_no_caption_file_is_refused_with_its_reason(raw: bytes, said: str) -> None:

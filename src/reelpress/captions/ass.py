@@ -42,7 +42,7 @@ class Look(Value, frozen=True, kw_only=True):
 
 
 LOOKS: dict[CaptionStyle, Look] = {
-    "plain": Look(weight="SemiBold", em=54 / 1080, outline=4 / 1080, shadow=2 / 1080, lines=2),
+    "plain": Look(weight="SemiBold", em=60 / 1080, outline=4 / 1080, shadow=2 / 1080, lines=2),
     "bold": Look(weight="ExtraBold", em=88 / 1080, outline=8 / 1080, shadow=4 / 1080, lines=2),
     "karaoke": Look(weight="ExtraBold", em=88 / 1080, outline=8 / 1080, shadow=4 / 1080, lines=2),
 }
@@ -77,10 +77,10 @@ def ass_document(captions: Captions, *, start_s: float, end_s: float, width: int
     look = LOOKS[captions.style]
     font = face(look.weight)
     page = _Picture(look=look, font=font, place=place(width, height), side=min(width, height))
+    on = (cue for cue in in_sequence(captions.cues) if cue.start_s < end_s and cue.end_s > start_s)
     events = [
         event
-        for cue in _drawn(in_sequence(captions.cues), font)
-        if cue.start_s < end_s and cue.end_s > start_s
+        for cue in _drawn(on, font)
         for event in page.events(cue, start_s, end_s, is_karaoke=captions.style == "karaoke")
     ]
     return "\n".join([*_HEAD, f"PlayResX: {width}", f"PlayResY: {height}", *page.styles(), *_EVENTS, *events, ""])

@@ -87,7 +87,7 @@ def _look(request: Request) -> MediaFacts:
         **dict(request.options),
     }
     with av.logging.Capture(local=False) as logs:
-        # A seek over the network connects anew before it hangs up, and connecting looks for the address in a socket.
+        # A seek over the network connects anew before it hangs up.
         _forbid_more_files(but=1 if request.url is None else 2)
         try:
             container = av.open(request.url or f"file:{path}", options=options, metadata_errors="replace")
@@ -98,8 +98,8 @@ def _look(request: Request) -> MediaFacts:
             return _Reader(container, boxes, logs, request).facts(size)
 
 
-def _forbid_more_files(but: int) -> None:
-    """Leave this process the descriptors of the file. Whatever refers to another file then fails to open it."""
+def _forbid_more_files(but: int = 1) -> None:
+    """Leave this process ``but`` descriptors, for the file. Whatever refers to another file then fails to open it."""
     next_free = os.dup(0)
     os.close(next_free)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

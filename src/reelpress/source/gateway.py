@@ -25,6 +25,7 @@ _HOST = "127.0.0.1"
 _SEND_BYTES = 8 * 1024  # what the kernel holds for FFmpeg was fetched already, and may never be read
 _HEADER_S = 30.0
 _POLL_S = 0.1
+_JOIN_S = 2.0
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
@@ -50,7 +51,7 @@ class Gateway:
         return f"http://{self.host}{self.path}"
 
     def close(self) -> None:
-        """End all connections and threads."""
+        """End all connections and threads; one that waits for a server to greet it ends a little later."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -58,7 +59,7 @@ class Gateway:
             talks = list(self._talks.items())
         for thread, connection in talks:
             _cut(connection)
-            thread.join()
+            thread.join(_JOIN_S)
 
     def serve(self, connection: socket.socket, address: object) -> None:
         """Answer on a connection, in a thread of its own."""
@@ -146,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Content-Length", str(length))
+        if self.close_connection:  # FFmpeg asked for that, and reads on in vain unless it is told
+            self.send_header("Connection", "close")
         if content_range is not None:
             self.send_header("Content-Range", content_range)
         self.end_headers()
