@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -27,18 +26,21 @@ from reelpress.gpus import gpus_of
 from reelpress.plan.clip import plan_clip, refuse, within
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_ladder import input_args
-from reelpress.plan.clip_sound import AS_IT_IS, Level, level_for, main_audio, measuring_filters
+from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, main_audio, measuring_filters
 from reelpress.plan.encoders import SHORTS, SHORTS_CRF, cpu_row
 from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
 from reelpress.policy import RunPolicy
 from reelpress.receipt import ClipRecord, Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
+from reelpress.run.temporary import temporary_folder
 from reelpress.run.watch import Job
 from reelpress.source.opening import OpenSource
 
 # What analysis is of the work, where it has two parts: looking for windows, then listening.
 _FRAMING_SHARE = 0.8
+# How often the limiter is listened to: each time it costs a part of what was added.
+_LIMITER_ROUNDS = 3
 _TOLD = ("scaled_up", "no_sound", "loudness_kept", "ends_with_programme", "interlaced_kept")
 
 
@@ -129,8 +131,8 @@ class _ClipWork:
         if isinstance(decided, Reject):
             self._rejected(decided)
             return
-        with tempfile.TemporaryDirectory(prefix="reelpress-clip-") as folder:
-            self._make(decided, clock, self._files(Path(folder), clock))
+        with temporary_folder("clip-") as folder:
+            self._make(decided, clock, self._files(folder, clock))
         self._record(decided, clock, framing)
 
     def _rejected(self, refused: Reject | None) -> bool:
@@ -167,8 +169,16 @@ class _ClipWork:
         self._analysed(_FRAMING_SHARE)
         measured = self._listen(clock, audio.index, AS_IT_IS)
         level = level_for(request, measured)
-        if level.limits:
-            level = level_for(request, measured, self._listen(clock, audio.index, level))
+        make_up_db = 0.0
+        for _ in range(_LIMITER_ROUNDS):
+            heard = self._listen(clock, audio.index, level) if level.limits else None
+            if heard is None or heard.integrated_lufs is None or level.wanted_lufs is None:
+                break
+            missing = level.wanted_lufs - heard.integrated_lufs
+            if missing < WORTH_MAKING_UP_LU:
+                break
+            make_up_db += missing
+            level = level_for(request, measured, make_up_db)
         return level
 
     def _listen(self, clock: Clock, stream: int, level: Level) -> Loudness | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,23 +16,35 @@ import reel
 pytestmark = pytest.mark.faults
 
 PROMISED_S = 2.0  # printed beside what it took; a busy machine proves nothing
-CLIPS = ("--clip", "0:00.5-0:01=one", "--clip", "2+7=two", "--clip", "4+0.5=three")
+RANGES = {"one": (0.5, 1.0), "two": (2.0, 9.0), "three": (4.0, 4.5)}
 # The second clip is nowhere near its end for as long as any test looks at it.
-SLOW = ("--layout", "fit", "--size", "720x1280", "--preset", "veryslow")
-QUICK = ("--layout", "fit", "--size", "144x256")
+SLOW = ("--size", "720x1280", "--preset", "veryslow")
+QUICK = ("--size", "144x256")
 FINISHED = ["01-one.mp4", "02-two.mp4", "03-three.mp4"]
 MEMORY = ".reelpress-clips.json"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, long_clip: Path) -> Path:
-    """A folder with the long clip as ``in.mp4``; its name finds every process that works there."""
+    """A folder with the long clip as ``in.mp4``; its name finds every process that works there.
+
+    Its clips are framed by hand, so that nothing has to be looked for.
+    """
     shutil.copy(long_clip, tmp_path / "in.mp4")
+    clips = []
+    for name, (start_s, end_s) in RANGES.items():
+        shot = {"start_s": start_s, "end_s": end_s, "layout": "fit", "windows": [], "rule": "hand"}
+        clips.append({"start": start_s, "end": end_s, "name": name, "framing": {"shots": [shot]}})
+    (tmp_path / "clips.json").write_text(json.dumps(clips))
     return tmp_path
 
 
+def asked(folder: Path, *more: str) -> tuple[str, ...]:
+    return (str(folder / "in.mp4"), "--clips", "clips.json", *more, "-o", "out")
+
+
 def export(folder: Path, *more: str) -> reel.Ended:
-    return reel.reel("clips", "--json", str(folder / "in.mp4"), *CLIPS, *more, "-o", "out", cwd=folder)
+    return reel.reel("clips", "--json", *asked(folder, *more), cwd=folder)
 
 
 def results(ended: reel.Ended) -> list[str]:
@@ -44,7 +57,7 @@ def results(ended: reel.Ended) -> list[str]:
 
 
 def test_kill_9_keeps_what_is_finished_and_the_rerun_makes_the_rest(folder: Path):
-    arguments = (str(folder / "in.mp4"), *CLIPS, *SLOW, "-j", "1", "-o", "out")
+    arguments = asked(folder, *SLOW, "-j", "1")
     with reel.running(*arguments, cwd=folder, command="clips") as run:
         run.until("receipt")
         run.until("progress", lambda event: event["stage"] == "encode")
@@ -70,7 +83,7 @@ def test_kill_9_keeps_what_is_finished_and_the_rerun_makes_the_rest(folder: Path
 
 
 def test_the_same_command_again_after_kill_9(folder: Path):
-    arguments = (str(folder / "in.mp4"), *CLIPS, *QUICK, "-j", "1", "-o", "out")
+    arguments = asked(folder, *QUICK, "-j", "1")
     with reel.running(*arguments, cwd=folder, command="clips") as run:
         run.until("receipt")
         os.kill(run.pid, signal.SIGKILL)
@@ -88,7 +101,7 @@ def test_the_same_command_again_after_kill_9(folder: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_ends_every_clip_and_leaves_nothing_half_done(folder: Path, number: signal.Signals):
-    arguments = (str(folder / "in.mp4"), *CLIPS, *SLOW, "-j", "2", "-o", "out")
+    arguments = asked(folder, *SLOW, "-j", "2")
     with reel.running(*arguments, cwd=folder, command="clips") as run:
         run.until("progress", lambda event: event["stage"] == "encode")
         at = time.monotonic()

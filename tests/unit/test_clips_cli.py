@@ -10,6 +10,7 @@ import pytest
 
 from reelpress.cli.clips import run_clips
 from reelpress.cli.clips_screen import ClipLines, print_clips
+from reelpress.clips import wishes
 from reelpress.clips.export import KEPT, ExportSummary
 from reelpress.errors import InputError, OutputError, UsageError
 from reelpress.events import AttemptFailed, AttemptStarted, Queued, Started
@@ -48,6 +49,14 @@ def test_what_cannot_be_meant_is_refused_before_any_work(
     assert says in told.value.what
     assert told.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wishes, "find_spec", lambda name: None if name == "cv2" else name)
+    with pytest.raises(UsageError) as told:
+        run(tmp_path, "0-1")
+    assert told.value.evidence == "no module cv2"
+    assert "reelpress[clips]" in (told.value.hint or "")
 
 
 def test_a_video_that_is_not_there_is_an_unusable_input(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from reelpress.cli.stopping import stop_signals
 from reelpress.clips.export import export_clips, summary_of
 from reelpress.clips.naming import output_names
 from reelpress.clips.specs import ClipSpec, parse_range, read_specs
-from reelpress.clips.wishes import platforms_from, requests_of, wishes_from
+from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import OutputError, UsageError
 from reelpress.facts.values import to_json
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
+from reelpress.reframe.face_model import find_face_model
 from reelpress.run.process import CancelToken
 from reelpress.settings import load
 from reelpress.source.opening import OpenSource, open_source
@@ -45,10 +46,12 @@ def run_clips(
 ) -> int:
     """Cut everything that was named and return the exit code. Raises what :func:`export_clips` does."""
     started_s = time.monotonic()
+    require_extra()
     specs = _specs(ranges, listed)
     settings = load(flags)
     wanted = platforms_from(platforms)
     clips = requests_of(specs, wishes_from(settings, **look), settings)
+    face_model = find_face_model(settings.face_model, settings.cache_path)
     if receipt_dir is not None:
         _make_folder(receipt_dir)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
@@ -57,7 +60,8 @@ def run_clips(
         with reader:
             receipts = export_clips(
                 source, clips, output, host=host, policy=policy_from(settings), jobs=settings.jobs, platforms=wanted,
-                cache_dir=settings.cache_path, overwrite=overwrite, on_event=reader.on_event, stop_if=stop_if,
+                face_model=face_model, cache_dir=settings.cache_path, overwrite=overwrite, on_event=reader.on_event,
+                stop_if=stop_if,
             )  # fmt: skip
         names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
         code = exit_code(receipts)

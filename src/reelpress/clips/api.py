@@ -12,13 +12,14 @@ from reelpress.api import log_receipt, policy_from
 from reelpress.clip_request import ClipRequest, LayoutChoice
 from reelpress.clips.export import ExportControl, export_clips
 from reelpress.clips.specs import ClipSpec, parse_range, spec_of
-from reelpress.clips.wishes import platforms_from, requests_of, wishes_from
+from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import ReelpressError, UsageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.captions import CaptionStyle
 from reelpress.plan.platforms import PlatformName
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
+from reelpress.reframe.face_model import find_face_model
 from reelpress.request import Hardware
 from reelpress.settings import Settings, load
 from reelpress.source.opening import open_source
@@ -70,6 +71,7 @@ def cut_clips(
     that cannot be meant, :class:`InputError` when the video or the captions cannot be read, :class:`OutputError` when
     the folder cannot be written.
     """
+    require_extra()
     jobs, captions = options.get("jobs"), options.get("captions")
     settings = load({"jobs": None if jobs is None else str(jobs)}, base=options.get("settings"))
     wishes = wishes_from(
@@ -82,12 +84,13 @@ def cut_clips(
     specs = [clip if isinstance(clip, ClipRequest) else _spec(clip, n) for n, clip in enumerate(clips, start=1)]
     made = iter(requests_of((s for s in specs if isinstance(s, ClipSpec)), wishes, settings))
     requests = [spec if isinstance(spec, ClipRequest) else next(made) for spec in specs]
+    face_model = find_face_model(settings.face_model, settings.cache_path)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     with open_source(video, allow_private=options.get("allow_private", False)) as source:
         receipts = export_clips(
             source, requests, Path(output_folder), host=host, policy=policy_from(settings), jobs=settings.jobs,
-            platforms=platforms, cache_dir=settings.cache_path, overwrite=options.get("overwrite", False),
-            on_event=on_event, control=control,
+            platforms=platforms, face_model=face_model, cache_dir=settings.cache_path,
+            overwrite=options.get("overwrite", False), on_event=on_event, control=control,
         )  # fmt: skip
     for receipt in receipts:
         log_receipt(receipt)
@@ -130,7 +133,10 @@ def _spec(clip: str | tuple[Time, Time] | tuple[Time, Time, str] | ClipSpec, num
             return clip
         if isinstance(clip, str):
             return parse_range(clip)
-        start, end, *name = clip
-        return spec_of(start, end, name=str(name[0]) if name else None)
+        start, end, name = clip if len(clip) == 3 else (*clip, None)
+        return spec_of(start, end, name=None if name is None else str(name))
     except ReelpressError as error:
         raise UsageError(f"Clip {number}: {error.what}", hint=error.hint) from None
+    except (TypeError, ValueError) as error:
+        hint = "A clip is a range as text, (start, end), (start, end, name) or a ClipRequest."
+        raise UsageError(f"Clip {number} is none.", evidence=str(error), hint=hint) from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
@@ -30,7 +31,7 @@ from reelpress.policy import RunPolicy
 from reelpress.receipt import Receipt, Status
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import OpenSource
-from reelpress.source.stretches import probe_stretches
+from reelpress.source.probing import probe_stretches
 
 # What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
 _CLIP_MEMORY_MB = 700
@@ -38,7 +39,6 @@ _CLIP_MEMORY_MB = 700
 _GPU_CLIPS = 4
 _TICK_S = 0.1
 _STOPPED = "Stopped as asked; nothing was delivered."
-_Told = TypeVar("_Told", bound=Event)
 KEPT = "kept_finished"  # the reason's code in the receipt of a clip that an earlier run delivered
 
 
@@ -155,11 +155,16 @@ def summary_of(
     kept = sum(is_kept(r) for r in receipts)
     counts = {status: sum(r.status == status for r in receipts) for status in ("rejected", "failed", "cancelled")}
     return ExportSummary(
-        input=source.name, folder=str(folder), clips=len(receipts), kept=kept,
+        input=named(source), folder=str(folder), clips=len(receipts), kept=kept,
         encoded=sum(r.status in DELIVERED for r in receipts) - kept, **counts, exit_code=exit_code,
         wall_s=round(wall_s, 3), cpu_s=round(sum(r.cpu_s for r in receipts if not is_kept(r)), 3),
         read_bytes=source.read_bytes,
     )  # fmt: skip
+
+
+def named(source: OpenSource) -> str:
+    """Return how events and receipts name a source: a file by its path, an address without its query."""
+    return source.name if source.path is None else os.fspath(source.path)
 
 
 def is_kept(receipt: Receipt) -> bool:
@@ -185,12 +190,13 @@ class _Export:
         on_event: OnEvent,
     ) -> None:
         self._source, self._clips, self._folder, self._host, self._policy = source, clips, folder, host, policy
+        self._named = named(source)
         self._platforms, self._face_model, self._cache_dir = platforms, face_model, cache_dir
         self._overwrite, self._on_event = overwrite, on_event
         self._names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
         self._emitting, self._probing = threading.Lock(), threading.Lock()
         self._facts: MediaFacts | None = None
-        self._probes_apart = False
+        self._probes_apart = len(clips) == 1
         self._jobs: dict[int, str] = {}
         self._again: set[int] = set()  # to be tried again, if they have not been delivered when they end
         self._tokens = [CancelToken() for _ in clips]
@@ -241,7 +247,7 @@ class _Export:
         clip = self._clips[index]
         job = self._jobs[index] = secrets.token_hex(6)
         self._emit(
-            Queued(job=job, input=self._source.name, index=index, name=clip.name, start_s=clip.start_s,
+            Queued(job=job, input=self._named, index=index, name=clip.name, start_s=clip.start_s,
                    end_s=clip.end_s, output=str(self._folder.path / self._names[index]))
         )  # fmt: skip
         self._pending[pool.submit(self._one, index, self._tokens[index])] = index
@@ -268,36 +274,41 @@ class _Export:
             is_ours = self._folder.begin(name, asked)
         except ReelpressError as error:
             return self._end_early(error, job)
-        receipt = cut_clip(
-            self._source, facts, self._folder.path / name, host=self._host, request=clip, policy=self._policy,
-            face_model=self._face_model, cache_dir=self._cache_dir, overwrite=self._overwrite or is_ours,
-            on_event=lambda event: self._emit(self._with_warnings(event)), cancel=cancel, job_id=job,
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Receipt):
+                event = self._with_warnings(event)
+                with contextlib.suppress(OutputError):  # the clip is there; a later run will not know it
+                    self._folder.end(name, asked, event if event.status in DELIVERED else None)
+            self._emit(event)
+
+        return self._with_warnings(
+            cut_clip(
+                self._source, facts, self._folder.path / name, host=self._host, request=clip, policy=self._policy,
+                face_model=self._face_model, cache_dir=self._cache_dir, overwrite=self._overwrite or is_ours,
+                on_event=hear, cancel=cancel, job_id=job,
+            )
         )  # fmt: skip
-        receipt = self._with_warnings(receipt)
-        with contextlib.suppress(OutputError):  # the clip is there; a later run will not know it, and make it again
-            self._folder.end(name, asked, receipt if receipt.status in DELIVERED else None)
-        return receipt
 
     def _facts_for(self, clip: ClipRequest, cancel: CancelToken) -> MediaFacts:
-        """Return the source's facts, found out once for all clips; raises :class:`InputError`, :class:`Cancelled`.
+        """Return the source's facts; raises :class:`InputError`, :class:`NetError`, :class:`Cancelled`.
 
-        Where that fails, each clip looks at its own stretch alone: it may be another one that cannot be read.
+        They are found out once for all clips, unless something is wrong with them: then each clip looks at its own
+        stretch alone, since it may be another one that is damaged.
         """
         while not self._probing.acquire(timeout=_TICK_S):
             if cancel.is_cancelled:
                 raise Cancelled(_STOPPED)
         try:
             if self._facts is None and not self._probes_apart:
-                try:
+                with contextlib.suppress(InputError):
                     stretches = [(c.start_s, c.end_s) for c in self._clips]
                     self._facts = probe_stretches(self._source, stretches, cancel=cancel)
-                except InputError:
-                    self._probes_apart = True
+                if self._facts is None or self._facts.damage:
+                    self._facts, self._probes_apart = None, True
         finally:
             self._probing.release()
-        if self._facts is not None:
-            return self._facts
-        return probe_stretches(self._source, [(clip.start_s, clip.end_s)], cancel=cancel)
+        return self._facts or probe_stretches(self._source, [(clip.start_s, clip.end_s)], cancel=cancel)
 
     def _keep(self, receipt: Receipt, name: str, job: str) -> Receipt:
         """Return the receipt of an earlier run as this run's."""
@@ -311,28 +322,28 @@ class _Export:
         book = Book(self._policy.usd_per_cpu_hour)
         ends: dict[type[ReelpressError], Status] = {InputError: "rejected", Cancelled: "cancelled"}
         book.fail(next((status for kind, status in ends.items() if isinstance(error, kind)), "failed"), error)
-        return self._tell_end(book.receipt(job, self._source.name, self._host))
+        return self._tell_end(book.receipt(job, self._named, self._host))
 
     def _tell_end(self, receipt: Receipt) -> Receipt:
         self._emit(Started(job=receipt.job, input=receipt.input))
         self._emit(receipt)
         return receipt
 
-    def _with_warnings(self, event: _Told) -> _Told:
-        """Add to a receipt what platforms may not take of the clip."""
-        if not isinstance(event, Receipt) or event.clip is None or event.result is None:
-            return event
-        clip = event.clip
+    def _with_warnings(self, receipt: Receipt) -> Receipt:
+        """Add what platforms may not take of the clip."""
+        clip, result = receipt.clip, receipt.result
+        if clip is None or result is None:
+            return receipt
         told = [
             warning
             for name in self._platforms
             for warning in platform_warnings(
                 name, duration_s=clip.end_s - clip.start_s, width=clip.width, height=clip.height, fps=float(clip.fps),
-                size_bytes=event.result.size_bytes,
+                size_bytes=result.size_bytes,
             )
         ]  # fmt: skip
         clip = msgspec.structs.replace(clip, warnings=tuple(dict.fromkeys((*clip.warnings, *told))))
-        return msgspec.structs.replace(event, clip=clip)
+        return msgspec.structs.replace(receipt, clip=clip)
 
     def _emit(self, event: Event) -> None:
         with self._emitting:

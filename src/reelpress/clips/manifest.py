@@ -44,7 +44,8 @@ class _Document(Value, frozen=True, kw_only=True):
 
 def hash_of(request: ClipRequest, *, fingerprint: str, face_model: Path | None) -> str:
     """Return what tells apart any two clips whose outputs may differ: content, wishes, version of this program."""
-    parts = (VERSION, fingerprint, str(face_model), to_json(request).decode())
+    looks_for_faces = face_model if request.framing is None else None
+    parts = (VERSION, fingerprint, str(looks_for_faces), to_json(request).decode())
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 

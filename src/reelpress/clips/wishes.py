@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -35,6 +36,14 @@ class ExportWishes(Value, frozen=True, kw_only=True):
     crf: float | None = None
     loudness_lufs: float | None = -14.0
     hardware: Hardware = "auto"
+
+
+def require_extra() -> None:
+    """Raise :class:`UsageError` unless the extra is installed; imports nothing."""
+    missing = [name for name in ("numpy", "cv2", "scipy", "pysubs2") if find_spec(name) is None]
+    if missing:
+        evidence = f"no module {', '.join(missing)}"
+        raise UsageError("Clips need more than is installed.", evidence=evidence, hint="pip install 'reelpress[clips]'")
 
 
 def wishes_from(

@@ -11,7 +11,7 @@ from reelpress.request import Request
 
 # Names of matrices that swscale takes; those of BT.601 are one and the same.
 _MATRICES = {"bt470bg": "bt601", "smpte170m": "bt601", "fcc": "fcc", "smpte240m": "smpte240m"}
-_TAGS = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
+BT709_TAGS = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
 
 
 def clip_colour(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
@@ -32,6 +32,6 @@ def clip_colour(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     if full:
         scale += ":in_range=pc:out_range=tv"
     return ColourPlan(
-        filters=(scale, f"format={row.pix_fmt}", "setsar=1", _TAGS), pix_fmt=row.pix_fmt, primaries="bt709",
+        filters=(scale, f"format={row.pix_fmt}", "setsar=1", BT709_TAGS), pix_fmt=row.pix_fmt, primaries="bt709",
         transfer="bt709", matrix="bt709", range="limited", keeps_hdr=None, reasons=reasons,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from reelpress.facts.framing import Framing, Shot, Window, window_shares
 from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.clip_clock import Clock
-from reelpress.plan.clip_colour import clip_colour
+from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.encoders import EncoderRow
 from reelpress.plan.geometry import Size, crop_filter, kept_size
 from reelpress.plan.model import CAPTIONS, FONTS
@@ -136,7 +136,7 @@ def _chain(stage: Stage, run: _Run, clock: Clock, tolerance_px: float, source: s
         ]
         return [
             f"[{source}]split[{source}u][{source}l]", *halves,
-            f"[{target}u][{target}l]vstack[{target}]",
+            f"[{target}u][{target}l]vstack,{BT709_TAGS}[{target}]",  # which FFmpeg 9 forgets there
         ]  # fmt: skip
     windows = [(first - run.first, last - run.first, shot.windows[0]) for first, last, shot in run.shots]
     return [f"[{source}]{_windows(stage, stage.size, clock, windows, tolerance_px)}[{target}]"]
@@ -199,8 +199,18 @@ def _fit(stage: Stage, source: str, target: str) -> list[str]:
 
 
 def before_framing(track: VideoTrack, deinterlace: Iterable[str]) -> tuple[str, ...]:
-    """Return what is done to pictures before anything else."""
-    return (*crop_filter(track), *deinterlace)
+    """Return what is done to pictures before anything else.
+
+    A picture that changes its size or format midway is brought to its first one: FFmpeg would begin the graph anew, and
+    count frames from 0 again. Frames that are as they should be pass untouched.
+    """
+    steady = (f"scale=w={track.width}:h={track.height}",) if keeps_graph(track) else ()
+    return (*steady, *crop_filter(track), *deinterlace)
+
+
+def keeps_graph(track: VideoTrack) -> bool:
+    """Tell whether one graph can serve all pictures of a track; turned ones pass filters of FFmpeg's own first."""
+    return track.rotation_deg == 0 and not track.mirrored and track.crop is None
 
 
 def _aspect(size: Size) -> Fraction:

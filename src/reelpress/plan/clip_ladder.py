@@ -15,6 +15,7 @@ from reelpress.facts.host import FfmpegFacts, GpuFacts, HostFacts
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.clip_clock import Clock
+from reelpress.plan.clip_graph import keeps_graph
 from reelpress.plan.clip_sound import Level, sound_filters
 from reelpress.plan.encoders import (
     LEGACY_GPU_PRESETS,
@@ -192,7 +193,8 @@ def _args(shape: ClipShape, quality: tuple[str, ...], decode: tuple[str, ...] = 
     return (
         "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+verbose",
         "-progress", "pipe:1", "-stats_period", "0.25", "-y",
-        *decode, *input_args(shape.media, request, shape.clock, shape.protocols, shape.input_options), INPUT,
+        *decode, *(("-reinit_filter:v", "0") if keeps_graph(shape.track) else ()),
+        *input_args(shape.media, request, shape.clock, shape.protocols, shape.input_options), INPUT,
         "-filter_complex", shape.graph, "-map", "[v]",
         *quality, "-maxrate:v:0", str(MAX_BITRATE_BPS), "-bufsize:v:0", str(2 * MAX_BITRATE_BPS),
         "-pix_fmt:v:0", "yuv420p", "-color_primaries:v:0", "bt709", "-color_trc:v:0", "bt709",

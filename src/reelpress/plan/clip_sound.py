@@ -21,10 +21,12 @@ _PRIMING_SAMPLES = 1024
 MIN_MEASURED_S = 1.0
 SILENT_LUFS = -60.0
 MAX_GAIN_DB = 30.0
-# The limiter may cost loudness, which is given back by so much more gain at most; beyond that it would be heard.
-_MAX_MAKE_UP_DB = 6.0
-# AAC puts peaks this much higher than it was given, or more.
-_CODEC_PEAK_DB = 0.5
+# The limiter costs loudness, which is given back by so much more gain at most; beyond that it would be heard.
+MAX_MAKE_UP_DB = 12.0
+# Listening again pays from here on; half of what may be missing.
+WORTH_MAKING_UP_LU = 0.3
+# AAC puts peaks so much higher than it was given: 0.6 dB in speech and film, 1.6 in bursts of noise.
+_CODEC_PEAK_DB = 1.0
 _ATTACK_S = 0.005
 _OVERSAMPLED_HZ = 192_000  # peaks between samples are seen at four times their rate
 
@@ -67,8 +69,8 @@ def sound_filters(clock: Clock, level: Level) -> tuple[str, ...]:
     return (*stretch_filters(clock), *level.filters, *ends)
 
 
-def level_for(request: ClipRequest, measured: Loudness | None, limited: Loudness | None = None) -> Level:
-    """Return what to do to loudness; ``limited`` is what measuring a first :class:`Level` with a limiter gave.
+def level_for(request: ClipRequest, measured: Loudness | None, make_up_db: float = 0.0) -> Level:
+    """Return what to do to loudness; ``make_up_db`` is what a limiter was seen to cost.
 
     ``measured`` ``None`` says that it could not be measured.
     """
@@ -88,8 +90,7 @@ def level_for(request: ClipRequest, measured: Loudness | None, limited: Loudness
     text = f"The sound is made {abs(gain):.1f} dB {'louder' if gain >= 0 else 'quieter'}, {wanted:.1f} LUFS."
     if measured.true_peak_dbtp + gain <= ceiling:
         return _level(f"volume={gain:.2f}dB", gain, wanted, Reason(code="loudness", text=text, fact=fact))
-    if limited is not None and limited.integrated_lufs is not None:
-        gain += max(0.0, min(wanted - limited.integrated_lufs, _MAX_MAKE_UP_DB))
+    gain += max(0.0, min(make_up_db, MAX_MAKE_UP_DB))
     text = f"{text} A limiter keeps its peaks below {ceiling:g} dBTP."
     limit = 10 ** ((ceiling - _CODEC_PEAK_DB) / 20)
     filters = (
