@@ -201,7 +201,7 @@ def test_the_waveform_is_what_is_heard(preview: Make, tmp_path: Path) -> None:
 
 def test_long_sound_has_fewer_peaks(tmp_path: Path) -> None:
     (tmp_path / "wave").write_bytes(bytes([128]) * 8000 * 1200 + bytes([1, 255]) * 4000)
-    write_peaks(tmp_path / "wave", tmp_path / "peaks.json")
+    write_peaks(tmp_path / "wave", tmp_path / "peaks.json", CancelToken())
     read = json.loads((tmp_path / "peaks.json").read_text())
     assert len(read["peaks"]) <= MAX_PEAKS
     assert len(read["peaks"]) / read["per_s"] == pytest.approx(1201, abs=0.1)
@@ -262,6 +262,27 @@ def test_pictures_that_change_size_midway_stay_one_preview(preview: Make, tmp_pa
     assert (made.width, made.height) == (640, 360)
 
 
+def test_timestamps_that_jump_make_no_hole(preview: Make, tmp_path: Path) -> None:
+    parts = [clips.with_sound(tmp_path / f"{at}.ts", "-output_ts_offset", at) for at in ("0", "5000")]
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    made = preview(source)
+    assert made.duration_s == pytest.approx(4, abs=0.15)
+    assert made.sprites.count in (4, 5)
+
+
+def test_sound_that_cannot_be_used_is_left_out_with_a_note(preview: Make, tmp_path: Path) -> None:
+    flat = clips.with_sound(tmp_path / "flat.mp4")
+    # all of the sound lies before the first picture
+    source = clips.make(
+        tmp_path / "in.mkv", "-itsoffset", "5", "-i", str(flat), "-i", str(flat), "-map", "0:v", "-map", "1:a",
+        "-c", "copy",
+    )  # fmt: skip
+    made = preview(source)
+    assert (made.frames, made.has_audio, made.peaks) == (50, False, None)
+    assert "sound" in made.notes[-1]
+
+
 def test_names_of_all_kinds(preview: Make, tmp_path: Path) -> None:
     folder = "100 %d 'of' [all],;:\\ é"
     source = clips.plain(tmp_path / "-i %03d 'x':,;[y] é.mp4", seconds=1)
@@ -286,7 +307,7 @@ def test_what_cannot_be_shown_is_refused_with_a_reason(
 
 
 def test_progress_never_goes_back_and_a_cancel_leaves_nothing(host: HostFacts, tmp_path: Path) -> None:
-    source = clips.plain(tmp_path / "in.mp4", size="1280x720", seconds=20)
+    source = clips.plain(tmp_path / "in.mp4", size="640x360", seconds=20)
     token, shares, spent = CancelToken(), [], []
 
     def on_share(share: float) -> None:

@@ -89,7 +89,8 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
         "-video_track_timescale", str(base.denominator),
         *(() if audio is None else ("-c:a", "aac", "-b:a", str(AUDIO_BPS))),
         *_BARE, "-max_muxing_queue_size", "4096", "-muxing_queue_data_threshold", str(_QUEUE_BYTES),
-        "-movflags", "+faststart", "-f", "mp4", PROXY,
+        # a file that grows with every packet tells a slow FFmpeg from one that hangs
+        "-flush_packets", "1", "-movflags", "+faststart", "-f", "mp4", PROXY,
         "-map", "[sheets]", "-c:v", "mjpeg", "-q:v", "4", "-fps_mode", "passthrough",
         "-frames:v", str(ceil(_most_tiles(media) / (SHEET_COLUMNS * SHEET_ROWS))),
         *_BARE, "-start_number", "0", "-f", "image2", SHEETS,

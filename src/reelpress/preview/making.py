@@ -170,7 +170,7 @@ class _Work:
         sheets = self._checked_sheets()
         peaks = None
         if made.audio:
-            write_peaks(self._folder / "wave", self._folder / PEAKS_NAME)
+            write_peaks(self._folder / "wave", self._folder / PEAKS_NAME, self._cancel)
             peaks = PEAKS_NAME
         video = made.video[0]
         return Preview(
