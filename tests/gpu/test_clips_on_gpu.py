@@ -45,7 +45,6 @@ def job(known: World, folder: Path, source: Path, faults: str, *, plans_wrong: b
     machine.set_faults(faults)
     right = clip_graph.shot_frames
     if plans_wrong:  # pictures of another place than the attempt's are what the source is compared by
-        args = known.host, 0.24, 1.44
 
         def spoiled(*given):  # type: ignore[no-untyped-def]
             spoiled.calls += 1
@@ -87,7 +86,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_clip_is_made_whatever_breaks(
-    worlds: Worlds, pool: Executor, tmp_path: Path, talk: Path, origin: world.Origin, faults: str, kinds: list[K], rung: str
+    worlds: Worlds, pool: Executor, tmp_path: Path, talk: Path, origin: world.Origin, faults: str, kinds: list[K],
+    rung: str,
 ) -> None:  # fmt: skip
     made = pool.submit(job, worlds(origin, 1), tmp_path / "job", talk, faults).result()
     receipt = made.receipt

@@ -18,7 +18,7 @@ from reelpress.reframe.placing import COMFORT, Target, place
 ROOT = Path(__file__).resolve().parents[2]
 MEDIA = Path(os.environ.get("REELPRESS_MEDIA") or ROOT.parent / "shared" / "media")
 TRACKS = MEDIA / "truth" / "retargetvid"
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))  # behind: it has a clips.py, too
 
 import reframe  # noqa: E402
 

@@ -32,6 +32,8 @@ _RUN_UP_S = 0.3
 # Without an index FFmpeg seeks to any packet, and nothing decodes up to the next keyframe. Where their distance is not
 # known, broadcasts have had one or two in so long.
 _RUN_UP_BLIND_S = 12.0
+# Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
+_READ_ANYWAY_S = 1.0
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
 
@@ -39,15 +41,15 @@ _PAD_S = 0.5  # the last picture stays for at most this long where the source en
 class Clock(Value, frozen=True, kw_only=True):
     """The frames of a clip, or of a part of one.
 
-    ``start_s`` is the time of the first frame in programme seconds, ``seek_s`` where FFmpeg begins to read, on the
-    container's clock, and ``lead_s`` how long after that the first frame is. ``repeats`` is how often each frame of the
-    source is shown.
+    ``start_s`` is the time of the first frame in programme seconds. ``seek_s`` is where FFmpeg begins to read, on the
+    container's clock, ``None`` where that is its beginning; ``lead_s`` is the first frame's time on FFmpeg's clock.
+    ``repeats`` is how often each frame of the source is shown.
     """
 
     fps: Fraction
     frames: int
     start_s: float
-    seek_s: float
+    seek_s: float | None
     lead_s: float
     run_up_s: float
     origin_s: float  # where programme second 0 is on the container's clock
@@ -62,7 +64,9 @@ class Clock(Value, frozen=True, kw_only=True):
 
     @property
     def seek_args(self) -> tuple[str, ...]:
-        """The options that stand before ``-i``; from there on time 0 is ``seek_s``."""
+        """The options that stand before ``-i``; FFmpeg's time 0 is ``seek_s`` then, or else the container's own."""
+        if self.seek_s is None:
+            return ("-copyts",)
         return ("-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{self.seek_s:.6f}")
 
     def shift(self, name: str) -> str:
@@ -106,7 +110,7 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         reasons = (Reason(code="fps_made_constant", text=text, fact=told),)
     origin_s = track.start_s if track.start_s is not None else (media.start_s or 0.0)
     clock = Clock(
-        fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=0.0, lead_s=0.0,
+        fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None, lead_s=0.0,
         run_up_s=_run_up_s(media, track), origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
         filters=filters, repeats=repeats,
@@ -116,7 +120,9 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
 
 def _placed(clock: Clock) -> Clock:
     first_s = clock.origin_s + clock.start_s
-    seek_s = round(max(clock.floor_s, first_s - clock.run_up_s), 6)
+    if first_s - clock.run_up_s < clock.floor_s + _READ_ANYWAY_S:
+        return msgspec.structs.replace(clock, seek_s=None, lead_s=round(first_s, 6))
+    seek_s = round(first_s - clock.run_up_s, 6)
     return msgspec.structs.replace(clock, seek_s=seek_s, lead_s=round(first_s - seek_s, 6))
 
 
