@@ -23,6 +23,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import gpus_of
+from reelpress.judge import TOLERABLE
 from reelpress.plan.clip import plan_clip, refuse, within
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_ladder import input_args
@@ -253,7 +254,11 @@ class _ClipWork:
         book, request, captions = self.book, self.request, self.request.captions
         shown = (clock.start_s, clock.start_s + clock.duration_s)
         cues = 0 if captions is None else sum(c.end_s > shown[0] and c.start_s < shown[1] for c in captions.cues)
-        told = tuple(reason.text for reason in decided.reasons if reason.code in _TOLD)
+        told = [reason.text for reason in decided.reasons if reason.code in _TOLD]
+        told += [
+            f"The {gate.name.replace('_', ' ')} is {gate.measured}; {gate.expected} was wanted."
+            for gate in book.gates if gate.name in TOLERABLE and gate.verdict == "failed"
+        ]  # fmt: skip
         loudness = self.loudness or Loudness(integrated_lufs=None, true_peak_dbtp=None)
         book.clip = ClipRecord(
             name=request.name, start_s=clock.start_s, end_s=shown[1], width=request.width, height=request.height,

@@ -24,7 +24,7 @@ from reelpress.run.watch import Job
 _READY_FROM_PERCENT = 50.0
 _OF_SOUND = ("audio",)
 # Not met is told, and costs exit code 1; another attempt would not meet it either.
-_TOLERABLE = frozenset({"loudness", "true_peak"})
+TOLERABLE = frozenset({"loudness", "true_peak"})
 # Looks at an output that is whole so far; for what only one kind of job has to ask.
 Further = Callable[[Attempt, Path, MediaFacts], tuple[Gate, ...]]
 
@@ -84,7 +84,7 @@ class Judge:
 
 
 def _failed(gates: tuple[Gate, ...]) -> list[Gate]:
-    return [g for g in gates if g.verdict == "failed" and g.name not in _TOLERABLE]
+    return [g for g in gates if g.verdict == "failed" and g.name not in TOLERABLE]
 
 
 def _verdict(failed: list[Gate]) -> Failure | None:

@@ -34,7 +34,7 @@ def judged(host: HostFacts, source: Path, made_of: Path | None = None, *, max_fp
     decided = plan(facts, host, Request(always_encode=True, preset="ultrafast", max_fps=max_fps))
     assert isinstance(decided, Encode)
     out = source.with_name("out.mp4")
-    command = argv(decided.attempts[0], source=str(made_of or source), target=str(out))
+    command = argv(decided.attempts[0], source=f"file:{made_of or source}", target=str(out))
     assert run(command).returncode == 0
     return compare_pictures(
         decided.attempts[0].ffmpeg, source, facts, out, probe(out), decided.expect,

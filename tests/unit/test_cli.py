@@ -39,6 +39,7 @@ RECEIPT_KEYS = {
     "reasons",
     "error", "error_code", "evidence", "hint", "source", "result", "streams", "attempts", "gates", "warnings",
     "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "started_at", "reelpress_version", "host",
+    "clip",
 }  # fmt: skip
 
 

@@ -294,7 +294,7 @@ def test_every_command_is_closed_and_names_its_files_once(case: tuple[Any, ...])
         assert attempt.args.count(INPUT) == attempt.args.count(OUTPUT) == 1
         assert attempt.args[-1] == OUTPUT
         assert attempt.args[attempt.args.index(INPUT) - 1] == "-i"
-        command = argv(attempt, source="/in/-y.mp4", target="/out/<input>")
+        command = argv(attempt, source="file:/in/-y.mp4", target="/out/<input>")
         assert command[0] == attempt.ffmpeg
         assert [t for t in command if "/in/" in t or "/out/" in t] == ["file:/in/-y.mp4", "file:/out/<input>"]
 

@@ -130,7 +130,7 @@ def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
     if media.container in _INDEXED:
         return _RUN_UP_S
     if track.keyframes and track.duration_s:
-        return min(_RUN_UP_BLIND_S, 1.0 + 2 * track.duration_s / track.keyframes)
+        return 1.0 + 2 * track.duration_s / track.keyframes
     return _RUN_UP_BLIND_S
 
 

@@ -188,7 +188,8 @@ def _args(shape: ClipShape, quality: tuple[str, ...], decode: tuple[str, ...] = 
         sound = (
             "-map", f"0:{audio.index}", "-filter:a:0", ",".join(sound_filters(shape.clock, shape.level)),
             # FFmpeg's own default coder may begin a clip 3.5 dB too high where sound is cut in the middle
-            "-c:a:0", "aac", "-aac_coder:a:0", "fast", "-b:a:0", str(request.audio_bitrate_bps), "-ar:a:0", "48000", "-ac:a:0", "2",
+            "-c:a:0", "aac", "-aac_coder:a:0", "fast", "-b:a:0", str(request.audio_bitrate_bps),
+            "-ar:a:0", "48000", "-ac:a:0", "2",
         )  # fmt: skip
     title = () if request.name is None else ("-metadata", f"title={request.name}")
     return (
