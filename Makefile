@@ -71,7 +71,8 @@ fault-matrix: $(READY)
 	@REELPRESS_FAULT_MATRIX=$(FAULT_MATRIX) $(BIN)/python -m pytest tests/gpu/test_fault_matrix.py
 
 kill-tests: $(READY)
-	@REELPRESS_KILL_ROUNDS=100 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest tests/service/test_worker_kills.py
+	@REELPRESS_KILL_ROUNDS=100 REELPRESS_STORM_EXPORTS=300 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest \
+		tests/service/test_worker_kills.py tests/service/test_export_kills.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

@@ -110,7 +110,7 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("ffmpeg", "auto", None), ("ffmpeg", "/opt/ffmpeg", "/opt/ffmpeg"), ("cache_dir", "auto", None),
     ("cache_dir", "/var/cache/r", "/var/cache/r"), ("usd_per_cpu_hour", "0", 0.0), ("usd_per_cpu_hour", "1000", 1000.0),
     ("gpu_patience_s", "0", 0.0), ("gpu_patience_s", "3600", 3600.0), ("gpu_sessions", "auto", None),
-    ("gpu_sessions", "64", 64),
+    ("gpu_sessions", "64", 64), ("face_model", "none", "none"), ("face_model", "/opt/yunet.onnx", "/opt/yunet.onnx"),
 ]  # fmt: skip
 
 

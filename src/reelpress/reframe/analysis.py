@@ -16,15 +16,16 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.reframe.cache import EvidenceCache
 from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.layouts import choose_framing
-from reelpress.reframe.proxy import Footage, read_pictures, take_proxy
+from reelpress.reframe.proxy import read_pictures, take_proxy
 from reelpress.reframe.shots import find_cuts
 from reelpress.run.process import CancelToken
+from reelpress.source.opening import OpenSource
 
 _DECODE_SHARE = 0.4  # of the time an analysis takes; the rest goes into looking
 
 
 def frame_clip(
-    source: Footage, facts: MediaFacts, *, ffmpeg: str, start_s: float, end_s: float, layout: LayoutChoice,
+    source: OpenSource, facts: MediaFacts, *, ffmpeg: str, start_s: float, end_s: float, layout: LayoutChoice,
     aspect: Fraction, face_model: Path | None, cache_dir: Path | None, cancel: CancelToken,
     spend: Callable[[float], None], on_share: Callable[[float], None] | None = None,
 ) -> Framing:  # fmt: skip
@@ -58,7 +59,7 @@ def frame_clip(
 
 
 def _gather(
-    source: Footage, facts: MediaFacts, track: VideoTrack, ffmpeg: str, stretch: tuple[float, float],
+    source: OpenSource, facts: MediaFacts, track: VideoTrack, ffmpeg: str, stretch: tuple[float, float],
     face_model: Path | None, cancel: CancelToken, spend: Callable[[float], None], on_share: Callable[[float], None],
 ) -> Evidence:  # fmt: skip
     from reelpress.reframe.faces import open_detector

@@ -9,20 +9,24 @@ from statistics import fmean, median
 import numpy as np
 
 from reelpress.clip_request import LayoutChoice
-from reelpress.facts.framing import MAX_ZOOM, Framing, PathKey, Rule, Shot, Window
+from reelpress.facts.framing import Framing, PathKey, Rule, Shot, Window
 from reelpress.facts.values import Value
 from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.people import Person, find_people
 from reelpress.reframe.placing import Line, Placed, Target, head_room, place, shares_of
 
-MIN_LAYOUT_S = 1.5  # a shot shorter than this is neither split nor shown whole: that would but flicker
+MIN_LAYOUT_S = (
+    1.5  # a shot shorter than this is not split, nor shown whole unless the one before is: that would but flicker
+)
 _SAME_SHAPE = 1.02
 _SIDE_ROOM = 0.5  # of a face's width, to either side, that belongs into the window with it
 _FITS = 0.9  # of the samples in which all people fit into one window
 _BOTH_STAY = 0.6  # of the shot that both are there, to be shown side by side
+_PANE_FACE, _MOST_PANE_ZOOM = 0.22, 2.0  # of a pane's height; beyond, 1080p would be blurred
 _LEAST_HELD = 0.65  # of the subject's samples that a window must have, or the whole picture is shown
 _LEAST_ENERGY = 0.06  # mean change of brightness, in per cent of the range
 _FLAT, _SHARP = 0.75, 0.012  # of the pixels of a screen's picture, see docs/framing.md
+_ABOVE_CHANCE = 0.175  # of the movement that is not in a window by chance: with less in it, it is everywhere
 _SMOOTH_SAMPLES = 2  # before and after, over which movement is added up
 
 NO_FACE = "no face found: followed movement"
@@ -67,10 +71,12 @@ def choose_framing(
     """
     shape = _Shape(picture=display_aspect, window=aspect)
     edges = [0.0, *evidence.cuts_s, evidence.duration_s]
-    shots = []
+    shots: list[Shot] = []
     for begin_s, end_s in itertools.pairwise(edges):
         samples = [sample for sample in evidence.samples if begin_s - 1e-3 <= sample.t_s < end_s - 1e-3]
         found = _choose(samples, shape, layout, begin_s, end_s)
+        if layout == "auto" and end_s - begin_s < MIN_LAYOUT_S and shots and shots[-1].layout == "fit":
+            found = _Found(layout="fit", windows=(), rule=found.rule, note=shots[-1].note, subjects=found.subjects)
         shots.append(Shot(
             start_s=round(start_s + begin_s, 6), end_s=round(start_s + end_s, 6), layout=found.layout,  # type: ignore[arg-type]
             windows=tuple(_later(window, start_s) for window in found.windows), rule=found.rule, note=found.note,
@@ -84,7 +90,7 @@ def _choose(samples: Sequence[Sample], shape: _Shape, layout: LayoutChoice, begi
     people = find_people(samples)
     if layout == "split":
         return stage.split(people[:2], HALVES if len(people) < 2 else None)
-    if shape.picture <= shape.window * _SAME_SHAPE and layout in ("auto", "still"):
+    if 1 / _SAME_SHAPE <= shape.picture / shape.window <= _SAME_SHAPE and layout in ("auto", "still"):
         return stage.whole(people)
     if people:
         return stage.faces(people)
@@ -102,10 +108,10 @@ class _Stage:
         self.is_long = end_s - begin_s >= MIN_LAYOUT_S
 
     def whole(self, people: Sequence[Person]) -> _Found:
-        """Show all of a picture that is no wider than the window; of a taller one, the part with the faces."""
-        targets = [self._target([person], t_s) for person in people[:1] for t_s in person.times_s]
-        placed = self._place(targets, may_move=False)
-        return _Found(layout="still", windows=(placed.window,), rule="whole", subjects=len(people))
+        """Show all of a picture that has the window's shape."""
+        return _Found(
+            layout="still", windows=(self._place([], may_move=False).window,), rule="whole", subjects=len(people)
+        )
 
     def faces(self, people: Sequence[Person]) -> _Found:
         """Frame people: all in one window, two in two, the largest, or the whole picture."""
@@ -222,13 +228,17 @@ class _Stage:
         energy = across.sum(axis=1)
         usual = float(np.median(energy[energy > 0])) if (energy > 0).any() else 0.0
         targets, inside = [], []
+        width, height = self.shape.shares
         for index, sample in enumerate(seen):
             if energy[index] < 0.2 * usual or energy[index] <= 0:
                 continue
             x, y = _middle_of(across[index]), _middle_of(down[index])
             targets.append(Target(t_s=sample.t_s, x=x, y=y, weight=round(min(1.0, energy[index] / usual), 3)))
-            inside.append(_share_around(across[index], x, self.shape.shares[0]))
-        if not targets or fmean(inside) < self.shape.shares[0] + 0.5 * (1 - self.shape.shares[0]) * 0.35:
+            inside.append(
+                _share_around(across[index], x, width) if width < 1 else _share_around(down[index], y, height)
+            )
+        share = min(width, height)
+        if not targets or fmean(inside) < share + _ABOVE_CHANCE * (1 - share):
             return []
         return targets
 
@@ -238,9 +248,9 @@ def _usual_x(person: Person) -> float:
 
 
 def _pane_zoom(person: Person, apart: float, width_share: float) -> float:
-    """Return how much closer a pane is: a face is to be a fifth of its height, and the other person outside."""
-    alone = width_share / max(0.2, 2 * (apart - person.width))
-    return float(np.clip(max(0.2 / person.height, alone), 1.0, min(2.0, MAX_ZOOM)))
+    """Return how much closer a pane is: a face is to be large enough, and the other person outside."""
+    alone = width_share / max(0.2, 2 * (apart - 1.5 * person.width))
+    return float(np.clip(max(_PANE_FACE / person.height, alone), 1.0, _MOST_PANE_ZOOM))
 
 
 def _middle_of(strips: Line) -> float:

@@ -45,8 +45,10 @@ class Manner(Value, frozen=True, kw_only=True):
 
 
 def median_of_five(values: Sequence[float]) -> list[float]:
-    """Return each value replaced by the median of itself and two on either side; at the ends, of those there are."""
-    return [float(np.median(values[max(0, i - 2) : i + 3])) for i in range(len(values))]
+    """Return each value replaced by the median of the five around it; at the ends, of the first or last five."""
+    last = max(0, len(values) - 5)
+    firsts = (min(max(0, index - 2), last) for index in range(len(values)))
+    return [float(np.median(values[first : first + 5])) for first in firsts]
 
 
 def solve_path(

@@ -11,7 +11,6 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import av
 import numpy as np
@@ -22,6 +21,7 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import crop_filter
 from reelpress.run.process import CancelToken, Limits, run
+from reelpress.source.opening import OpenSource
 
 Picture = NDArray[np.uint8]
 
@@ -32,25 +32,10 @@ _RUN_UP_S = 12.0
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _CLOCK_HZ = 1_000_000  # as text FFmpeg tells no more than six digits of a time, but all of a count
 _BLACK = "blackframe=amount=98:threshold=32"
+_SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _MEMORY_BYTES = 16 * 10**9  # address space
 _FRAME = re.compile(r"frame:\d+ +pts:(-?\d{1,18}) ")
 _VALUE = re.compile(r"lavfi\.(scd\.mafd|scd\.score|blackframe\.pblack)=(-?[0-9.]{1,20})$")
-
-
-class Footage(Protocol):
-    """What is asked of a source: how FFmpeg opens it, and what its content is known by."""
-
-    @property
-    def url(self) -> str:
-        """What FFmpeg opens."""
-
-    @property
-    def protocols(self) -> str:
-        """The protocols that it needs for that."""
-
-    @property
-    def fingerprint(self) -> str:
-        """What stands for the content."""
 
 
 class Look(Value, frozen=True, kw_only=True):
@@ -74,13 +59,13 @@ def size_of(track: VideoTrack) -> tuple[int, int]:
 
 
 def take_proxy(
-    source: Footage, facts: MediaFacts, track: VideoTrack, *, ffmpeg: str, start_s: float, end_s: float, target: Path,
-    cancel: CancelToken, spend: Callable[[float], None], on_share: Callable[[float], None],
+    source: OpenSource, facts: MediaFacts, track: VideoTrack, *, ffmpeg: str, start_s: float, end_s: float,
+    target: Path, cancel: CancelToken, spend: Callable[[float], None], on_share: Callable[[float], None],
 ) -> list[Look]:  # fmt: skip
     """Decode a stretch (programme seconds), write its sampled pictures to ``target`` and return a look at each picture.
 
     ``on_share`` is told how much is done, from 0 to 1. Raises :class:`InputError` when nothing of the stretch can be
-    decoded, and :class:`Cancelled`.
+    decoded, what kept the source from being read where that is why, and :class:`Cancelled`.
     """
     duration_s = end_s - start_s
     seek, head = _place(facts, track, start_s, duration_s)
@@ -96,8 +81,9 @@ def take_proxy(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
             "-protocol_whitelist", source.protocols, "-format_whitelist", facts.container,
-            *seek, "-i", source.url, "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]",
-            "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
+            *source.input_options, *seek, "-i", source.url,
+            "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
+            "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
         ),
         limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + _RUN_UP_S, memory_bytes=_MEMORY_BYTES),
         cancel=cancel, on_line=reader.feed,
@@ -105,6 +91,10 @@ def take_proxy(
     spend(done.cpu_s)
     if done.stopped == "cancelled":
         raise Cancelled("Stopped as asked; nothing was delivered.")
+    if done.returncode != 0 or not reader.looks or reader.looks[-1].t_s < duration_s - _SHORT_S:
+        source.check_unchanged()  # FFmpeg takes what could not be read for the end
+        if source.failure is not None:
+            raise source.failure
     if not reader.looks:
         lines = [line.strip() for line in done.stderr_tail.splitlines() if line.strip()]
         raise InputError(

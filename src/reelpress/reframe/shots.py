@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reelpress.probe.scenes import CUT_THRESHOLD, MIN_SHOT_S
 from reelpress.reframe.proxy import Look
 
-MIN_SHOT_S = 0.4  # a flash is two cuts: what is shorter is no shot
-# Found on 25 hand-checked cuts of four real films and on eight long shots (docs/framing.md): cuts score 10.7 and more
+# Found on 31 hand-checked cuts of four real films and on eight long shots (docs/framing.md): cuts score 10.7 and more
 # on pictures that are not dark, whatever moves; what is none at most 4.8. In dark pictures cuts score less, but still
 # 7 times what the pictures around them differ by, and what is none at most 3 times.
-SURE_SCORE = 8.0
 LEAST_SCORE = 2.5
 LEAST_RATIO = 5.0
 _AROUND = 6  # pictures before and after
@@ -41,7 +40,7 @@ def _hard_cuts(looks: Sequence[Look]) -> list[float]:
         around = [*looks[max(1, index - _AROUND) : index], *looks[index + 1 : index + 1 + _AROUND]]
         differences = sorted(each.difference for each in around)
         usual = differences[len(differences) * 3 // 4] if differences else 0.0  # every second picture may be a repeat
-        if look.score >= SURE_SCORE or look.score >= LEAST_RATIO * max(usual, _LEAST_USUAL):
+        if look.score >= CUT_THRESHOLD or look.score >= LEAST_RATIO * max(usual, _LEAST_USUAL):
             found.append(look.t_s)
     return found
 

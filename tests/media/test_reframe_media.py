@@ -1,0 +1,169 @@
+"""Framing of clips made by the test, through real FFmpegs: the right subject, at the right time, once."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from reelpress.errors import Cancelled, InputError, UsageError
+from reelpress.facts.framing import Framing, Shot, middle_at, window_shares
+from reelpress.facts.host import HostFacts
+from reelpress.probe.media import probe
+from reelpress.reframe.analysis import frame_clip
+from reelpress.run.process import CancelToken
+from reelpress.source.opening import open_source
+
+import clips
+
+pytestmark = pytest.mark.media
+
+
+class Analyst:
+    """Frames with one FFmpeg, and one cache for each test."""
+
+    def __init__(self, ffmpeg: str, cache: Path) -> None:
+        self.ffmpeg, self.cache, self.cpu_s, self.shares = ffmpeg, cache, list[float](), list[float]()
+
+    def frame(self, path: Path, start_s: float, end_s: float, layout: str = "auto", **more: Any) -> Framing:
+        wishes: dict[str, Any] = {
+            "ffmpeg": self.ffmpeg, "aspect": Fraction(9, 16), "face_model": None, "cache_dir": self.cache,
+            "cancel": CancelToken(), "spend": self.cpu_s.append, "on_share": self.shares.append, **more,
+        }  # fmt: skip
+        with open_source(path) as source:
+            return frame_clip(source, probe(path), start_s=start_s, end_s=end_s, layout=layout, **wishes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def analyst(host: HostFacts, tmp_path: Path) -> Analyst:
+    return Analyst(host.ffmpegs[0].path, tmp_path / "cache")
+
+
+def walker(out: Path, x: str = "60+40*t", *more: str, size: str = "640x360", seconds: float = 8) -> Path:
+    """A busy block, 60 px wide, that walks in front of bars."""
+    block = ("-f", "lavfi", "-i", f"testsrc2=size=60x200:rate=25:duration={seconds}")
+    bars = ("-f", "lavfi", "-i", f"smptebars=size={size}:rate=25:duration={seconds}")
+    return clips.make(out, *bars, *block, "-filter_complex", f"[0][1]overlay=x='{x}':y=100", *clips.X264, *more)
+
+
+def two_shots(out: Path, *more: str) -> Path:
+    """Colour bars of 1.48 s, then a walker: the 38th picture is the first of the second shot."""
+    first = ("-f", "lavfi", "-i", "smptehdbars=size=640x360:rate=25:duration=1.48")
+    second = ("-f", "lavfi", "-i", "testsrc=size=640x360:rate=25:duration=2.52")
+    graph = "[0]setsar=1[a];[1]setsar=1[b];[a][b]concat=n=2"
+    return clips.make(out, *first, *second, "-filter_complex", graph, *clips.X264, *more)
+
+
+def middle_px(shot: Shot, t_s: float, width: int = 640, height: int = 360) -> float:
+    window = shot.windows[0]
+    return middle_at(window, t_s, window_shares(width / height, 9 / 16, window.zoom))[0] * width
+
+
+def test_who_walks_is_followed(analyst: Analyst, tmp_path: Path) -> None:
+    (shot,) = analyst.frame(walker(tmp_path / "walk.mp4"), 0.0, 8.0).shots
+    assert (shot.start_s, shot.end_s, shot.layout, shot.rule) == (0.0, 8.0, "track", "motion")
+    for t_s in (2.0, 3.0, 4.0, 5.0, 6.0, 7.0):
+        assert abs(middle_px(shot, t_s) - (90 + 40 * t_s)) < 60  # the window is 202 px wide
+
+
+def test_times_are_those_of_the_programme_wherever_the_stretch_begins(analyst: Analyst, tmp_path: Path) -> None:
+    path = walker(tmp_path / "walk.mp4")
+    (shot,) = analyst.frame(path, 3.0, 7.0).shots
+    assert (shot.start_s, shot.end_s) == (3.0, 7.0)
+    assert abs(middle_px(shot, 5.0) - 290) < 60
+
+
+def test_who_stands_gets_a_still_window(analyst: Analyst, tmp_path: Path) -> None:
+    (shot,) = analyst.frame(walker(tmp_path / "stand.mp4", "450+3*sin(6*t)", seconds=4), 0.0, 4.0).shots
+    assert (shot.layout, len(shot.windows[0].path)) == ("still", 1)
+    assert abs(middle_px(shot, 2.0) - 480) < 25
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.ts", "cut.mkv"])
+def test_a_cut_is_exact_to_the_picture(analyst: Analyst, tmp_path: Path, name: str) -> None:
+    path = two_shots(tmp_path / name)
+    for start_s, end_s in ((0.0, 4.0), (0.8, 3.2)):
+        framing = analyst.frame(path, start_s, end_s)
+        assert [(shot.start_s, shot.end_s) for shot in framing.shots] == [
+            (start_s, pytest.approx(1.48, abs=0.002)), (pytest.approx(1.48, abs=0.002), end_s),
+        ]  # fmt: skip
+
+
+def test_a_turned_picture_is_framed_as_it_is_shown(analyst: Analyst, tmp_path: Path) -> None:
+    flat = walker(tmp_path / "flat.mp4", "450", size="640x360", seconds=3)
+    upright = clips.rotated(tmp_path / "upright.mp4", flat, 90)
+    (shot,) = analyst.frame(upright, 0.0, 3.0).shots
+    assert shot.rule == "whole"
+    (square,) = analyst.frame(upright, 0.0, 3.0, aspect=Fraction(1)).shots
+    # counter-clockwise: what was right is on top
+    assert middle_at(square.windows[0], 1.0, window_shares(360 / 640, 1.0, 1.0))[1] < 0.4
+
+
+def test_a_second_look_costs_none(analyst: Analyst, tmp_path: Path) -> None:
+    path = walker(tmp_path / "walk.mp4", seconds=3)
+    first = analyst.frame(path, 0.0, 3.0)
+    assert sum(analyst.cpu_s) > 0
+    assert analyst.shares == sorted(analyst.shares)
+    assert analyst.shares[-1] == 1.0
+    analyst.cpu_s.clear()
+    assert analyst.frame(path, 0.0, 3.0) == first
+    assert analyst.frame(path, 0.0, 3.0, "split").shots[0].layout == "split"
+    assert analyst.cpu_s == []
+    next(analyst.cache.rglob("*.json")).write_bytes(b"{")
+    assert analyst.frame(path, 0.0, 3.0) == first
+    assert analyst.cpu_s != []
+
+
+def test_what_cannot_be_framed_is_an_error(analyst: Analyst, tmp_path: Path) -> None:
+    path = walker(tmp_path / "walk.mp4", seconds=2)
+    with pytest.raises(InputError, match="could be decoded"):
+        analyst.frame(path, 5.0, 6.0)
+    with pytest.raises(UsageError, match="no length"):
+        analyst.frame(path, 1.0, 1.0)
+    sound = clips.make(tmp_path / "sound.m4a", *clips.tone(), "-c:a", "aac")
+    facts = msgspec.structs.replace(probe(path), video=())
+    with open_source(sound) as source, pytest.raises(InputError, match="no pictures"):
+        frame_clip(
+            source, facts, ffmpeg=analyst.ffmpeg, start_s=0.0, end_s=1.0, layout="auto", aspect=Fraction(9, 16),
+            face_model=None, cache_dir=tmp_path, cancel=CancelToken(), spend=analyst.cpu_s.append,
+        )  # fmt: skip
+
+
+def test_a_cancel_leaves_nothing(analyst: Analyst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    path = walker(tmp_path / "walk.mp4", seconds=4)
+    for share in (0.0, 0.6):  # while FFmpeg decodes, and while pictures are looked at
+        cancel = CancelToken()
+
+        def on_share(done: float, share: float = share, cancel: CancelToken = cancel) -> None:
+            if done >= share:
+                cancel.cancel()
+
+        with pytest.raises(Cancelled):
+            analyst.frame(path, 0.0, 4.0, cancel=cancel, on_share=on_share)
+    assert list(scratch.iterdir()) == []
+    assert not list(analyst.cache.rglob("*.json"))
+
+
+def test_stretches_are_framed_side_by_side(analyst: Analyst, tmp_path: Path) -> None:
+    path = walker(tmp_path / "walk.mp4", seconds=6)
+    alone = [analyst.frame(path, float(at), at + 2.0) for at in range(3)]
+    for file in analyst.cache.rglob("*.json"):
+        file.unlink()
+    found: dict[int, Framing] = {}
+    threads = [
+        threading.Thread(target=lambda at=at: found.update({at: analyst.frame(path, float(at), at + 2.0)}))
+        for at in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[at] for at in range(3)] == alone
