@@ -44,6 +44,11 @@ export function ago(at, now = Date.now() / 1000) {
   return AGO.format(-Math.floor(seconds / 86400), "day");
 }
 
+/** A number of things: 1 clip, 3 clips. */
+export function count(number, word) {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
+
 /** A share from 0 to 1 as percent. */
 export function share(value) {
   return value == null ? "unknown" : `${Math.round(value * 100)} %`;
