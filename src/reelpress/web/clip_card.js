@@ -127,7 +127,7 @@ export class ClipCard {
       this.#player = { video, free };
       video.src = address;
       this.screen.replaceChildren(video);
-      mark(this.buttons.play, "aria-pressed", true);
+      this.#playWords("Close");
       await video.play().catch(() => {}); // its own controls are there
     } catch (error) {
       this.#does.complain(error);
@@ -140,8 +140,13 @@ export class ClipCard {
     this.#player.video.removeAttribute("src");
     this.#player.free();
     this.#player = null;
-    mark(this.buttons.play, "aria-pressed", false);
     this.screen.replaceChildren();
+    this.#playWords("Play");
+  }
+
+  #playWords(words) {
+    this.buttons.play.replaceChildren(icon(words === "Play" ? "play" : "close"), make("span", {}, words));
+    mark(this.buttons.play, "aria-label", `${words} ${this.title.textContent}`);
   }
 
   async #readReceipt() {

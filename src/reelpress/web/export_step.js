@@ -104,11 +104,12 @@ export class ExportStep {
     const { clips } = exported;
     const many = (wanted) => clips.filter((clip) => wanted.has(clip.status)).length;
     const [open, bad, done] = [many(CLIP_OPEN), many(CLIP_ENDED_BADLY), many(new Set(["done"]))];
+    const [failed, cancelled] = [many(new Set(["failed", "dead"])), many(new Set(["cancelled"]))];
     const percent = this.#percent(clips);
     byId("overall").value = percent;
     byId("overall").hidden = !open;
     const left = Math.max(0, ...clips.filter((clip) => CLIP_OPEN.has(clip.status)).map((clip) => clip.eta_s ?? 0));
-    const words = [`${done} of ${clips.length} finished`, bad && `${bad} not`, open && `${Math.floor(percent)} %`, open && left && `about ${duration(left)} left`];
+    const words = [`${done} of ${clips.length} finished`, failed && `${failed} failed`, cancelled && `${cancelled} cancelled`, open && `${Math.floor(percent)} %`, open && left && `about ${duration(left)} left`];
     write(byId("overall-words"), words.filter(Boolean).join(", "));
     byId("cancel-all").hidden = !open;
     byId("retry-all").hidden = !bad;

@@ -8,7 +8,7 @@ import { centred, fitted, isByHand, moved, relaid, replaced, withHand, zoomed } 
 import { clock } from "./times.js";
 import { count } from "./words.js";
 
-const LAYOUTS = [["auto", "Automatic"], ["still", "Still"], ["track", "Follow"], ["fit", "Fit"], ["split", "Split"]];
+const LAYOUTS = [["auto", "Auto"], ["still", "Still"], ["track", "Follow"], ["fit", "Fit"], ["split", "Split"]];
 const NAMES = Object.fromEntries(LAYOUTS);
 const RULES = {
   faces: "placed by faces", motion: "placed by movement", centre: "in the middle", whole: "the whole width fits", hand: "set by hand",
@@ -47,9 +47,9 @@ export class FrameStep {
     for (const clip of clips) {
       const known = this.#page.analyses.framing(clip, clip.layout, this.#page.size);
       if (known?.framing && !clip.framing) this.#page.draft.change(clip.id, { framing: known.framing });
-      else if (known?.framing && this.#page.loosened.has(clip.id)) this.#page.draft.change(clip.id, { framing: withHand(known.framing, clip.framing) });
-      else if (!clip.framing || this.#page.loosened.has(clip.id)) this.#page.analyses.askFraming(clip, clip.layout, this.#page.size);
-      if (known?.framing) this.#page.loosened.delete(clip.id);
+      else if (known?.framing && this.#page.studio.loosened.has(clip.id)) this.#page.draft.change(clip.id, { framing: withHand(known.framing, clip.framing) });
+      else if (!clip.framing || this.#page.studio.loosened.has(clip.id)) this.#page.analyses.askFraming(clip, clip.layout, this.#page.size);
+      if (known?.framing) this.#page.studio.loosened.delete(clip.id);
     }
   }
 

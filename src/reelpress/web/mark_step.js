@@ -29,7 +29,7 @@ export class MarkStep {
     });
     this.timeline = new Timeline({
       at: () => player.at, seek: (t) => this.#scrub(t), select: (id) => page.select(id),
-      change: (id, fields) => page.retime(id, fields), create: (start, end) => this.#create(start, end),
+      change: (id, fields) => page.studio.retime(id, fields), create: (start, end) => this.#create(start, end),
     });
     byId("new-clip").addEventListener("click", () => this.make());
     byId("mark-in").addEventListener("click", () => this.markIn());
@@ -41,7 +41,7 @@ export class MarkStep {
   show() {
     const { draft, selected, video, player } = this.#page;
     this.timeline.show({
-      clips: draft.clips, selected, cuts: video.preview.cuts_s ?? [], duration: player.duration, fps: player.fps, sprites: this.#page.sprites,
+      clips: draft.clips, selected, cuts: video.preview.cuts_s ?? [], duration: player.duration, fps: player.fps, sprites: this.#page.studio.sprites,
     });
     this.#list.show(draft.clips, selected);
   }
@@ -177,8 +177,8 @@ export class MarkStep {
   #edge(id, side, t) {
     const clip = this.#page.draft.find(id);
     const { duration, fps } = this.#page.player;
-    if (side === "start") this.#page.retime(id, { start_s: Math.min(Math.max(t, 0), clip.end_s - LEAST_S) });
-    else this.#page.retime(id, { end_s: Math.max(Math.min(t, duration), clip.start_s + LEAST_S) });
+    if (side === "start") this.#page.studio.retime(id, { start_s: Math.min(Math.max(t, 0), clip.end_s - LEAST_S) });
+    else this.#page.studio.retime(id, { end_s: Math.max(Math.min(t, duration), clip.start_s + LEAST_S) });
     const now = this.#page.draft.find(id);
     this.#scrub(side === "start" ? now.start_s : Math.max(now.end_s - 1 / fps, 0)); // the last picture, not the one after
   }

@@ -8,12 +8,14 @@ import { Problem, key } from "./service.js";
 const SAID_MS = 8000;
 const CONNECTION = { live: "Live", waiting: "Connection lost, trying again", refused: "Not connected" };
 const SAVED = { saved: "Saved", waiting: "Saving", saving: "Saving", failed: "Not saved, trying again" };
+const READYING = { queued: "Waiting for its turn", fetch: "Reading it", probe: "Looking at it", preview: "Making the preview", store: "Storing" };
 export const STEPS = [["choose", "Choose"], ["mark", "Mark"], ["frame", "Frame"], ["captions", "Captions"], ["export", "Export"]];
 
 export class Shell {
   #queue = [];
   #timer;
   #wasLive = false;
+  #walk = [];
 
   /** `does` has go(step), connect(). */
   constructor(does) {
@@ -27,6 +29,7 @@ export class Shell {
     const help = button("Keys", () => this.help(), { picture: icon("help"), alone: true, class: "quiet square" });
     byId("top-tools").append(theme, help);
     byId("help-close").append(button("Close", () => byId("help").close(), { picture: icon("close"), alone: true, class: "quiet square" }));
+    ["walk-back", "walk-next"].forEach((id, n) => byId(id).addEventListener("click", () => does.go(this.#walk[n])));
     byId("dismiss").addEventListener("click", () => this.#dismiss());
     byId("again").addEventListener("click", () => {
       this.#dismiss();
@@ -76,6 +79,28 @@ export class Shell {
     if (name === "live") this.#wasLive = true;
     else if (this.#wasLive) this.#wasLive = null;
     if (name === "refused") this.complain(error);
+  }
+
+  showWalk(current, possible, ended) {
+    const at = STEPS.findIndex(([step]) => step === current);
+    const [before, after] = [STEPS[at - 1], STEPS[at + 1]];
+    byId("walk").hidden = !before || (!after && ended);
+    byId("walk-next").hidden = !after;
+    if (before) write(byId("walk-back"), `Back: ${before[1]}`);
+    if (after) write(byId("walk-next"), `Next: ${after[1]}`);
+    byId("walk-next").disabled = Boolean(after) && !possible(after[0]);
+    this.#walk = [before?.[0], after?.[0]];
+  }
+
+  /** A video that is not ready for cutting, or never will be. */
+  showPreparing(video) {
+    const goes = ["queued", "running"].includes(video.status);
+    const left = video.eta_s == null ? "" : `, about ${Math.ceil(video.eta_s)} s left`;
+    const { text, evidence, hint } = video.error ?? { text: video.status };
+    write(byId("preparing-title"), goes ? `Getting ${video.name} ready` : `${video.name} cannot be used`);
+    write(byId("preparing-words"), goes ? `${READYING[video.stage] ?? "Working"}, ${Math.floor(video.percent)} %${left}` : [text, evidence, hint].filter(Boolean).join(" "));
+    byId("preparing-bar").hidden = byId("preparing-hint").hidden = !goes;
+    byId("preparing-bar").value = video.percent;
   }
 
   /** Say something to everybody, without taking the focus; what comes at once is said in one breath. */

@@ -1,26 +1,19 @@
 // The page of vertical shorts: what is open, which step is shown, and what the stream says. All state is the server's.
 
+import { readAddress, writeAddress } from "./address.js";
 import { Analyses } from "./analyses.js";
-import { CaptionsStep } from "./captions_step.js";
 import { ChooseStep } from "./choose_step.js";
-import { CueView } from "./cue_view.js";
-import { button, byId, keep, make, mark, write } from "./dom.js";
+import { byId, write } from "./dom.js";
 import { Draft } from "./draft.js";
 import { ExportStep } from "./export_step.js";
-import { FrameStep } from "./frame_step.js";
 import { icon } from "./icons.js";
-import { MarkStep } from "./mark_step.js";
-import { Player } from "./player.js";
-import { askJson, playable } from "./service.js";
+import { askJson } from "./service.js";
 import { STEPS, Shell } from "./shell.js";
 import { listen } from "./shortcuts.js";
-import { ShortView } from "./short_view.js";
-import { SourceView } from "./source_view.js";
-import { Sprites } from "./sprites.js";
 import { follow } from "./stream.js";
+import { Studio } from "./studio.js";
 
 const STUDIO = new Set(["mark", "frame", "captions"]);
-const GETTING_READY = { queued: "Waiting for its turn", fetch: "Reading it", probe: "Looking at it", preview: "Making the preview", store: "Storing" };
 
 class Wizard {
   info = null;
@@ -29,30 +22,17 @@ class Wizard {
   draft = null;
   selected = "";
   step = "choose";
-  sprites = null;
   analyses = null;
-  /** Clips whose times changed after a hand had framed them: what is new in them is still to be found. */
-  loosened = new Set();
   #waiting = new Set();
   #due = false;
-  #media = { of: "", free: () => {} };
   #following = null;
 
   constructor() {
     this.shell = new Shell({ go: (step) => this.go(step), connect: () => this.connect() });
-    this.player = new Player(byId("video"), { onMove: () => this.#moved(), onState: () => this.marks?.state() });
-    this.short = new ShortView();
-    this.cue = new CueView();
-    this.frames = new FrameStep(this);
-    this.source = new SourceView({ move: (pane, x, y) => this.frames.move(pane, x, y), pane: (n) => this.frames.pane(n) });
-    this.marks = new MarkStep(this);
-    this.captions = new CaptionsStep(this);
+    this.studio = new Studio(this);
     this.exports = new ExportStep(this);
     this.chooser = new ChooseStep(this);
     byId("home").addEventListener("click", (event) => this.#home(event));
-    byId("walk-back").addEventListener("click", () => this.#walk(-1));
-    byId("walk-next").addEventListener("click", () => this.#walk(1));
-    byId("show-zones").addEventListener("change", () => this.redraw());
     listen(() => this.#keys());
     window.addEventListener("popstate", () => this.#fromAddress());
     window.addEventListener("hashchange", () => this.#fromAddress());
@@ -66,6 +46,10 @@ class Wizard {
 
   get clip() {
     return this.draft?.find(this.selected) ?? null;
+  }
+
+  get player() {
+    return this.studio.player;
   }
 
   get size() {
@@ -87,15 +71,6 @@ class Wizard {
   select(id) {
     this.selected = id;
     this.redraw();
-  }
-
-  /** Change when a clip begins or ends, and what of its framing that leaves. */
-  retime(id, fields) {
-    const clip = this.draft.find(id);
-    const [start, end] = [fields.start_s ?? clip.start_s, fields.end_s ?? clip.end_s];
-    const framing = this.frames.retimed(clip, start, end);
-    if (framing) this.loosened.add(id);
-    this.draft.change(id, { ...fields, framing });
   }
 
   /** Wait for something that events bring. */
@@ -149,7 +124,7 @@ class Wizard {
     this.player.pause();
     this.step = step;
     if (STUDIO.has(step) && step !== "mark" && !this.clip && this.draft?.clips.length) this.selected = this.draft.clips[0].id;
-    this.#bound();
+    this.studio.bound();
     this.redrawNow();
   }
 
@@ -161,11 +136,6 @@ class Wizard {
     return isDraft && this.video?.status === "ready" && Boolean(this.draft?.clips.length);
   }
 
-  #walk(by) {
-    const at = STEPS.findIndex(([step]) => step === this.step);
-    this.go(STEPS[at + by][0]);
-  }
-
   #home(event) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -173,16 +143,12 @@ class Wizard {
   }
 
   #toAddress(replace = false) {
-    const [name, id] = this.draft?.id || this.exported ? ["export", this.draft?.id || this.exported.id] : ["video", this.video?.id];
-    const address = this.step === "choose" || !id ? location.pathname : `${location.pathname}?${name}=${id}#${this.step}`;
-    if (address === location.pathname + location.search + location.hash) return;
-    history[replace ? "replaceState" : "pushState"](null, "", address);
+    const id = this.draft?.id || this.exported?.id;
+    writeAddress({ ...(id ? { export: id } : { video: this.video?.id }), step: this.step }, replace);
   }
 
   async #fromAddress() {
-    const said = new URLSearchParams(location.search);
-    const step = location.hash.slice(1);
-    const [video, exported] = [said.get("video"), said.get("export")];
+    const { video, export: exported, step } = readAddress();
     try {
       if (!this.info) this.info = await askJson("v1/clips-info");
       if (exported && exported !== (this.draft?.id || this.exported?.id)) await this.#open({ export: exported }, step);
@@ -207,15 +173,14 @@ class Wizard {
     });
     this.exported = exported;
     this.selected = "";
-    this.loosened.clear();
     this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both) });
     if (exported) this.draft.take(exported);
     this.selected = this.draft.clips[0]?.id ?? "";
     this.analyses = new Analyses(video?.id, () => this.redraw());
     this.video = video;
-    this.#prepare();
+    this.studio.prepare();
     this.#enter(this.#possible(step) ? step : this.#lastStep());
-    this.#toAddress(!named.export && location.search.includes(named.video));
+    this.#toAddress(readAddress().video === named.video);
   }
 
   #lastStep() {
@@ -228,29 +193,11 @@ class Wizard {
     return exports.find((one) => one.status === "draft") ?? null;
   }
 
-  /** The video is ready for cutting: its pictures are shown. */
-  async #prepare() {
-    const { video } = this;
-    if (video?.status !== "ready" || this.#media.of === video.id) return;
-    this.#media.free();
-    this.#media = { of: video.id, free: () => {} };
-    this.sprites = new Sprites(video, () => this.redraw());
-    byId("studio").style.setProperty("--source-ratio", String(this.aspect));
-    try {
-      const { address, free } = await playable(`v1/videos/${video.id}/preview`);
-      this.#media.free = free;
-      this.player.load(address, { fps: video.facts.fps, duration: video.facts.duration_s });
-    } catch (error) {
-      this.#media.of = "";
-      this.complain(error);
-    }
-  }
-
   // --- drawing ---
 
   #changed() {
     if (this.draft.id && !this.exported) this.exported = { id: this.draft.id, status: "draft", clips: [], drafts: [], video: this.video.id };
-    if (this.exported?.status === "draft" && location.search !== `?export=${this.draft.id}` && this.draft.id) this.#toAddress(true);
+    if (this.draft.id && this.step !== "choose") this.#toAddress(true);
     if (this.clip === null && this.selected) this.selected = "";
     this.redraw();
   }
@@ -258,13 +205,6 @@ class Wizard {
   #conflict(both) {
     const yours = both.length ? ` For ${both.join(", ")} yours was kept.` : "";
     this.say(`The clips were changed in another window, too. Both changes are in now.${yours}`);
-  }
-
-  #bound() {
-    const { clip } = this;
-    const looped = this.step !== "mark" && clip;
-    this.player.loop(looped ? [clip.start_s, clip.end_s] : null);
-    if (looped && (this.player.at < clip.start_s || this.player.at >= clip.end_s)) this.player.seek(clip.start_s);
   }
 
   #show() {
@@ -276,76 +216,14 @@ class Wizard {
     byId("studio").hidden = !studio;
     byId("export").hidden = step !== "export";
     this.shell.showSteps(step, (one) => this.#possible(one));
-    this.shell.showSaved(step === "choose" ? null : draft);
-    this.#showWalk();
+    this.shell.showSaved(step === "choose" || (this.exported && this.exported.status !== "draft") ? null : draft);
+    this.shell.showWalk(step, (one) => this.#possible(one), Boolean(this.exported) && this.exported.status !== "draft");
     const words = STEPS.find(([one]) => one === step)[1];
     document.title = `${step === "choose" ? "Shorts" : `${words}: ${video?.name ?? "clips"}`} – Reelpress`;
-    if (STUDIO.has(step) && !ready) this.#showPreparing();
+    if (STUDIO.has(step) && !ready) this.shell.showPreparing(video);
     if (step === "export") this.exports.show();
     if (!studio || !draft) return;
-    write(byId("studio-title"), `${words}: ${video.name}`);
-    mark(byId("studio"), "data-step", step);
-    byId("clip-tabs-box").hidden = step === "mark";
-    byId("clips-panel").hidden = byId("timeline").hidden = step !== "mark";
-    byId("frame-panel").hidden = step !== "frame";
-    byId("captions-panel").hidden = step !== "captions";
-    byId("zones").hidden = step === "mark" || !byId("show-zones").checked;
-    this.frames.settle(draft.clips);
-    this.#showTabs();
-    const shown = step !== "mark" && this.clip ? { framing: this.frames.framing(this.clip), size: this.size, aspect: this.aspect } : null;
-    this.short.show(shown);
-    this.source.show(step === "frame" ? shown : null);
-    if (step === "mark") this.marks.show();
-    if (step === "frame") this.frames.show();
-    if (step === "captions") this.captions.show();
-    this.marks.state();
-    this.#moved();
-  }
-
-  #moved() {
-    if (!this.marks || !this.video || byId("studio").hidden) return;
-    this.marks.moved();
-    const t = this.player.shown;
-    this.short.draw(t);
-    if (this.step === "frame") this.source.draw(t);
-    if (this.step === "frame") this.frames.moved();
-    if (this.step === "captions") this.captions.moved();
-    this.cue.draw(this.step === "mark" ? null : this.clip?.captions, t);
-  }
-
-  #showTabs() {
-    keep(byId("clip-tabs"), this.draft.clips, (clip) => clip.id, ({ id }) => {
-      const tab = button("", () => {
-        this.player.pause();
-        this.selected = id;
-        this.#bound();
-        this.player.seek(this.clip.start_s);
-        this.redrawNow();
-      }, { class: "tab" });
-      return make("li", {}, tab);
-    }, (element, clip, n) => {
-      write(element.firstElementChild.firstElementChild, clip.name || `Clip ${n + 1}`);
-      mark(element.firstElementChild, "aria-pressed", clip.id === this.selected);
-    });
-  }
-
-  #showWalk() {
-    const at = STEPS.findIndex(([one]) => one === this.step);
-    byId("walk").hidden = at < 1 || (at === 4 && Boolean(this.exported) && this.exported.status !== "draft");
-    byId("walk-next").hidden = at === 4;
-    if (at < 4) write(byId("walk-next"), `Next: ${STEPS[at + 1][1]}`);
-    if (at > 0) write(byId("walk-back"), `Back: ${STEPS[at - 1][1]}`);
-    byId("walk-next").disabled = at < 4 && !this.#possible(STEPS[at + 1][0]);
-  }
-
-  #showPreparing() {
-    const { video } = this;
-    const goes = ["queued", "running"].includes(video.status);
-    write(byId("preparing-title"), goes ? `Getting ${video.name} ready` : `${video.name} cannot be used`);
-    const left = video.eta_s == null ? "" : `, about ${Math.ceil(video.eta_s)} s left`;
-    write(byId("preparing-words"), goes ? `${GETTING_READY[video.stage] ?? "Working"}, ${Math.floor(video.percent)} %${left}` : [video.error?.text ?? video.status, video.error?.evidence, video.error?.hint].filter(Boolean).join(" "));
-    byId("preparing-bar").hidden = byId("preparing-hint").hidden = !goes;
-    byId("preparing-bar").value = video.percent;
+    this.studio.show(words);
   }
 
   #keys() {
@@ -353,26 +231,7 @@ class Wizard {
     const steps = Object.fromEntries(STEPS.map(([step], n) => [String(n + 1), () => this.go(step)]));
     const all = { ...steps, "?": () => this.shell.help() };
     if (byId("studio").hidden) return all;
-    const { player } = this;
-    const [start, end] = this.step !== "mark" && this.clip ? [this.clip.start_s, this.clip.end_s] : [0, player.duration];
-    const seek = (by) => () => player.seek(Math.min(Math.max(player.at + by, start), end));
-    Object.assign(all, {
-      Space: () => player.toggle(), j: () => player.shuttle(-1), k: () => player.pause(), l: () => player.shuttle(1),
-      ArrowLeft: seek(-1), ArrowRight: seek(1), "Shift+ArrowLeft": seek(-5), "Shift+ArrowRight": seek(5),
-      ",": () => player.step(-1), ".": () => player.step(1), m: () => this.marks.mute(), "[": () => this.#other(-1), "]": () => this.#other(1),
-      Home: () => player.seek(start), End: () => player.seek(end),
-    });
-    return this.step === "mark" ? { ...all, ...this.marks.keys() } : all;
-  }
-
-  #other(by) {
-    const { clips } = this.draft;
-    const clip = clips[(clips.findIndex((one) => one.id === this.selected) + by + clips.length) % clips.length];
-    if (!clip) return;
-    this.select(clip.id);
-    this.#bound();
-    this.player.seek(clip.start_s);
-    this.say(clip.name);
+    return { ...all, ...this.studio.keys() };
   }
 
   // --- the stream ---
@@ -410,7 +269,7 @@ class Wizard {
     this.video = video;
     if (video.status === "ready" && status !== "ready") this.say(`${video.name} is ready.`);
     if (["failed", "dead"].includes(video.status) && status !== video.status) this.say(`${video.name} could not be made ready.`);
-    this.#prepare();
+    this.studio.prepare();
     this.redraw();
   }
 
