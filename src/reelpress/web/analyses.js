@@ -30,10 +30,17 @@ export class Analyses {
   /** Ask where the window goes, once a clip has been left alone for a moment; `by` names who waits. */
   askFraming(clip, layout, size, { by = clip.id, soon = false } = {}) {
     const key = framingKey(clip, layout, size);
-    clearTimeout(this.#timers.get(by));
+    const waits = this.#timers.get(by);
+    if (waits?.key === key && !soon) return;
+    clearTimeout(waits?.timer);
+    this.#timers.delete(by);
     if (this.#known.has(key)) return;
     const question = { start_s: clip.start_s, end_s: clip.end_s, layout, width: size.width, height: size.height };
-    this.#timers.set(by, setTimeout(() => this.#ask(key, "analyses", question), soon ? 0 : SETTLED_MS));
+    const ask = () => {
+      this.#timers.delete(by);
+      this.#ask(key, "analyses", question);
+    };
+    this.#timers.set(by, { key, timer: setTimeout(ask, soon ? 0 : SETTLED_MS) });
   }
 
   /** Ask what is said in a clip. */

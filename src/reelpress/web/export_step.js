@@ -161,6 +161,7 @@ export class ExportStep {
       this.#page.exported = await sendJson(`v1/exports/${draft.id}/start`);
       this.#page.say(`The export has started: ${count(this.#page.exported.clips.length, "clip")}.`);
       this.#page.started();
+      this.readSoon(); // what happened before we knew its clips
     });
     this.#starting = false;
     this.#page.redraw();
@@ -183,6 +184,7 @@ export class ExportStep {
       this.#page.exported = await sendJson(`v1/exports/${this.#page.exported.id}/${what}`);
       this.#page.say(what === "cancel" ? "All unfinished clips are being stopped." : "What failed is done again.");
       this.#page.redraw();
+      this.readSoon();
     });
   }
 

@@ -176,7 +176,8 @@ export class FrameStep {
   }
 
   #edit(change) {
-    const { clip, draft } = this.#page;
+    const { clip, draft, analyses, size, studio } = this.#page;
+    if (!clip.framing && !analyses.framing(clip, clip.layout, size)?.framing) studio.loosened.add(clip.id); // a hand was faster
     const framing = fitted(this.framing(clip), clip.start_s, clip.end_s);
     const index = framing.shots.indexOf(shotAt(framing, this.#page.player.shown));
     if (!framing.shots[index]) return;

@@ -29,7 +29,7 @@ export class MarkStep {
     });
     this.timeline = new Timeline({
       at: () => player.at, seek: (t) => this.#scrub(t), select: (id) => page.select(id),
-      change: (id, fields) => page.studio.retime(id, fields), create: (start, end) => this.#create(start, end),
+      change: (id, fields) => page.studio.retime(id, fields), create: (start, end) => this.#create(start, end), find: (id) => page.draft.find(id),
     });
     byId("new-clip").addEventListener("click", () => this.make());
     byId("mark-in").addEventListener("click", () => this.markIn());

@@ -3,7 +3,7 @@
 import { byId } from "./dom.js";
 
 const OFF = "reelpress-keys-off";
-const TYPED = "input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable]";
+const TYPED = "input:not([type=checkbox], [type=radio], [type=range], [type=file]), textarea, select, [contenteditable]";
 const KEEPS_ARROWS = "[role=slider], input[type=range], input[type=radio], .pan";
 
 /** Hear keys: `keys` are functions by what is pressed, as "Space", "Shift+ArrowLeft", "i". */
