@@ -152,7 +152,7 @@ class FakeClips(FakeService):
     def encoder(self, draft_name: str, encoder: str, device: str, reason: str | None = None) -> None:
         """Say what encodes a clip, and why it is not what was hoped for."""
         clip = self.clip(draft_name)
-        clip |= {"encoder": encoder, "device": device}
+        clip |= {"encoder": encoder, "device": device, "fallback": reason}
         self.tell(clip["id"], "encoder", {"encoder": encoder, "device": device, "fallback": reason})
 
     def finish(self, draft_name: str) -> None:
@@ -206,7 +206,7 @@ class FakeClips(FakeService):
         clip: Json = {
             "id": self._id("clip"), "export": export["id"], "draft": draft["id"], "index": index, "name": draft["name"],
             "start_s": draft["start_s"], "end_s": draft["end_s"], "status": "queued", "stage": "queued", "percent": 0.0,
-            "eta_s": None, "speed": None, "encoder": None, "device": None, "framing": draft["framing"], "warnings": [],
+            "eta_s": None, "speed": None, "encoder": None, "device": None, "fallback": None, "framing": draft["framing"], "warnings": [],
             "run": 1, "error": None, "result": None,
         }  # fmt: skip
         self.clips[clip["id"]] = clip
@@ -312,7 +312,11 @@ class FakeClips(FakeService):
 
         @app.get("/v1/exports")
         def exports(video: str | None = None) -> Json:
-            found = [one for one in self.exports.values() if video in (None, one["video"])]
+            bare = [
+                one | {"drafts": [draft | {"framing": None, "captions": None} for draft in one["drafts"]]}
+                for one in self.exports.values()
+            ]
+            found = [one for one in bare if video in (None, one["video"])]
             return {"exports": found[::-1], "next_cursor": None}
 
         @app.get("/v1/exports/{export_id}")
@@ -324,6 +328,8 @@ class FakeClips(FakeService):
         async def change(export_id: str, request: Request) -> Response:
             asked = await request.json()
             export = self.exports[export_id]
+            if export["status"] != "draft":
+                return problem_of(409, code="started", detail="The export was started, and changes no more.")
             if self.conflict is not None:
                 self.conflict(export)
                 export["version"] += 1

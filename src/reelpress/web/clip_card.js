@@ -48,8 +48,8 @@ export class ClipCard {
     );
   }
 
-  /** Show a clip; `told` is what the stream said of its encoder, `captioned` whether it has captions. */
-  show(clip, { told, captioned }) {
+  /** Show a clip; `captioned` says whether it has captions. */
+  show(clip, { captioned }) {
     this.#clip = clip;
     const name = clip.name || `Clip ${clip.index + 1}`;
     write(this.title, name);
@@ -63,12 +63,12 @@ export class ClipCard {
     this.bar.value = clip.percent;
     mark(this.bar, "aria-label", `Progress of ${name}`);
     write(this.words, goes ? progressWords(clip) : clip.result ? resultWords(clip.result) : "");
-    this.#encoder(clip, told);
+    this.#encoder(clip);
     this.#failure(clip);
-    const warnings = clip.warnings.filter((text) => text !== told?.reason);
-    if (this.warnings.dataset.shown !== warnings.join("\n")) {
-      this.warnings.replaceChildren(...warnings.map((text) => make("li", {}, icon("warn"), make("span", {}, text))));
-      this.warnings.dataset.shown = warnings.join("\n");
+    const shown = clip.warnings.join("\n");
+    if (this.warnings.dataset.shown !== shown) {
+      this.warnings.replaceChildren(...clip.warnings.map((text) => make("li", {}, icon("warn"), make("span", {}, text))));
+      this.warnings.dataset.shown = shown;
     }
     this.#show("cancel", goes, name);
     this.#show("retry", CLIP_ENDED_BADLY.has(clip.status), name);
@@ -86,11 +86,11 @@ export class ClipCard {
     mark(element, "aria-label", `${element.textContent} ${name}`);
   }
 
-  #encoder(clip, told) {
+  #encoder(clip) {
     const where = { cpu: "CPU", nvidia: "GPU" }[clip.device] ?? clip.device;
     this.encoder.hidden = !clip.encoder;
     if (!clip.encoder) return;
-    const words = [`${where} · ${clip.encoder}`, told?.reason].filter(Boolean).join(": ");
+    const words = [`${where} · ${clip.encoder}`, clip.fallback].filter(Boolean).join(": ");
     write(this.encoder, words);
     mark(this.encoder, "data-device", clip.device);
   }

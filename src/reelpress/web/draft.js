@@ -14,6 +14,7 @@ export class Draft {
   #timer;
   #onChange;
   #onConflict;
+  #onStarted;
   id = "";
   version = 0;
   clips = [];
@@ -21,11 +22,12 @@ export class Draft {
   state = "saved"; // or waiting, saving, failed
   problem = null;
 
-  /** `onChange` hears of every change; `onConflict` how many clips were changed here and elsewhere at once. */
-  constructor(video, { onChange, onConflict }) {
+  /** `onChange` hears of every change, `onConflict` which clips were changed elsewhere too, `onStarted` that it is no draft any more. */
+  constructor(video, { onChange, onConflict, onStarted }) {
     this.video = video;
     this.#onChange = onChange;
     this.#onConflict = onConflict;
+    this.#onStarted = onStarted;
   }
 
   /** Take what the server has. */
@@ -123,6 +125,11 @@ export class Draft {
         this.#saved = structuredClone(sent.clips);
         this.#say(this.#dirty ? "waiting" : "saved");
       } catch (error) {
+        if (error.code === "started") {
+          this.#say("saved");
+          this.#onStarted(this.id);
+          return;
+        }
         this.#dirty = true;
         if (error.code === "changed") {
           await this.#merge();

@@ -13,7 +13,6 @@ const LAYOUTS = { auto: "automatic", still: "still", track: "following", fit: "f
 export class ExportStep {
   #page;
   #cards = new WeakMap();
-  #told = new Map(); // of encoders, by clip
   #said = 0;
   #timer;
   #starting = false;
@@ -52,10 +51,8 @@ export class ExportStep {
       return;
     }
     if (kind === "encoder" && clip) {
-      const { encoder, device } = data.data ?? {};
-      const reason = data.data?.fallback ?? data.data?.reason ?? data.data?.fallback_reason;
-      this.#told.set(id, { reason });
-      Object.assign(clip, { encoder: encoder ?? clip.encoder, device: device ?? clip.device });
+      const { encoder, device, fallback } = data.data;
+      Object.assign(clip, { encoder, device, fallback });
       this.#page.redraw();
     }
     if (clip || id === exported?.id) this.readSoon();
@@ -117,7 +114,7 @@ export class ExportStep {
     write(byId("zip"), `Download ${done > 1 ? `all ${done}` : "it"} as a zip`);
     const captioned = new Set(exported.drafts.filter((one) => one.captions?.cues.length).map((one) => one.id));
     keep(byId("jobs"), clips, (clip) => clip.id, () => this.#make(), (element, clip) => {
-      this.#cards.get(element).show(clip, { told: this.#told.get(clip.id), captioned: captioned.has(clip.draft) });
+      this.#cards.get(element).show(clip, { captioned: captioned.has(clip.draft) });
     });
   }
 
@@ -172,7 +169,6 @@ export class ExportStep {
       const clip = await sendJson(`v1/clips/${id}/${what}`);
       const { exported } = this.#page;
       exported.clips = exported.clips.map((one) => (one.id === id ? clip : one));
-      if (what === "retry") this.#told.delete(id);
       this.#page.say(`${clip.name} ${what === "retry" ? "is done again" : clip.status === "cancelled" ? "is cancelled" : "is being stopped"}.`);
       this.#page.redraw();
       this.readSoon();

@@ -3,8 +3,8 @@
 import { byId, mark } from "./dom.js";
 import { aspectOf, middleAt, shotAt, windowShares } from "./framing.js";
 
-const FIT_SHARE = 0.42; // of the height, for a picture on its blurred self; wider ones lose their edges
-const SOFT_PX = 30; // the background is drawn this wide and enlarged: a blur that every browser has
+const SOFT_PX = 30; // the background of a fit is drawn this wide and enlarged: a blur that every browser has
+const DARKEN = "rgb(0 0 0 / 30%)"; // as in plan/clip_graph.py
 
 export class ShortView {
   #screen = byId("screen");
@@ -63,11 +63,10 @@ export class ShortView {
     this.#part(this.#soft.getContext("2d"), windowShares(aspect, width / height, 1), [0.5, 0.5], 0, this.#soft.width, this.#soft.height);
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#soft, 0, 0, width, height);
-    context.fillStyle = "rgb(0 0 0 / 25%)";
+    context.fillStyle = DARKEN;
     context.fillRect(0, 0, width, height);
-    const high = Math.min(Math.max(height * FIT_SHARE, width / aspect), height);
-    const shares = windowShares(aspect, width / high, 1);
-    this.#part(context, shares, [0.5, 0.5], (height - high) / 2, width, high);
+    const [wide, high] = aspect >= width / height ? [width, width / aspect] : [height * aspect, height];
+    context.drawImage(this.#video, (width - wide) / 2, (height - high) / 2, wide, high);
   }
 
   #split(context, shot, t, width, height) {

@@ -173,7 +173,7 @@ class Wizard {
     });
     this.exported = exported;
     this.selected = "";
-    this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both) });
+    this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both), onStarted: (id) => this.openExport(id, "export") });
     if (exported) this.draft.take(exported);
     this.selected = this.draft.clips[0]?.id ?? "";
     this.analyses = new Analyses(video?.id, () => this.redraw());
@@ -190,7 +190,8 @@ class Wizard {
 
   async #draftOf(video) {
     const { exports } = await askJson(`v1/exports?video=${encodeURIComponent(video)}&limit=20`);
-    return exports.find((one) => one.status === "draft") ?? null;
+    const draft = exports.find((one) => one.status === "draft");
+    return draft ? askJson(`v1/exports/${draft.id}`) : null; // the list leaves framing and captions out
   }
 
   // --- drawing ---
