@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from fake_clips import FakeClips
-from wizard_pages import (  # noqa: F401 - fixtures
+from wizard_pages import (
     Open,
     add_clip,
-    browser,
     go,
     job,
-    media,
     needs_chromium,
     open_draft,
-    open_page,
     press_until,
     saved,
-    service,
 )
-
-from playwright.sync_api import expect
 
 pytestmark = needs_chromium
 THREE = (("One", "1", "5"), ("Two", "6", "12"), ("Three", "14", "20"))
@@ -84,19 +81,24 @@ def test_the_whole_journey_by_mouse(service: FakeClips, open_page: Open) -> None
     page.get_by_role("button", name="Next: Export").click()
     page.locator("#start").click()
     expect(page.get_by_role("status").first).to_contain_text("The export has started")
+    expect(job(page, "Clip 1")).to_contain_text("Waiting")
     service.progress("Clip 1", 42.0)
     service.encoder("Clip 1", "libx264", "cpu", "no free encoder session")
     card = job(page, "Clip 1")
-    expect(card).to_contain_text("Rendering, 42 %, 5.8 s left")
+    expect(card).to_contain_text("Rendering, 42 %, 6 s left")
     expect(card.get_by_role("progressbar")).to_have_js_property("value", 42)
     expect(card).to_contain_text("CPU · libx264: no free encoder session")
     service.finish("Clip 1")
-    expect(card).to_contain_text("1080×1920")
+    expect(card).to_contain_text("1080\u00d71920")
     card.get_by_role("button", name="Play").click()
     video = card.locator("video")
     expect(video).to_have_js_property("videoWidth", 270)
     expect(video).not_to_have_js_property("currentTime", 0)
-    assert video.evaluate("(v) => [v.videoHeight, Math.round(v.duration), v.webkitAudioDecodedByteCount > 0]") == [480, 2, True]
+    assert video.evaluate("(v) => [v.videoHeight, Math.round(v.duration), v.webkitAudioDecodedByteCount > 0]") == [
+        480,
+        2,
+        True,
+    ]
     with page.expect_download() as got:
         card.get_by_role("button", name="Download").click()
     assert got.value.suggested_filename == "Clip 1.mp4"
@@ -131,7 +133,7 @@ def test_the_whole_journey_by_keyboard(service: FakeClips, open_page: Open) -> N
     page.keyboard.press("l")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.keyboard.press("l")
-    expect(page.locator("#speed")).to_have_text("2×")
+    expect(page.locator("#speed")).to_have_text("2\u00d7")
     page.keyboard.press("k")
     expect(page.get_by_role("button", name="Play", exact=True).first).to_be_visible()
     page.keyboard.press("Delete")
@@ -168,6 +170,7 @@ def test_the_whole_journey_by_keyboard(service: FakeClips, open_page: Open) -> N
     expect(job(page, "Clip 1")).to_contain_text("cancelled")
     press_until(page, "Shift+Tab", "Try again Clip 1")
     page.keyboard.press("Enter")
+    expect(job(page, "Clip 1")).to_contain_text("Waiting")
     service.progress("Clip 1", 99)
     service.finish("Clip 1")
     expect(page.get_by_role("status").first).to_contain_text("1 of 1 clips finished")
@@ -209,6 +212,7 @@ def test_one_clip_fails_while_others_finish(service: FakeClips, open_page: Open)
     job(page, "Two").get_by_role("button", name="Cancel").click()
     expect(job(page, "Two")).to_contain_text("cancelled")
     job(page, "Two").get_by_role("button", name="Try again").click()
+    expect(job(page, "Two")).to_contain_text("Waiting")
     service.progress("Two", 10)
     service.finish("Two")
     expect(page.locator("#overall-words")).to_have_text("3 of 3 finished")
@@ -348,6 +352,7 @@ def test_with_a_key_the_preview_and_the_thumbnails_come_too(service: FakeClips, 
     saved(page, service)
     go(page, "Export")
     page.locator("#start").click()
+    expect(job(page, "One")).to_contain_text("Waiting")
     service.progress("One", 5)
     service.finish("One")
     job(page, "One").get_by_role("button", name="Play").click()
@@ -355,7 +360,7 @@ def test_with_a_key_the_preview_and_the_thumbnails_come_too(service: FakeClips, 
     assert page.evaluate("document.cookie + location.href").find("rp_secret") == -1
 
 
-def _eventually(page, test):
+def _eventually(page: Page, test: Callable[[], Any]) -> Any:
     for _ in range(200):
         if found := test():
             return found

@@ -6,29 +6,26 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from fake_clips import FakeClips
-from wizard_pages import (  # noqa: F401 - fixtures
+from wizard_pages import (
     Open,
-    browser,
     go,
     job,
-    media,
     needs_chromium,
     open_draft,
-    open_page,
-    saved,
-    service,
 )
-
-from playwright.sync_api import Page, expect
 
 pytestmark = needs_chromium
 TWO = (("One", "1", "9"), ("Two", "10", "20"))
-# what a pointer needs: 24 by 24 CSS pixels, or room around it (WCAG 2.5.8); inline links and native range inputs are exempt
-SMALL = """() => [...document.querySelectorAll('button, select, input:not([type=range], [type=radio], [type=checkbox], [type=file])')]
-  .filter((e) => e.checkVisibility() && Math.min(e.getBoundingClientRect().width, e.getBoundingClientRect().height) < 23.9)
-  .map((e) => e.outerHTML.slice(0, 80))"""
+# what a pointer needs (WCAG 2.5.8); inline links, native range inputs, and inputs in larger labels are exempt
+SMALL = """() => {
+  const sizes = (e) => { const { width, height } = e.getBoundingClientRect(); return Math.min(width, height); };
+  const exempt = ":not([type=range], [type=radio], [type=checkbox], [type=file])";
+  return [...document.querySelectorAll(`button, select, input${exempt}, .edge, .segment, .check`)]
+    .filter((e) => e.checkVisibility() && sizes(e) < 23.9).map((e) => e.outerHTML.slice(0, 80));
+}"""
 
 
 def axe_script() -> str:
@@ -41,17 +38,22 @@ def violations(page: Page, script: str) -> list[str]:
     page.evaluate(script)
     page.wait_for_timeout(350)  # transitions
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found["violations"] for node in one["nodes"]]
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 320)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390), ("light", 320)])
 def test_no_step_has_a_violation_or_overflows(service: FakeClips, open_page: Open, scheme: str, width: int) -> None:
     script = axe_script()
     service.add_video("x" * 200 + ".mp4")
     page = open_page(viewport={"width": width, "height": 820}, color_scheme=scheme)
 
     def look(step: str) -> None:
-        assert violations(page, script) == [], step
+        if width != 320:  # there the same page, only narrower
+            assert violations(page, script) == [], step
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
         assert page.evaluate(SMALL) == [], step
 
@@ -93,15 +95,14 @@ def test_the_preview_shows_the_window_that_the_framing_says(service: FakeClips, 
     open_draft(page, service, (("One", "6", "20"),))
     go(page, "Frame")
     expect(page.locator("#framing-state")).to_contain_text("faces by haar")
-    for at, middle in ((6.0, 0.4), (13.2, 0.3), (18.0, None)):
+    turn, end = ((13.2 + 19.0) / 2, 0.3), (19.0, 0.7)  # of the path of the shot that follows
+    pan = turn[1] + (18.0 - turn[0]) / (end[0] - turn[0]) * (end[1] - turn[1])
+    for at, middle in ((6.0, 0.4), (13.2, 0.3), (18.0, pan)):
         page.evaluate("(t) => { document.querySelector('#video').currentTime = t + 0.001 }", at)
         expect(page.locator("#video")).to_have_js_property("seeking", False)
         page.wait_for_timeout(100)
         box, video = (page.locator(name).bounding_box() for name in ("#screen", "#video"))
         shown = (box["x"] - video["x"] + box["width"] / 2) / video["width"]
-        if middle is None:
-            key, last = ((13.2 + 19.0) / 2, 0.3), (19.0, 0.7)
-            middle = key[1] + (at - key[0]) / (last[0] - key[0]) * (last[1] - key[1])
         assert abs(shown - middle) * 1280 < 1  # pixels of the source
         assert box["width"] / video["width"] == pytest.approx(9 / 16 / (16 / 9), abs=1e-3)
 

@@ -11,8 +11,8 @@ from reelpress.facts.values import Value
 
 _FOLDER = Path(__file__).parent.parent / "web"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# The page can name no host but this one, and no other page can frame it: it holds an API key. Blobs are videos that were
-# fetched with that key, which the browser does not send with what it plays.
+# The page can name no host but this one, and no other page can frame it: it holds an API key. Blobs are videos that
+# were fetched with that key, which the browser does not send with what it plays.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

@@ -9,6 +9,23 @@ export function cueAt(captions, t) {
   return captions?.cues.findLast((cue) => cue.start_s <= t && t < cue.end_s) ?? null;
 }
 
+/**
+ * What of a cue's text stands there at a time: two lines at most, then the next two, as the export does it. Where lines
+ * end is a guess by letters; the export measures its font.
+ */
+export function pageAt(cue, style, t) {
+  const most = style === "plain" ? 25 : 15;
+  const lines = [];
+  for (const word of cue.text.split(/\s+/)) {
+    if (lines.length && `${lines.at(-1)} ${word}`.length <= most) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(word);
+  }
+  const pages = [];
+  for (let n = 0; n < lines.length; n += 2) pages.push(lines.slice(n, n + 2).join("\n"));
+  const share = (t - cue.start_s) / (cue.end_s - cue.start_s);
+  return pages[Math.min(Math.floor(share * pages.length), pages.length - 1)];
+}
+
 /** What of captions is in a stretch, moved by `shift` seconds before it is compared. */
 export function within(captions, start, end, shift = 0) {
   const cues = captions.cues

@@ -4,7 +4,7 @@ import { badge, button, facts, make, mark, write } from "./dom.js";
 import { icon } from "./icons.js";
 import { askJson, playable, save } from "./service.js";
 import { receiptParts } from "./receipt.js";
-import { bytes, duration } from "./words.js";
+import { bytes, duration, left, sentence } from "./words.js";
 
 export const CLIP_OPEN = new Set(["queued", "running"]);
 export const CLIP_ENDED_BADLY = new Set(["failed", "cancelled", "dead"]);
@@ -67,7 +67,7 @@ export class ClipCard {
     this.#failure(clip);
     const shown = clip.warnings.join("\n");
     if (this.warnings.dataset.shown !== shown) {
-      this.warnings.replaceChildren(...clip.warnings.map((text) => make("li", {}, icon("warn"), make("span", {}, text))));
+      this.warnings.replaceChildren(...clip.warnings.map((text) => make("li", {}, icon("warn"), make("span", {}, sentence(text)))));
       this.warnings.dataset.shown = shown;
     }
     this.#show("cancel", goes, name);
@@ -166,9 +166,9 @@ export class ClipCard {
 /** Where a clip is, in a few words. */
 export function progressWords(clip) {
   if (clip.status === "queued") return STAGES.queued;
-  const left = clip.eta_s == null ? "" : `, ${duration(clip.eta_s)} left`;
+  const rest = clip.eta_s ? `, ${left(clip.eta_s)} left` : "";
   const speed = clip.speed ? `, ${clip.speed.toFixed(1)}× speed` : "";
-  return `${STAGES[clip.stage] ?? clip.stage}, ${Math.floor(clip.percent)} %${left}${speed}`;
+  return `${STAGES[clip.stage] ?? clip.stage}, ${Math.floor(clip.percent)} %${rest}${speed}`;
 }
 
 function resultWords(result) {

@@ -31,6 +31,14 @@ export class ClipList {
     name?.select();
   }
 
+  /** Scroll the list, and nothing else, so far that a clip is seen. */
+  #reveal(element) {
+    const panel = byId("clips-panel");
+    const [box, within] = [element.getBoundingClientRect(), panel.getBoundingClientRect()];
+    if (box.bottom > within.bottom) panel.scrollTop += Math.min(box.bottom - within.bottom + 12, box.top - within.top - 12);
+    else if (box.top < within.top) panel.scrollTop += box.top - within.top - 12;
+  }
+
   #make(id) {
     const does = this.#does;
     const number = make("span", { class: "clip-number", "aria-hidden": "true" });
@@ -65,8 +73,10 @@ export class ClipList {
     write(row.title, named);
     write(row.span, `${clock(clip.start_s)} – ${clock(clip.end_s)}`);
     mark(row.open, "aria-expanded", selected);
+    const opens = selected && row.body.hidden;
     mark(element, "data-selected", selected);
     row.body.hidden = !selected;
+    if (opens) this.#reveal(element);
     if (document.activeElement !== row.name) row.name.value = clip.name;
     row.name.placeholder = `Clip ${n + 1}`;
     row.start.show(clip.start_s);

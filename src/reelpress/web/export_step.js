@@ -4,7 +4,7 @@ import { CLIP_ENDED_BADLY, CLIP_OPEN, ClipCard } from "./clip_card.js";
 import { byId, keep, make, mark, write } from "./dom.js";
 import { askJson, save, sendJson } from "./service.js";
 import { clock } from "./times.js";
-import { count, duration } from "./words.js";
+import { count, duration, left } from "./words.js";
 
 const QUIET_MS = 250;
 const COARSE = 25; // percent between two announcements
@@ -105,8 +105,8 @@ export class ExportStep {
     const percent = this.#percent(clips);
     byId("overall").value = percent;
     byId("overall").hidden = !open;
-    const left = Math.max(0, ...clips.filter((clip) => CLIP_OPEN.has(clip.status)).map((clip) => clip.eta_s ?? 0));
-    const words = [`${done} of ${clips.length} finished`, failed && `${failed} failed`, cancelled && `${cancelled} cancelled`, open && `${Math.floor(percent)} %`, open && left && `about ${duration(left)} left`];
+    const rest = Math.max(0, ...clips.filter((clip) => CLIP_OPEN.has(clip.status)).map((clip) => clip.eta_s ?? 0));
+    const words = [`${done} of ${clips.length} finished`, failed && `${failed} failed`, cancelled && `${cancelled} cancelled`, open && `${Math.floor(percent)} %`, open && rest && `about ${left(rest)} left`];
     write(byId("overall-words"), words.filter(Boolean).join(", "));
     byId("cancel-all").hidden = !open;
     byId("retry-all").hidden = !bad;
@@ -169,6 +169,7 @@ export class ExportStep {
       const clip = await sendJson(`v1/clips/${id}/${what}`);
       const { exported } = this.#page;
       exported.clips = exported.clips.map((one) => (one.id === id ? clip : one));
+      if (what === "retry") exported.status = "running";
       this.#page.say(`${clip.name} ${what === "retry" ? "is done again" : clip.status === "cancelled" ? "is cancelled" : "is being stopped"}.`);
       this.#page.redraw();
       this.readSoon();

@@ -6,7 +6,7 @@ import { aspectOf, middleAt, shotAt, warningsOf, windowShares } from "./framing.
 import { icon } from "./icons.js";
 import { centred, fitted, isByHand, moved, relaid, replaced, withHand, zoomed } from "./reframing.js";
 import { clock } from "./times.js";
-import { count } from "./words.js";
+import { count, sentence } from "./words.js";
 
 const LAYOUTS = [["auto", "Auto"], ["still", "Still"], ["track", "Follow"], ["fit", "Fit"], ["split", "Split"]];
 const NAMES = Object.fromEntries(LAYOUTS);
@@ -132,7 +132,7 @@ export class FrameStep {
     mark(byId("framing-state"), "data-state", isOpen(known) ? "open" : failed ? "failed" : "done");
     byId("look-again").hidden = !failed;
     const warnings = warningsOf(framing);
-    byId("framing-warnings").replaceChildren(...warnings.map((text) => make("li", {}, icon("warn"), text)));
+    byId("framing-warnings").replaceChildren(...warnings.map((text) => make("li", {}, icon("warn"), make("span", {}, sentence(text)))));
   }
 
   #summary(framing) {

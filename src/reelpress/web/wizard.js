@@ -264,9 +264,10 @@ class Wizard {
   }
 
   async #readVideo() {
-    const { id, status } = this.video;
+    const { id } = this.video;
     const video = await askJson(`v1/videos/${id}`);
     if (this.video?.id !== id) return;
+    const { status } = this.video; // now, not before the request: several may be under way
     this.video = video;
     if (video.status === "ready" && status !== "ready") this.say(`${video.name} is ready.`);
     if (["failed", "dead"].includes(video.status) && status !== video.status) this.say(`${video.name} could not be made ready.`);
