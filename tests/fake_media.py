@@ -44,7 +44,7 @@ class Media:
         self.columns = self.rows = 5
         size = "scale=160:90,tile=5x5"
         make(self.sprites, "-i", f"file:{self.proxy}", "-vf", f"fps=1,{size}", "-frames:v", "1", "-update", "1")
-        shape = "crop=ih*9/16:ih,scale=270:480"
+        shape = "crop=ih*9/16:ih,scale=270:480,setsar=1"
         make(
             self.short,
             "-i",
