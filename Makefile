@@ -10,6 +10,9 @@ export VIDEO
 
 LOCK_OPTIONS := --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
+# Two processes of tests, whatever the machine: each test's own programs use the cores, too.
+TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
+
 # Where what was seen is written.
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
@@ -53,10 +56,10 @@ run: $(RUN_READY)
 	exec $(BIN)/reelpress compress --overwrite -o out/ -- "$$VIDEO"
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TEST_OPTIONS)
 
 test-thorough: $(READY)
-	@REELPRESS_THOROUGH=1 REELPRESS_GPU_CORPUS=all $(BIN)/python -m pytest
+	@REELPRESS_THOROUGH=1 REELPRESS_GPU_CORPUS=all $(BIN)/python -m pytest $(TEST_OPTIONS)
 
 test-fast: $(READY)
 	@$(BIN)/python -m pytest tests/unit tests/golden -m "not media"
@@ -68,7 +71,8 @@ fault-matrix: $(READY)
 	@REELPRESS_FAULT_MATRIX=$(FAULT_MATRIX) $(BIN)/python -m pytest tests/gpu/test_fault_matrix.py
 
 kill-tests: $(READY)
-	@REELPRESS_KILL_ROUNDS=100 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest tests/service/test_worker_kills.py
+	@REELPRESS_KILL_ROUNDS=100 REELPRESS_STORM_EXPORTS=300 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest \
+		tests/service/test_worker_kills.py tests/service/test_export_kills.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .

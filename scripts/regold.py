@@ -13,6 +13,7 @@ from reelpress.facts.values import to_plain  # noqa: E402
 from reelpress.plan.compress import plan  # noqa: E402
 
 from cases import CASES  # type: ignore[import-not-found]  # noqa: E402
+from clip_cases import CLIP_CASES, planned  # type: ignore[import-not-found]  # noqa: E402
 
 
 def main() -> None:
@@ -20,12 +21,14 @@ def main() -> None:
     folder = ROOT / "tests" / "golden" / "plans"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.json"):
-        if old.stem not in CASES:
+        if old.stem not in CASES.keys() | CLIP_CASES.keys():
             old.unlink()
-    for name, case in CASES.items():
-        text = json.dumps(to_plain(plan(*case)), indent=1, ensure_ascii=False)
+    plans = {name: plan(*case) for name, case in CASES.items()}
+    plans |= {name: planned(*case) for name, case in CLIP_CASES.items()}
+    for name, decided in plans.items():
+        text = json.dumps(to_plain(decided), indent=1, ensure_ascii=False)
         (folder / f"{name}.json").write_text(text + "\n")
-    print(f"{len(CASES)} golden plans written")
+    print(f"{len(plans)} golden plans written")
 
 
 if __name__ == "__main__":

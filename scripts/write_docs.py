@@ -16,7 +16,7 @@ JOBS = tuple(
     f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 )
 SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
-COMMANDS = ("compress", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
+COMMANDS = ("compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
 
 
 def settings_page() -> str:

@@ -84,8 +84,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a tier of which more was skipped than ran is a failure, whatever the reason."""
-    chosen = {Path(str(item.fspath)).relative_to(TESTS).parts[0] for item in session.items}
-    idle = [t for t in TIERS if t in chosen and _skipped[t] > _ran[t]]
+    if hasattr(session.config, "workerinput"):  # one of several processes, which has seen a part
+        return
+    idle = [t for t in TIERS if _skipped[t] > _ran[t]]
     if os.environ.get("CI") == "true" and idle and session.exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print(f"\nCI must not skip a tier: {', '.join(idle)}")

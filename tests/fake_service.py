@@ -17,7 +17,8 @@ import uvicorn
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec, StageTime, StoredObject
+from reelpress.jobs.clip_model import StoredObject
+from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec, StageTime
 from reelpress.service.pages import router
 
 NOW = 1_795_000_000.0

@@ -16,6 +16,9 @@ from reelpress.version import VERSION as __version__  # noqa: N811 - the name pa
 
 if TYPE_CHECKING:
     from reelpress.api import acompress, compress, compress_many, probe_file
+    from reelpress.clip_request import ClipRequest
+    from reelpress.clips.api import acut_clips, cut_clips
+    from reelpress.clips.export import ExportControl
     from reelpress.errors import (
         Cancelled,
         EncodeError,
@@ -35,6 +38,10 @@ _HOMES = {
     "acompress": "api",
     "compress": "api",
     "compress_many": "api",
+    "ClipRequest": "clip_request",
+    "ExportControl": "clips.export",
+    "acut_clips": "clips.api",
+    "cut_clips": "clips.api",
     "probe_file": "api",
     "Cancelled": "errors",
     "EncodeError": "errors",
@@ -56,8 +63,10 @@ _HOMES = {
 __all__ = [
     "CancelToken",
     "Cancelled",
+    "ClipRequest",
     "EncodeError",
     "ExitCode",
+    "ExportControl",
     "HardwareError",
     "InputError",
     "MediaFacts",
@@ -68,9 +77,11 @@ __all__ = [
     "VideoCompressionError",
     "__version__",
     "acompress",
+    "acut_clips",
     "compress",
     "compress_many",
     "compress_video",
+    "cut_clips",
     "get_gpu_info",
     "is_gpu_available",
     "probe_file",

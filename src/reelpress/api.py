@@ -65,7 +65,7 @@ def compress(
         on_event=on_event,
         cancel=cancel,
     )
-    _log(receipt)
+    log_receipt(receipt)
     return receipt
 
 
@@ -136,7 +136,7 @@ def compress_many(
         host=host, request=request, policy=policy, jobs=jobs, overwrite=overwrite, on_event=on_event, cancel=cancel,
     )  # fmt: skip
     for receipt in receipts:
-        _log(receipt)
+        log_receipt(receipt)
     return receipts
 
 
@@ -148,7 +148,7 @@ def probe_file(path: Source) -> MediaFacts:
     return probe(path)
 
 
-def _log(receipt: Receipt) -> None:
+def log_receipt(receipt: Receipt) -> None:
     """Say in one line what became of an input: encoder, sizes, and every attempt that had to be given up."""
     head = f"{receipt.input!r} {receipt.status}"
     parts = []

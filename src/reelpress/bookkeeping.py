@@ -19,7 +19,7 @@ from reelpress.errors import ExitCode, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
-from reelpress.receipt import AttemptRecord, FileRecord, Gate, Quality, Receipt, Stage, Status
+from reelpress.receipt import AttemptRecord, ClipRecord, FileRecord, Gate, Quality, Receipt, Stage, Status
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
 
@@ -29,7 +29,7 @@ _REJECT_CODES = {
     "hardware_absent": ExitCode.HARDWARE_ABSENT,
     "usage": ExitCode.USAGE,
 }
-StageName = Literal["probe", "gpu", "sample", "encode", "copy", "check", "publish"]
+StageName = Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "publish"]
 
 
 class Hashing:
@@ -89,6 +89,7 @@ class Book:
         self.result: FileRecord | None = None
         self.delivered: Attempt | None = None
         self.gpu: str | None = None
+        self.clip: ClipRecord | None = None
 
     def spend(self, cpu_s: float) -> None:
         """Add CPU seconds of child processes to the stage under way."""
@@ -173,6 +174,7 @@ class Book:
             usd_basis=f"CPU seconds of child processes at {self._usd_per_cpu_hour:g} USD per core and hour",
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
             host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
+            clip=self.clip,
         )  # fmt: skip
 
 

@@ -5,52 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import traceback
 from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
 
 from reelpress.bookkeeping import Book, Hashing
-from reelpress.errors import Cancelled, ExitCode, HardwareError, InputError, OutputError, ReelpressError
+from reelpress.check.pictures import compare_pictures
+from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
+from reelpress.errors import InputError
 from reelpress.events import OnEvent, Planned, Probed, Started
-from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import gpus_of
-from reelpress.judge import Judge
 from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
 from reelpress.plan.encoders import coarseness
-from reelpress.plan.model import Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
-from reelpress.probe.ready import ReadyProbe
 from reelpress.probe.sample import take_samples
-from reelpress.receipt import Receipt
+from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
-from reelpress.run.execute import execute
-from reelpress.run.execution import Execution, Setting
-from reelpress.run.partial import PartialFile, free_bytes
-from reelpress.run.process import CancelToken, Limits
+from reelpress.run.process import CancelToken
 from reelpress.run.watch import Job
 
-# What a job leaves free on the disk it writes to.
-DISK_RESERVE_BYTES = 32 * 2**20
 # An output that was asked for at any size still stops somewhere (a runaway encoder, a lying header).
 RUNAWAY_FACTOR = 30
-LIMIT_SLACK_BYTES = 4 * 2**20
-# Memory is no concern of a remux, but a decoder of a hostile file is not one either.
-INPUT_FAILURES = frozenset(
-    {
-        FailureKind.INPUT_UNREADABLE, FailureKind.INPUT_REFUSED, FailureKind.NO_DECODER,
-        FailureKind.TOO_MANY_PIXELS, FailureKind.DECODE_ERRORS,
-    }
-)  # fmt: skip
-OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT})
-BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
-
 
 KEEP = Skip(reasons=(Reason(code="kept", text="The input is kept as it is.", fact=None),))
 
@@ -146,17 +128,8 @@ class _Work:
         book = self.book
         self.emit(Started(job=self.job.id, input=self.job.input))
         try:
-            self._deliver()
-        except InputError as error:
-            book.fail("rejected", error)
-        except Cancelled as error:
-            book.fail("cancelled", error)
-        except ReelpressError as error:
-            book.fail("failed", error)
-        except OSError as error:
-            book.fail("failed", OutputError("A file could not be read or written.", evidence=str(error)))
-        except Exception as error:  # noqa: BLE001 - a bug in one job must not take the receipts of others with it
-            book.fail("failed", _bug(error))
+            with settling(book):
+                self._deliver()
         finally:
             book.source_sha256 = self.hashing.result()
         receipt = book.receipt(self.job.id, self.job.input, self.host)
@@ -165,8 +138,8 @@ class _Work:
 
     def _deliver(self) -> None:
         book = self.book
-        self._stop_if_cancelled()
-        self._refuse_targets()
+        stop_if_cancelled(self.cancel)
+        refuse_target(self.target, self.source, overwrite=self.overwrite)
         with book.stage("probe"):
             seen = look_at(self.source, self.cancel) if self.look is None else self.look.result()
             book.spend(seen.cpu_s)
@@ -178,7 +151,7 @@ class _Work:
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
         decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)
-        self._stop_if_cancelled()
+        stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
         book.reasons = decided.reasons
         if isinstance(decided, Reject):
@@ -197,103 +170,34 @@ class _Work:
             decided = otherwise
         book.status = "skipped"
 
-    def _refuse_targets(self) -> None:
-        if not self.target.parent.is_dir():
-            hint = "create it first"
-            raise OutputError(f"The folder {self.target.parent} does not exist.", hint=hint)
-        if self.target.exists():
-            if self.source.exists() and self.target.samefile(self.source):
-                raise OutputError("Output and input are the same file.", hint="Name another output with -o.")
-            if not self.overwrite:
-                raise OutputError(f"{self.target} exists.", hint="Use --overwrite, or name another output with -o.")
-
     def _run(self, decided: Encode | Copy, facts: MediaFacts, snapshot: Snapshot) -> str | None:
         """Carry out an encode or a remux and publish it; return why its size is not worth it, or ``None``."""
-        book, expect = self.book, decided.expect
-        limit = expect.max_bytes
-        self._refuse_small_disk(limit or facts.size_bytes)
-        with (
-            PartialFile.open(self.target, overwrite=self.overwrite) as partial,
-            ReadyProbe(self.cancel) as ready,
-        ):
-            judge = Judge(
-                decided, self.source, facts, partial.path, job=self.job, book=book, ready=ready, emit=self.emit,
-                cancel=self.cancel, decode_whole=self.policy.decode_whole, coarseness=coarseness(self.request),
+        limit = decided.expect.max_bytes
+
+        def check_source() -> None:
+            if Snapshot.take(self.source) != snapshot:
+                raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
+
+        def compared(attempt: Attempt, output: Path, output_facts: MediaFacts) -> tuple[Gate, ...]:
+            if not attempt.gpus or facts.main_video is None:
+                return ()
+            # neither NVDEC nor NVENC vouches for itself: frames are compared with the source, all in software
+            return (
+                compare_pictures(
+                    attempt.ffmpeg, self.source, facts, output, output_facts, decided.expect,
+                    coarseness=coarseness(self.request), cancel=self.cancel, spend=self.book.spend,
+                ),
             )  # fmt: skip
-            with book.stage("encode" if isinstance(decided, Encode) else "copy"):
-                setting = Setting(
-                    job=self.job, source=self.source, target=partial.path, limits=self._limits(facts, limit),
-                    versions=self.versions, duration_s=expect.duration_s, max_bytes=limit,
-                )  # fmt: skip
-                execution = execute(
-                    decided.attempts, setting, accept=judge.accept, on_event=judge.on_event, cancel=self.cancel,
-                    gpus=self.gpus.access(self.host) if any(a.gpus for a in decided.attempts) else None,
-                )  # fmt: skip
-                book.attempts = (*book.attempts, *execution.records)
-                book.spend(sum(r.cpu_s for r in execution.records))
-            book.gates = judge.gates
-            book.reasons = (*execution.reasons(), *book.reasons)
-            self._stop_if_cancelled()
-            if execution.delivered is None:
-                too_large = execution.too_large()
-                if too_large is None:
-                    self._give_up(execution)
-                return too_large
-            with book.stage("publish"):
-                if Snapshot.take(self.source) != snapshot:
-                    raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
-                digest = Hashing.of(partial.path)
-                path = partial.publish()
-            book.deliver(decided, execution.delivered, path, judge.facts, digest, gpu=self._gpu_name(execution))
-        return None
 
-    def _gpu_name(self, execution: Execution) -> str | None:
-        uuid = execution.records[-1].gpu
-        return next((gpu.name for gpu in self.host.gpus if gpu.uuid == uuid and uuid is not None), None)
-
-    def _refuse_small_disk(self, needed_bytes: int) -> None:
-        free = free_bytes(self.target.parent)
-        if free < needed_bytes + DISK_RESERVE_BYTES:
-            raise OutputError(
-                "There is too little space for the output.",
-                evidence=f"{free} bytes free, {needed_bytes + DISK_RESERVE_BYTES} needed at most",
-                hint=f"Free space on the disk of {self.target.parent}, or name another output with -o.",
-            )
-
-    def _limits(self, facts: MediaFacts, max_bytes: int | None) -> Limits:
-        wall = self.policy.timeout_s or 1800 + 10 * (facts.duration_s or 0)
-        size = (max_bytes if max_bytes is not None else RUNAWAY_FACTOR * facts.size_bytes) + LIMIT_SLACK_BYTES
-        return Limits(
-            wall_s=wall, stall_s=self.policy.stall_timeout_s, memory_bytes=self.policy.memory_limit_bytes,
-            cpu_s=int(wall * self.host.cores) + 1, file_size_bytes=size,
+        delivery = Delivery(
+            job=self.job, source_url=f"file:{self.source}", source_facts=facts, check_source=check_source,
+            target=self.target, overwrite=self.overwrite, host=self.host, hardware=self.request.hardware,
+            policy=self.policy, duration_s=facts.duration_s, book=self.book, emit=self.emit, cancel=self.cancel,
+        )  # fmt: skip
+        return delivery.run(
+            decided, further=compared, space_bytes=limit or facts.size_bytes,
+            may_take_bytes=limit if limit is not None else RUNAWAY_FACTOR * facts.size_bytes,
         )  # fmt: skip
 
     def _may_use_gpu(self) -> bool:
         return self.request.hardware != "off" and self.host.gpu_note is None
-
-    def _stop_if_cancelled(self) -> None:
-        if self.cancel.is_cancelled:
-            raise Cancelled("Stopped as asked; nothing was delivered.")
-
-    def _give_up(self, execution: Execution) -> None:
-        failure = execution.failure or Failure(kind=FailureKind.UNKNOWN, evidence="no attempt was made")
-        if failure.kind in INPUT_FAILURES:
-            raise InputError("The input cannot be decoded.", evidence=failure.evidence, hint=failure.hint)
-        if failure.kind in OUTPUT_FAILURES:
-            raise OutputError("The output could not be written.", evidence=failure.evidence, hint=failure.hint)
-        if self.request.hardware == "require" and failure.kind is not FailureKind.CANCELLED:
-            raise HardwareError(
-                "Hardware was required, and no attempt on a GPU delivered.",
-                evidence=f"{failure.kind}: {failure.evidence}", hint=failure.hint,
-            )  # fmt: skip
-        error = ReelpressError("No attempt delivered.", evidence=failure.evidence, hint=failure.hint)
-        error.code = failure.kind.value
-        error.exit_code = ExitCode.BUG if failure.kind in BUG_FAILURES else ExitCode.CHECK_NOT_MET
-        raise error
-
-
-def _bug(error: Exception) -> ReelpressError:
-    """Return an error of ours with the place it came from as evidence."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    evidence = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-    return ReelpressError("This is a bug in Reelpress.", evidence=evidence, hint="Report it with this receipt.")

@@ -6,12 +6,29 @@ The last event of a job is its :class:`reelpress.receipt.Receipt`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from reelpress.facts.failure import FailureKind
+from reelpress.facts.framing import Framing
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.model import Plan
 from reelpress.receipt import Gate, Receipt
+
+
+class Queued(Value, frozen=True, kw_only=True, tag_field="event", tag="queued"):
+    """A clip of an export waits for its turn; ``index`` is its place among the clips, from 0.
+
+    ``output`` is where it will be. A clip that is tried again is queued again, as another job.
+    """
+
+    job: str
+    input: str
+    index: int
+    name: str | None
+    start_s: float
+    end_s: float
+    output: str
 
 
 class Started(Value, frozen=True, kw_only=True, tag_field="event", tag="started"):
@@ -27,6 +44,14 @@ class Probed(Value, frozen=True, kw_only=True, tag_field="event", tag="probed"):
     job: str
     input: str
     facts: MediaFacts
+
+
+class Analysed(Value, frozen=True, kw_only=True, tag_field="event", tag="analysed"):
+    """It is known where a clip's windows go."""
+
+    job: str
+    input: str
+    framing: Framing
 
 
 class Planned(Value, frozen=True, kw_only=True, tag_field="event", tag="planned"):
@@ -51,7 +76,10 @@ class AttemptStarted(Value, frozen=True, kw_only=True, tag_field="event", tag="a
 
 
 class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progress"):
-    """How far an attempt is; ``percent`` never goes back and stays under 100 until the receipt."""
+    """How far an attempt is; ``percent`` never goes back and stays under 100 until the receipt.
+
+    With ``stage`` ``analyse`` it is how far the search for a clip's windows is, counted for itself.
+    """
 
     job: str
     input: str
@@ -62,6 +90,7 @@ class Progressed(Value, frozen=True, kw_only=True, tag_field="event", tag="progr
     eta_s: float | None
     size_bytes: int | None
     predicted_bytes: int | None
+    stage: Literal["analyse", "encode"] = "encode"
 
 
 class AttemptFailed(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_failed"):
@@ -84,5 +113,5 @@ class Checked(Value, frozen=True, kw_only=True, tag_field="event", tag="checked"
     gates: tuple[Gate, ...]
 
 
-Event = Started | Probed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
+Event = Queued | Started | Probed | Analysed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
 OnEvent = Callable[[Event], None]

@@ -5,9 +5,11 @@ Its JSON is a contract, described in docs/json.md; ``schema`` changes when a fie
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal
 
 from reelpress.facts.failure import FailureKind
+from reelpress.facts.framing import Framing
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason, Rung, StreamDecision
 
@@ -76,10 +78,32 @@ class Quality(Value, frozen=True, kw_only=True):
 class Stage(Value, frozen=True, kw_only=True):
     """Time spent: ``wall_s`` on the clock, ``cpu_s`` by child processes of the stage, ``usd`` estimated from that."""
 
-    name: Literal["probe", "gpu", "sample", "encode", "copy", "check", "publish"]
+    name: Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "publish"]
     wall_s: float
     cpu_s: float
     usd: float
+
+
+class ClipRecord(Value, frozen=True, kw_only=True):
+    """What a clip is: its stretch of the programme, its pictures and its sound, as delivered.
+
+    ``start_s`` is the time of the frame that it begins with. ``framing`` is what was drawn. ``loudness_lufs`` and
+    ``true_peak_dbtp`` were measured on the output. ``warnings`` are for people: where framing fell back on less, what
+    the picture lost, which limit of a platform it breaks.
+    """
+
+    name: str | None
+    start_s: float
+    end_s: float
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    framing: Framing
+    caption_cues: int
+    loudness_lufs: float | None
+    true_peak_dbtp: float | None
+    warnings: tuple[str, ...] = ()
 
 
 class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"):
@@ -115,3 +139,4 @@ class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"
     started_at: str  # UTC, ISO 8601
     reelpress_version: str
     host: str
+    clip: ClipRecord | None = None

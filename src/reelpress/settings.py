@@ -51,6 +51,7 @@ class Settings(Value, frozen=True, kw_only=True):
     gpu_patience_s: float
     gpu_sessions: int | None
     usd_per_cpu_hour: float
+    face_model: str
 
     @property
     def cache_path(self) -> Path | None:

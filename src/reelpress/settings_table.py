@@ -198,6 +198,11 @@ SETTINGS: tuple[Setting, ...] = (
         parse=number(0, 1000, float),
         help="Price of a core for an hour, for the receipt's estimate; the default is Cloud Run's list price.",
     ),
+    Setting(
+        name="face_model", env=("REELPRESS_FACE_MODEL",), default="auto", accepts="a file, yunet, auto, none",
+        parse=str, help="What looks for faces in clips: YuNet's file, or with none OpenCV's Haar cascades; auto is "
+        "YuNet if it was downloaded.",
+    ),
 )  # fmt: skip
 
 # Names of ours in the environment that are not settings of the engine: they steer its tests and `reelpress jobs`.

@@ -180,13 +180,17 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    *arguments: str | os.PathLike[str], cwd: Path, prefix: tuple[str, ...] = (), **env: str
+    *arguments: str | os.PathLike[str], cwd: Path, command: str = "compress", prefix: tuple[str, ...] = (), **env: str
 ) -> Iterator[Running]:
-    """Start ``reelpress compress --json`` and hand it over while it runs."""
+    """Start ``reelpress compress --json``, or another command, and hand it over while it runs."""
     with tempfile.NamedTemporaryFile(prefix="reelpress-talk-") as talk:
-        command = [*prefix, *program("compress", "--json", *arguments)]
         popen = subprocess.Popen(
-            command, cwd=cwd, env=environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=talk
+            [*prefix, *program(command, "--json", *arguments)],
+            cwd=cwd,
+            env=environment(**env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=talk,
         )
         run = Running(popen, Path(talk.name))
         run.read()

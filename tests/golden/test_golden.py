@@ -13,36 +13,44 @@ from reelpress.plan.compress import plan
 from reelpress.plan.model import Copy, Encode, Plan
 
 from cases import CASES
+from clip_cases import CLIP_CASES, planned
 
 PLANS = Path(__file__).parent / "plans"
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+NAMES = sorted(CASES.keys() | CLIP_CASES.keys())
+
+
+def decide(name: str) -> Plan:
+    return planned(*CLIP_CASES[name]) if name in CLIP_CASES else plan(*CASES[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_plan_is_the_reviewed_one(name: str) -> None:
-    decided = plan(*CASES[name])
+    decided = decide(name)
     want = json.loads((PLANS / f"{name}.json").read_text())
     assert json.loads(to_json(decided)) == want
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", NAMES)
 def test_plan_survives_its_json(name: str) -> None:
-    decided = plan(*CASES[name])
+    decided = decide(name)
     assert from_json(to_json(decided), Plan) == decided
 
 
 def test_no_golden_file_without_a_case() -> None:
-    assert {p.stem for p in PLANS.glob("*.json")} == set(CASES)
+    assert {p.stem for p in PLANS.glob("*.json")} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", NAMES)
 def test_commands_are_closed(name: str) -> None:
     """Only files come in, only the named container, nothing on stdin, and paths are whole tokens put in last."""
-    decided = plan(*CASES[name])
+    decided, container = decide(name), (CASES.get(name) or CLIP_CASES[name])[0].container
     for attempt in decided.attempts if isinstance(decided, Encode | Copy) else ():
         args = attempt.args
         assert "-nostdin" in args
         assert args[args.index("-protocol_whitelist") + 1] == "file"
-        assert args[args.index("-format_whitelist") + 1] == CASES[name][0].container
+        assert args[args.index("-format_whitelist") + 1] == container
         assert args.index("-protocol_whitelist") < args.index("-i")
         assert args[-1] == "<output>"
         assert args.count("<input>") == 1
@@ -56,6 +64,7 @@ def test_planning_touches_nothing() -> None:
 import sys
 sys.path[:0] = {paths!r}
 from cases import CASES
+from clip_cases import CLIP_CASES, planned
 from reelpress.plan.compress import plan
 seen = []
 armed = False
@@ -64,6 +73,8 @@ sys.addaudithook(lambda event, args: seen.append(event) if armed and event.split
 armed = True
 for facts, host, request, samples in CASES.values():
     plan(facts, host, request, samples)
+for case in CLIP_CASES.values():
+    planned(*case)
 armed = False
 print(sorted(set(seen)))
 """

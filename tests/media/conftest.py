@@ -16,6 +16,8 @@ from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 
+import clip_work
+
 HOST = probe_host()
 
 
@@ -42,6 +44,21 @@ def compress(host: HostFacts, tmp_path: Path) -> Compress:
         if status in ("encoded", "copied"):
             assert [g for g in receipt.gates if g.verdict not in ("passed", "unmeasured")] == []
             assert receipt.exit_code == 0
+        assert list(tmp_path.glob(".*part*")) == []
+        return receipt
+
+    return run
+
+
+@pytest.fixture
+def cut(host: HostFacts, tmp_path: Path) -> clip_work.Cut:
+    """Cut a clip into ``clip.mp4`` with one build; fails unless every gate passed."""
+
+    def run(source: Path, start_s: float, end_s: float, **wishes: Any) -> Receipt:
+        receipt = clip_work.cut(source, tmp_path / "clip.mp4", host, start_s, end_s, overwrite=True, **wishes)
+        assert receipt.status == "encoded", (receipt.error, receipt.evidence, receipt.attempts[-1:])
+        assert [g for g in receipt.gates if g.verdict != "passed"] == []
+        assert receipt.exit_code == 0
         assert list(tmp_path.glob(".*part*")) == []
         return receipt
 

@@ -42,15 +42,15 @@ class Fleet:
         self.objects.mkdir(parents=True, exist_ok=True)
         self.workers: dict[int, subprocess.Popen[str]] = {}
         self.exits: Counter[int] = Counter()
-        self._environment = {
+        self.environment = {
             "REELPRESS_DATA_DIR": str(folder / "data"), "REELPRESS_STORAGE_URL": f"file://{self.objects}",
             "REELPRESS_HEARTBEAT": str(BEAT_S), "REELPRESS_DEAD_AFTER": str(DEAD_AFTER_S), "REELPRESS_GRACE": "0",
             "REELPRESS_MAX_ATTEMPTS": "100", "REELPRESS_WORKER_JOBS": "2", "REELPRESS_WEBHOOK_URL": HOOK,
             "REELPRESS_CACHE_DIR": str(folder / "cache"), **settings,
         }  # fmt: skip
         if not database_url.startswith("sqlite"):
-            self._environment["REELPRESS_DATABASE_URL"] = database_url
-        self.house = House.open(load_service(environ=self._environment, env_file=None))
+            self.environment["REELPRESS_DATABASE_URL"] = database_url
+        self.house = House.open(load_service(environ=self.environment, env_file=None))
 
     def start(self, machine: int = 0, *arguments: str) -> subprocess.Popen[str]:
         """Start a worker on a machine where there is none."""
@@ -58,7 +58,7 @@ class Fleet:
         log = (self.folder / f"worker{machine}.log").open("a")
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("REELPRESS_")},
-            **self._environment, "REELPRESS_SCRATCH_DIR": str(scratch),
+            **self.environment, "REELPRESS_SCRATCH_DIR": str(scratch),
         }  # fmt: skip
         with log:
             # the program itself, unless it is to be told when to die

@@ -63,3 +63,48 @@ def add_to_page(page: Path, batch: Batch) -> None:
     title = f"## {'SQLite' if batch.kind == 'sqlite' else 'Postgres'}: {batch.rounds} kills, workers: {batch.workers}"
     with page.open("a") as file:
         file.write(f"\n{title}\n\n| | |\n|---|---|\n{table}\n")
+
+
+EXPORT_HEAD = """
+# Storms over exports
+
+Exports of three clips each are made over HTTP while a server (and on Postgres a worker beside it) is killed every
+few seconds, and clips and exports are cancelled and retried at random; some clips are made to fail. What cuts them is a
+stand-in that writes small files. Afterwards every clip must be there once, with one end for each of its runs, and every
+export with one end and one event for its webhook for each of its own; the files of clips that are done must have the
+hash that their job says, and nothing else may be left but temporary objects that the sweep finds.
+"""
+
+
+@dataclass(frozen=True)
+class ExportBatch:
+    """What was seen in one storm over exports."""
+
+    kind: str
+    exports: int
+    clips: int
+    seen: dict[str, int]
+    kills: dict[str, int]
+    asked: dict[str, int]
+    temporary: int
+    wall_s: float
+
+
+def add_exports_to_page(page: Path, batch: ExportBatch) -> None:
+    """Write one storm to the page; that of SQLite, the first, begins the part of exports."""
+
+    def listed(counts: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+    rows = [
+        ("clips", str(batch.clips)), ("lost or doubled", "0"), ("ends or webhook events doubled", "0"),
+        ("FFmpeg left", "0"), ("scratch folders left after the next start", "0"),
+        ("temporary objects left, all swept", str(batch.temporary)), ("killed", listed(batch.kills)),
+        ("asked for, with answers", listed(batch.asked)), ("ends", listed(batch.seen)),
+        ("wall time", f"{batch.wall_s / 60:.1f} min"),
+    ]  # fmt: skip
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    with page.open("a") as file:
+        if batch.kind == "SQLite":
+            file.write(EXPORT_HEAD)
+        file.write(f"\n## {batch.kind}: {batch.exports} exports\n\n| | |\n|---|---|\n{table}\n")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import httpx
 class Service:
     """``reelpress serve`` as a process."""
 
-    def __init__(self, env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, env: dict[str, str], log: Path, *, program: Sequence[str] = ("-m", "reelpress", "serve")
+    ) -> None:
         self.log, self.data = log, Path(env["REELPRESS_DATA_DIR"])
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "reelpress", "serve"],
+                [sys.executable, *program],
                 env={**os.environ, **env},
                 stderr=out,
                 stdout=out,

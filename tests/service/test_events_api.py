@@ -13,8 +13,9 @@ from fastapi.testclient import TestClient
 
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobInput, JobSpec
-from reelpress.jobs.submission import add_event, cancel, submit
+from reelpress.jobs.submission import cancel, submit
 from reelpress.jobs.tables import JOBS
+from reelpress.jobs.telling import add_event
 from reelpress.service.feed import Feed, Watcher
 
 SPEC = JobSpec(input=JobInput(kind="url", value="https://example.com/a.mov"))

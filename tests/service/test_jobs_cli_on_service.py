@@ -19,9 +19,10 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 import reelpress
+from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import encode
 from reelpress.jobs.house import House
-from reelpress.jobs.model import JobResult, StoredObject
+from reelpress.jobs.model import JobResult
 from reelpress.jobs.tables import JOBS
 from reelpress.service.app import create_app
 from reelpress.storage.segments import plan_upload

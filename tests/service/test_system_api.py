@@ -76,7 +76,7 @@ def test_metrics_are_totals_for_admins(public: TestClient, key_of: MakeKey) -> N
     job = public.post("/v1/jobs", json={"input": {"url": "https://example.com/a"}}, headers=key_of("ann")).json()["id"]
     public.get(f"/v1/jobs/{job}", headers=key_of("ann"))
     text = public.get("/metrics", headers=key_of("root", "admin")).text
-    assert 'reelpress_jobs{status="queued"} 1.0' in text
+    assert 'reelpress_jobs{kind="compress",status="queued"} 1.0' in text
     assert 'route="/v1/jobs/{job_id}",status="200"} 1.0' in text
     assert "process_resident_memory_bytes" in text
     assert "reelpress_queue_age_seconds" in text

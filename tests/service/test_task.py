@@ -17,6 +17,7 @@ from reelpress.jobs import worker as worker_module
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
+from reelpress.jobs.kinds import Delivered
 from reelpress.jobs.model import JobInput
 from reelpress.jobs.stages import Compressed, Stages, patiently
 from reelpress.jobs.task import LeftToOthers, Task
@@ -103,7 +104,7 @@ def test_a_job_taken_away_before_its_end_leaves_no_step_behind(houses, encoding,
     set_row(database, job.id, fence=9)
     steps = Steps()
     with pytest.raises(LeftToOthers):
-        task._end(steps, None, None)
+        task._deliver(steps, Delivered())
     assert steps.left == []
 
 

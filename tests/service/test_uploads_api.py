@@ -15,13 +15,14 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import encode
 from reelpress.jobs.house import House
-from reelpress.jobs.model import JobInput, JobResult, JobSpec, StoredObject
+from reelpress.jobs.model import JobInput, JobResult, JobSpec
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import JOBS
 from reelpress.service.app import create_app
-from reelpress.service.output_routes import disposition
+from reelpress.service.objects import disposition
 from reelpress.service.uploads_routes import UploadState
 from reelpress.storage.opening import open_store
 from reelpress.storage.segments import collect, plan_upload

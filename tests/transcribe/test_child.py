@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from reelpress.errors import TranscribeError
+from reelpress.facts.transcript import Word
 from reelpress.transcribe import child
 from reelpress.transcribe.audio import Samples
 from reelpress.transcribe.exchange import FailedError, Finish, Loading, Message, Moved, Request, read_windows
 from reelpress.transcribe.guards import Heard
 from reelpress.transcribe.options import TranscribeOptions
-from reelpress.transcribe.transcript import Word
 from reelpress.transcribe.windows import RATE_HZ, Span
 
 STEP = 16  # of 32768, between two words

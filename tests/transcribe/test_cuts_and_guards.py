@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelpress.captions.writing import srt, vtt
 from reelpress.errors import UsageError
+from reelpress.facts.transcript import Segment, Word
 from reelpress.transcribe.guards import Heard, in_order, is_doubtful, is_silence, kept_words, without_loops
 from reelpress.transcribe.options import TranscribeOptions
-from reelpress.transcribe.subtitles import segments_of, srt, vtt
-from reelpress.transcribe.transcript import Segment, Word
+from reelpress.transcribe.subtitles import segments_of
 from reelpress.transcribe.windows import CLIP_S, RATE_HZ, Cut, Span, choose_cut, clips
 
 

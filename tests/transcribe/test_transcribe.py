@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from reelpress.errors import Cancelled, ExitCode, OutputError, TranscribeError, UsageError
+from reelpress.facts.transcript import TranscriptDocument
 from reelpress.facts.values import from_json
 from reelpress.run.process import CancelToken
 from reelpress.transcribe import models
@@ -27,7 +28,7 @@ from reelpress.transcribe.audio import Audio
 from reelpress.transcribe.engine import Whisper, find_speech
 from reelpress.transcribe.options import TranscribeOptions
 from reelpress.transcribe.transcribe import transcribe
-from reelpress.transcribe.transcript import Transcript, TranscriptDocument
+from reelpress.transcribe.transcript import Transcript
 from reelpress.transcribe.windows import RATE_HZ, clips
 
 from clips import X264, make, picture, plain

@@ -30,7 +30,7 @@ import clips
 
 pytestmark = pytest.mark.media
 
-COMMANDS = ("compress", "probe", "plan", "doctor", "jobs")
+COMMANDS = ("compress", "clips", "probe", "plan", "doctor", "jobs")
 ESCAPE = "\x1b"
 STATES = ("video", "junk", "missing")
 HOSTILE = "evil\x1b[31m\x07\x9b2J\u202e\nline.mp4"

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from reelpress import events
+from reelpress.clips.export import ExportSummary
 from reelpress.diagnosis.findings import Build, Findings
 from reelpress.diagnosis.gpu import BuildReport, GpuReport, NeededApi, SlotReport
 from reelpress.diagnosis.problems import Problem
@@ -37,7 +38,7 @@ def named(page: str) -> set[str]:
 
 
 DOCTOR = (Findings, Build, GpuFinding, GpuReport, BuildReport, Problem, SlotReport, NeededApi, CircuitReport, GpuPath)
-CONTRACTS = (Receipt, FileRecord, AttemptRecord, Gate, *DOCTOR)
+CONTRACTS = (ExportSummary, Receipt, FileRecord, AttemptRecord, Gate, *DOCTOR)
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)
@@ -46,7 +47,7 @@ def test_json_contract_names_every_field(kind: type) -> None:
 
 
 def test_json_contract_names_every_event() -> None:
-    kinds = {kind.__struct_config__.tag for kind in get_args(events.Event)} | {"doctor"}
+    kinds = {kind.__struct_config__.tag for kind in get_args(events.Event)} | {"doctor", "export"}
     assert kinds - named("json.md") == set()
 
 

@@ -547,7 +547,7 @@ def test_the_demuxers_refuse_by_content_even_where_the_first_bytes_were_not_reco
     path = tmp_path / "list.m3u8"
     path.write_text(_playlists(target.path)[kind], encoding="utf-8")
     monkeypatch.setattr(media_child, "refuse_by_content", lambda head, boxes: None)
-    monkeypatch.setattr(media_child, "_forbid_more_files", lambda: None)
+    monkeypatch.setattr(media_child, "_forbid_more_files", lambda but: None)
     request = Request(path=os.fsencode(path), max_pixels=10**8, scan_budget_s=1)
     try:
         refusal = media_child.answer(request).refused

@@ -63,7 +63,7 @@ class Stage:
 
     def run(self, judge: Judge, *, with_gpus: bool = True) -> Execution:
         setting = Setting(
-            job=Job(id="1", input="in.mp4", key=self.job), source=Path("/in.mp4"), target=Path("/nowhere/out.mp4"),
+            job=Job(id="1", input="in.mp4", key=self.job), source="file:/in.mp4", target=Path("/nowhere/out.mp4"),
             limits=self.limits, versions={}, duration_s=10.0, max_bytes=None,
         )  # fmt: skip
 

@@ -28,7 +28,9 @@ def decode_output(
         inputs: tuple[str, ...] = (*source, "-i", name)
         limits: tuple[str, ...] = ("-map", "0:v", *(("-map", "0:a") if has_audio else ()))
     else:
-        starts = ((), *(("-noaccurate_seek", "-ss", f"{s:.3f}") for s in (duration_s / 2, duration_s - 1)))
+        middle, end = (("-noaccurate_seek", "-ss", f"{s:.3f}") for s in (duration_s / 2, duration_s - 1))
+        # a decoder with a thread for every core takes longer to start than 8 frames take to decode
+        starts = (("-threads", "1"), ("-threads", "1", *middle), end)
         inputs = tuple(token for start in starts for token in (*source, *start, "-i", name))
         few = str(WINDOW_FRAMES)
         limits = ("-map", "0:v", "-map", "1:v", "-map", "2:v", "-frames:v:0", few, "-frames:v:1", few)

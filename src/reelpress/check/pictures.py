@@ -24,7 +24,7 @@ _RUN_UP_S = 12.0
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _REPEATS = 1000  # an end to it: FFmpeg 9 compares a frame that repeats for ever with nothing for ever
 # Small, since what an encoder does to detail is not the question. The worse of brightness and colours counts.
-_SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
+SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
 # What is still right, by how coarse an encode was asked for (see :func:`min_db`). Measured with x264 at four places
 # of each of ten real clips (benchmarks/picture_check.py): right pictures have 40.5 dB and more at CRF 23, 28.8 at CRF
 # 36 and 23.4 at CRF 51, where the limits are 30, 25.1 and 20. Memory of zeros and lost colours never pass, half a
@@ -103,8 +103,8 @@ def best_match(
     # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
     seek, clock = (_seek(track, from_s - skipped_s), "null") if from_s > skipped_s else ((), "setpts=PTS-STARTPTS")
     graph = (
-        f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * around_s:.3f},{filters},{_SMALL}[wanted];"
-        f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{_SMALL}[made];"
+        f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * around_s:.3f},{filters},{SMALL}[wanted];"
+        f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{SMALL}[made];"
         "[wanted][made]psnr=shortest=1:stats_file=-[same]"
     )
     done = run(

@@ -14,8 +14,6 @@ from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
 from reelpress.run.report import DecodeReport
 
-AUDIO_SYNC_TOLERANCE_S = 0.04  # ITU-R BT.1359: 45 ms early is where viewers begin to notice
-
 
 class Decoded(Value, frozen=True, kw_only=True):
     """What the software decoder made of the output, over the stretches that were decoded."""
@@ -53,6 +51,7 @@ def check_structure(
         *_audio(expect, media, track, damaged=damaged),
         _equal("subtitles", str(expect.subtitles), str(len(media.subtitles))),
         _equal("chapters", str(expect.chapters), str(len(media.chapters))),
+        *_clip(expect, media, track),
         _equal("faststart", "True", None if media.is_faststart is None else str(media.is_faststart)),
         _decodes(decoded, expect.copied_codecs),
         _complete(expect),
@@ -63,6 +62,35 @@ def check_structure(
 
 def _gate(name: str, verdict: Verdict, expected: str, measured: str, text: str = "") -> Gate:
     return Gate(name=name, verdict=verdict, expected=expected, measured=measured, text=text)
+
+
+def _clip(expect: Expectation, media: MediaFacts, track: VideoTrack) -> tuple[Gate, ...]:
+    """Check what platforms ask of a clip."""
+    clip = expect.clip
+    if clip is None:
+        return ()
+    rate = f"{float(clip.fps):.5g} fps, constant"
+    found = None
+    if track.fps_avg is not None and track.is_vfr is not None:
+        same = not track.is_vfr and abs(track.fps_avg / clip.fps - 1) < 0.001
+        found = rate if same else f"{float(track.fps_avg):.5g} fps, {'variable' if track.is_vfr else 'constant'}"
+    elif track.frames == 1:
+        found = rate
+    gop, wanted = track.longest_gop_s, f"at most {clip.max_gop_s:g} s"
+    if gop is None:
+        gop_gate = _gate("gop", "unmeasured", wanted, "unknown", "Not known.")
+    else:
+        verdict: Verdict = "passed" if gop <= clip.max_gop_s + 0.001 else "failed"
+        gop_gate = _gate("gop", verdict, wanted, f"{gop:.2f} s")
+    tracks: tuple[VideoTrack | AudioTrack, ...] = (track, *media.audio)
+    moved = [edit for each in tracks for edit in each.edits if edit.media_time_s != 0]
+    starts = {f"{each.start_s:.3f} s" for each in tracks if each.start_s is not None}
+    at_zero = _equal("starts_at_zero", "0.000 s", ", ".join(sorted(starts)) or None)
+    return (
+        _equal("constant_rate", rate, found), gop_gate,
+        _equal("edit_list", "none that moves anything", f"{len(moved)} edits" if moved else "none that moves anything"),
+        at_zero,
+    )  # fmt: skip
 
 
 def _equal(name: str, expected: str | None, measured: str | None) -> Gate:
@@ -93,10 +121,13 @@ def _frames(expect: Expectation, track: VideoTrack, report: DecodeReport | None,
         return _gate("frames", "unmeasured", str(expect.frames), "unknown", "The output was not counted to its end.")
     if track.frames == 0:
         return _gate("frames", "failed", "at least 1", "0", "The output holds no picture.")
+    if expect.clip is not None:
+        verdict: Verdict = "passed" if track.frames == expect.frames else "failed"
+        return _gate("frames", verdict, str(expect.frames), str(track.frames))
     if expect.frames is not None:
         return _all_frames(expect.frames, track.frames, report, damaged=damaged)
     if expect.frames_at_most is not None:
-        verdict: Verdict = "passed" if track.frames <= expect.frames_at_most else "failed"
+        verdict = "passed" if track.frames <= expect.frames_at_most else "failed"
         return _gate("frames", verdict, f"at most {expect.frames_at_most}", str(track.frames))
     return _gate("frames", "unmeasured", "unknown", str(track.frames), "The input's frames could not be counted.")
 
@@ -149,8 +180,9 @@ def _audio(expect: Expectation, media: MediaFacts, track: VideoTrack, *, damaged
             gates.append(_gate("audio_sync", "unmeasured", f"{expect.audio_offset_s:.3f} s", "unknown", "Not known."))
         else:
             off = (first.start_s - track.start_s) - expect.audio_offset_s
-            verdict: Verdict = "passed" if abs(off) < AUDIO_SYNC_TOLERANCE_S else _short(damaged=damaged, short=True)
-            gates.append(_gate("audio_sync", verdict, "within 40 ms of the input", f"{off * 1000:+.0f} ms"))
+            verdict: Verdict = "passed" if abs(off) < expect.audio_sync_s else _short(damaged=damaged, short=True)
+            wanted = f"within {expect.audio_sync_s * 1000:.0f} ms of the input"
+            gates.append(_gate("audio_sync", verdict, wanted, f"{off * 1000:+.0f} ms"))
     return tuple(gates)
 
 

@@ -15,14 +15,14 @@ from types import FrameType
 
 import click
 
+from reelpress.cli.clips_app import clips
 from reelpress.cli.jobs_app import jobs
-from reelpress.cli.options import JSON, with_options
+from reelpress.cli.options import HARDWARE, JSON, with_options
 from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
 
 _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-_HARDWARE = click.option("--hardware", metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
 # What shapes an encode, for every command that plans one. Values stay text here: the settings table reads them.
 _ENCODING = (
     click.option("--codec", metavar="h264|hevc|av1", help="Codec of the output [h264]."),
@@ -33,7 +33,7 @@ _ENCODING = (
     click.option("--audio-bitrate", "audio_bitrate_bps", metavar="RATE", help="AAC bit rate for stereo [128k]."),
     click.option("--audio-channels", metavar="keep|stereo", help="More than two channels [keep]."),
     click.option("--hdr", metavar="tonemap|keep", help="HDR becomes SDR, or stays 10-bit [tonemap]."),
-    _HARDWARE,
+    HARDWARE,
     click.option("--max-file-size", "max_input_bytes", metavar="SIZE", help="Larger inputs are skipped [1GB]."),
     click.option("--min-saving", metavar="SHARE", help="Share an encode must save to be delivered [0.05]."),
     click.option("--always-encode", is_flag=True, help="Deliver an encode even where it does not pay."),
@@ -123,7 +123,7 @@ def plan(
 
 
 @app.command(epilog="Example: reelpress doctor --hardware require")
-@_HARDWARE
+@HARDWARE
 @JSON
 def doctor(hardware: str | None, *, json_output: bool) -> None:
     """Find out what works on this machine.
@@ -135,7 +135,7 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-for _command in (*SERVICE_COMMANDS, jobs):
+for _command in (clips, *SERVICE_COMMANDS, jobs):
     app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 from reelpress.api import policy_from
 from reelpress.batch import Item, collect, run_batch
-from reelpress.cli.render import JsonLines, ProgressBars, plain_text, print_receipt, print_summary
+from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt, print_summary
+from reelpress.cli.stopping import stop_signals
 from reelpress.errors import ExitCode, OutputError, UsageError
 from reelpress.facts.values import to_json
 from reelpress.look import Look
@@ -68,7 +67,7 @@ def run_compress(
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
-    with reader, _stop_signals() as stop_if:
+    with reader, stop_signals() as stop_if:
         receipts = run_batch(
             items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,
             overwrite=overwrite, on_event=reader.on_event, cancel=cancel, stop_if=stop_if, look=look,
@@ -81,27 +80,8 @@ def run_compress(
         else:
             print_summary(receipts, sys.stdout)
         for one in receipts:
-            if one.error is not None:
-                parts = (one.error, one.evidence and f"evidence: {one.evidence}", one.hint and f"hint: {one.hint}")
-                name = plain_text(Path(one.input).name)
-                first, *rest = [plain_text(p) for p in parts if p]
-                print(f"reelpress: {name}: {first}", *rest, sep="\n  ", file=sys.stderr)  # noqa: T201
+            print_error(Path(one.input).name, one, sys.stderr)
     return exit_code(receipts)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Note SIGINT and SIGTERM instead of raising: an exception could strike where nobody waits for it."""
-    asked: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # a shell's background job stays deaf to Ctrl-C
-            signal.signal(number, lambda number, _frame: asked.append(number))
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def exit_code(receipts: Sequence[Receipt]) -> int:

@@ -21,7 +21,8 @@ from reelpress.cli.sending import input_of, say_sent
 from reelpress.cli.watching import watch
 from reelpress.errors import ExitCode, InputError, OutputError, ReelpressError, UsageError
 from reelpress.facts.values import to_json
-from reelpress.jobs.model import UNFINISHED, Job, Status, StoredObject
+from reelpress.jobs.clip_model import StoredObject
+from reelpress.jobs.model import UNFINISHED, Job, Status
 from reelpress.receipt import Receipt
 from reelpress.run.partial import PartialFile
 

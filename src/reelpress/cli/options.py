@@ -11,6 +11,7 @@ Option = Callable[[Command], Command]
 JSON = click.option(
     "--json", "json_output", is_flag=True, help="Print events and the receipt as NDJSON on stdout (docs/json.md)."
 )
+HARDWARE = click.option("--hardware", metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
 
 
 def with_options(options: Sequence[Option]) -> Callable[[Command], Command]:

@@ -13,13 +13,14 @@ import click
 
 from reelpress.errors import OutputError
 from reelpress.events import AttemptFailed, Event, Progressed, Started
-from reelpress.facts.values import to_json
+from reelpress.facts.values import Value, to_json
 from reelpress.receipt import Receipt
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_WORDS = {
+# How each status looks.
+WORDS = {
     "encoded": "green", "copied": "green", "skipped": "yellow", "rejected": "red", "failed": "red",
     "cancelled": "yellow",
 }  # fmt: skip
@@ -65,7 +66,7 @@ class JsonLines:
     def __exit__(self, *_error: object) -> None:
         self._out.flush()
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: Value) -> None:
         """Write one event, whole, at once."""
         line = to_json(event).decode()
         try:
@@ -145,7 +146,20 @@ def print_rows(rows: Sequence[tuple[str, str]], out: IO[str], colours: Mapping[s
 
 def print_receipt(receipt: Receipt, out: IO[str]) -> None:
     """Print one receipt for a person."""
-    print_rows(_receipt_rows(receipt), out, {"result": _WORDS[receipt.status]})
+    print_rows(_receipt_rows(receipt), out, {"result": WORDS[receipt.status]})
+
+
+def print_error(name: str, receipt: Receipt, out: IO[str]) -> None:
+    """Print what went wrong with one input of several, if anything did: what, evidence, hint."""
+    if receipt.error is None:
+        return
+    parts = (
+        receipt.error,
+        receipt.evidence and f"evidence: {receipt.evidence}",
+        receipt.hint and f"hint: {receipt.hint}",
+    )
+    first, *rest = [plain_text(part) for part in parts if part]
+    print(f"reelpress: {plain_text(name)}: {first}", *rest, sep="\n  ", file=out)
 
 
 def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
@@ -195,7 +209,7 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for r in receipts:
         table.add_row(
-            Text(plain_text(Path(r.input).name)), Text(r.status, style=_WORDS.get(r.status, "")),
+            Text(plain_text(Path(r.input).name)), Text(r.status, style=WORDS.get(r.status, "")),
             *(human_bytes(f.size_bytes) if f else "" for f in (r.source, r.result)),
             f"{r.saved_share:.0%}" if r.saved_share is not None else "", human_time(r.wall_s),
         )  # fmt: skip
@@ -203,7 +217,7 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
     after = sum(r.result.size_bytes for r in receipts if r.result)
     console = Console(file=out, highlight=False)
     console.print(table)
-    counts = {status: sum(r.status == status for r in receipts) for status in _WORDS}
+    counts = {status: sum(r.status == status for r in receipts) for status in WORDS}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     saved = f"; {human_bytes(before)} became {human_bytes(after)}" if before else ""
     console.print(Text(f"{len(receipts)} inputs: {told}{saved}"))

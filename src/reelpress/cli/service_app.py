@@ -11,7 +11,7 @@ _MODELS_DIR = click.option("--dir", "models_dir", metavar="FOLDER", help="Where 
 
 @click.group()
 def models() -> None:
-    """Get the models that make speech text."""
+    """Get the models that make speech text, or find faces."""
 
 
 @models.command("download", epilog="Example: reelpress models download small")
@@ -25,6 +25,19 @@ def download_model(name: str, models_dir: str | None) -> None:
     from reelpress.cli.models import run_download
 
     raise click.exceptions.Exit(run_download(name, models_dir))
+
+
+@models.command("get", epilog="Example: reelpress models get yunet")
+@click.argument("name", metavar="yunet")
+@click.option("--dir", "models_dir", metavar="FOLDER", help="Put it here [models, in the cache folder].")
+def get_model(name: str, models_dir: str | None) -> None:
+    """Download the model that finds faces.
+
+    With it windows of clips follow people better. Its hash is checked.
+    """
+    from reelpress.cli.models import run_get
+
+    raise click.exceptions.Exit(run_get(name, models_dir))
 
 
 @models.command("list")

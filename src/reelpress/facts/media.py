@@ -120,6 +120,7 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     crop: Crop | None = None  # of the decoded picture, before it is turned
     is_cut_left_or_top: bool = False  # by the bitstream itself; the decoded pixels are without it
     keyframe_times_s: tuple[float, ...] = ()  # at most 31, spread over it; none where packets were not read
+    longest_gop_s: float | None = None  # from one keyframe to the next or to the end; None where packets were not read
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):

@@ -144,7 +144,8 @@ def _bring_up_to_date(database: Database) -> None:
         version = connection.execute(sa.select(sa.func.max(VERSIONS.c.version))).scalar_one()
         for number, statements in enumerate(MIGRATIONS[version:], version + 1):
             for statement in statements:
-                connection.execute(sa.text(statement))
+                schema = f"{_SCHEMA}." if database.is_postgres else ""
+                connection.execute(sa.text(statement.replace("<schema>", schema)))
             connection.execute(VERSIONS.insert().values(version=number))
 
 

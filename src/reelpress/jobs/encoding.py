@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
+
 from reelpress.api import policy_from
+from reelpress.clip_request import ClipRequest
 from reelpress.errors import UsageError
 from reelpress.facts.host import HostFacts
 from reelpress.jobs.model import JobSpec
@@ -35,6 +40,21 @@ class Encoding:
     def policy(self) -> RunPolicy:
         """How long and with what a run may go on."""
         return policy_from(self.settings)
+
+    @property
+    def face_model(self) -> Path | None:
+        """The model that finds faces, where there is one. Raises :class:`UsageError` for one that is not there."""
+        from reelpress.reframe.face_model import find_face_model
+
+        return find_face_model(self.settings.face_model, self.settings.cache_path)
+
+    def clip_request(self, wanted: ClipRequest) -> ClipRequest:
+        """Return what a clip asks of the engine, over the operator's settings."""
+        settings = self.settings
+        return msgspec.structs.replace(
+            wanted, hardware="auto" if settings.use_gpu else "off", max_pixels=settings.max_pixels,
+            threads=settings.threads,
+        )  # fmt: skip
 
     def request_of(self, spec: JobSpec) -> Request:
         """Return what a job asks of the engine. Raises :class:`UsageError` for settings that cannot be meant."""

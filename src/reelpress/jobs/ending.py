@@ -11,29 +11,44 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from reelpress.jobs.clip_model import ClipWanted
 from reelpress.jobs.database import Database, encode
-from reelpress.jobs.model import Job, new_id
+from reelpress.jobs.model import Job, Kind, new_id
+from reelpress.jobs.reading import children_of
 from reelpress.jobs.tables import SECRETS, WEBHOOKS
 from reelpress.service_settings import ServiceSettings
 from reelpress.webhooks.outbox import add
 from reelpress.webhooks.sender import Sender
 from reelpress.webhooks.signing import new_secret
 
+# Whose ends are told, and as what.
+_TOLD: dict[Kind, str] = {"compress": "job", "export": "export"}
+
 
 def on_end(settings: ServiceSettings) -> Callable[[Connection, Job], None]:
-    """Return what workers call for every job that ends."""
+    """Return what workers call for every job that ends; of clips, their export tells, when the last one ends."""
 
     def tell(connection: Connection, job: Job) -> None:
+        if job.kind not in _TOLD:
+            return
         url = job.spec.webhook or settings.webhook_url
         if url is not None:
             # one event for each end of each run: should the same end be written twice, the second is this one
             event_id = f"evt_{job.id.removeprefix('job_')}_{job.run}"
             add(
                 connection, WEBHOOKS, event_id=event_id, user_id=job.user_id, job_id=job.id, url=url,
-                kind=f"job.{job.status}", payload=payload_of(job), now=time.time(),
+                kind=_event_of(job), payload=_payload_of(connection, job), now=time.time(),
             )  # fmt: skip
 
     return tell
+
+
+def _event_of(job: Job) -> str:
+    return f"{_TOLD[job.kind]}.{job.status}"
+
+
+def _payload_of(connection: Connection, job: Job) -> str:
+    return payload_of(job) if job.kind == "compress" else payload_of_export(connection, job)
 
 
 def add_test_event(connection: Connection, user_id: str, url: str, *, now: float) -> str:
@@ -55,6 +70,27 @@ def payload_of(job: Job) -> str:
         "result": msgspec.to_builtins(job.result), "error": msgspec.to_builtins(job.error),
     }  # fmt: skip
     return encode({"type": f"job.{job.status}", "timestamp": _iso(job.finished_at or time.time()), "data": data})
+
+
+def payload_of_export(connection: Connection, job: Job) -> str:
+    """Return the body of the event that an export ended, with what became of each clip."""
+    clips = [
+        {
+            "id": clip.id, "draft": clip.spec.wants.draft.id, "index": clip.spec.wants.index,
+            "name": clip.spec.wants.draft.name, "status": clip.status, "run": clip.run,
+            "output": msgspec.to_builtins(clip.result.output) if clip.result is not None else None,
+            "error": msgspec.to_builtins(clip.error),
+        }
+        for clip in children_of(connection, job.id, "clip")
+        if isinstance(clip.spec.wants, ClipWanted)
+    ]  # fmt: skip
+    data: dict[str, Any] = {
+        "id": job.id, "user_id": job.user_id, "video": job.parent, "status": job.status, "run": job.run,
+        "created_at": job.created_at, "finished_at": job.finished_at,
+        "clips": sorted(clips, key=lambda clip: int(clip["index"])),
+    }  # fmt: skip
+    timestamp = _iso(job.finished_at or time.time())
+    return encode({"type": _event_of(job), "timestamp": timestamp, "data": data})
 
 
 def secret_of(database: Database, user_id: str) -> str:

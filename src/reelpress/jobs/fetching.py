@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from reelpress.errors import Cancelled, InputError, UsageError
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
+from reelpress.jobs.local_paths import check_path
 from reelpress.jobs.model import JobInput
 from reelpress.net.fetch import fetch
 from reelpress.run.process import CancelToken
@@ -94,15 +95,6 @@ def fetch_input(
             house.store, wanted.value, target, wanted=conditions, on_progress=on_progress, cancel=cancel
         )  # fmt: skip
     return _fetched(target, down.size_bytes, down.sha256, wanted.value, name)
-
-
-def check_path(path: str, allowed: tuple[str, ...]) -> Path:
-    """Return the file that ``path`` is, links followed. Raises :class:`UsageError` if it is in no allowed folder."""
-    real = Path(path).resolve()
-    if not Path(path).is_absolute() or not any(real.is_relative_to(Path(folder).resolve()) for folder in allowed):
-        hint = "Paths must be absolute and inside a folder of REELPRESS_LOCAL_PATHS."
-        raise UsageError("This path may not be read.", hint=hint)
-    return real
 
 
 def _at_path(house: House, wanted: JobInput, *, max_bytes: int, cancel: CancelToken) -> Fetched:

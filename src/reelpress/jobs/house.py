@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reelpress.errors import OutputError
 from reelpress.jobs.database import Database, open_database
+from reelpress.jobs.sources import Sources
 from reelpress.service_settings import ServiceSettings
 from reelpress.storage.opening import open_store
 from reelpress.storage.scratch import Scratch
@@ -17,6 +18,7 @@ class House:
 
     def __init__(self, settings: ServiceSettings, database: Database, store: Store, scratch: Scratch) -> None:
         self.settings, self.database, self.store, self.scratch = settings, database, store, scratch
+        self.sources = Sources(settings, store, scratch)
 
     @classmethod
     def open(cls, settings: ServiceSettings) -> House:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -12,9 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.errors import ReelpressError
+from reelpress.jobs.exports import forget_export, forget_rows
 from reelpress.jobs.house import House
 from reelpress.jobs.model import FINISHED
-from reelpress.jobs.tables import EVENTS, JOBS, UPLOADS, WEBHOOKS
+from reelpress.jobs.submission import JobRefused
+from reelpress.jobs.tables import JOBS, UPLOADS, WEBHOOKS
+from reelpress.jobs.videos import forget_video, remove_video_files
 from reelpress.storage.orphans import sweep_orphans
 from reelpress.webhooks.outbox import purge
 
@@ -49,6 +53,7 @@ class Housekeeping:
         jobs = 0
         while gone := self._forget_jobs(oldest):
             jobs += gone
+        jobs += self._forget_exports(oldest) + self._forget_videos(oldest)
         with house.database.writing() as connection:
             given_up = sa.delete(UPLOADS).where(UPLOADS.c.created_at < min(oldest, now - UPLOADS_LAST_S))
             uploads = connection.execute(given_up).rowcount
@@ -58,15 +63,45 @@ class Housekeeping:
 
     def _forget_jobs(self, oldest: float) -> int:
         old = sa.select(JOBS.c.id, JOBS.c.run).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)
+        alone = old.where(JOBS.c.kind.in_(("compress", "analysis"))).limit(_MOST_AT_ONCE)
         with self._house.database.writing() as connection:
-            rows = connection.execute(old.limit(_MOST_AT_ONCE)).all()
-            ids = [row.id for row in rows]
-            if ids:
-                connection.execute(sa.delete(EVENTS).where(EVENTS.c.job.in_(ids)))
-                connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ids)))
-        if rows:
-            self._forget([f"{row.id}.{run}" for row in rows for run in range(1, row.run + 1)])
+            rows = connection.execute(alone).all()
+            forget_rows(connection, [row.id for row in rows])
+        self._forget_runs([(row.id, row.run) for row in rows])
         return len(rows)
+
+    def _forget_exports(self, oldest: float) -> int:
+        """Forget exports with their clips, and drafts that nobody went on with."""
+        finished = sa.and_(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)
+        left = sa.and_(JOBS.c.status == "draft", JOBS.c.updated_at < oldest)
+        count = 0
+        for export_id in self._ids(sa.and_(JOBS.c.kind == "export", sa.or_(finished, left))):
+            with contextlib.suppress(JobRefused):  # somebody goes on with it after all
+                clips = forget_export(self._house.database, export_id, user_id=None)
+                self._forget_runs([(clip.id, clip.run) for clip in clips])
+                count += 1 + len(clips)
+        return count
+
+    def _forget_videos(self, oldest: float) -> int:
+        """Forget videos that no export refers to any more, with the files that the service made of them."""
+        exports = sa.select(JOBS.c.parent).where(JOBS.c.kind == "export")
+        unused = sa.and_(JOBS.c.finished_at < oldest, JOBS.c.id.not_in(exports))
+        count = 0
+        for video_id in self._ids(sa.and_(JOBS.c.kind == "video", JOBS.c.status.in_(FINISHED), unused)):
+            with contextlib.suppress(JobRefused):
+                video, details = forget_video(self._house.database, video_id, user_id=None)
+                self._forget_runs([(video.id, video.run)])
+                remove_video_files(self._house.store, video, details)
+                count += 1
+        return count
+
+    def _ids(self, which: sa.ColumnElement[bool]) -> list[str]:
+        with self._house.database.reading() as connection:
+            return list(connection.execute(sa.select(JOBS.c.id).where(which).limit(_MOST_AT_ONCE)).scalars())
+
+    def _forget_runs(self, runs: list[tuple[str, int]]) -> None:
+        if runs:
+            self._forget([f"{job_id}.{run}" for job_id, last in runs for run in range(1, last + 1)])
 
     def _go_on(self) -> None:
         # not all processes at the same moment

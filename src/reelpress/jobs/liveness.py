@@ -19,8 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.facts.values import Value
 from reelpress.jobs.database import Database, encode
-from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.tables import WORKERS
+from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import take_from_dead
 
 _LOG = logging.getLogger("reelpress.jobs")

@@ -9,27 +9,46 @@ from typing import Any, Literal
 from msgspec import field
 
 from reelpress.facts.values import Value
+from reelpress.jobs.clip_model import AnalysisWanted, ClipWanted, StoredObject
 
-Status = Literal["queued", "running", "done", "failed", "cancelled", "dead"]
-Stage = Literal["queued", "fetch", "probe", "compress", "check", "store", "transcribe", "notify", "finished"]
-InputKind = Literal["object", "upload", "url", "path"]
+# An export is the parent of its clips; nobody works on it, and it ends with the last of them.
+Kind = Literal["compress", "video", "analysis", "clip", "export"]
+# Only an export is ever a draft: what it will do is still being decided.
+Status = Literal["draft", "queued", "running", "done", "failed", "cancelled", "dead"]
+Stage = Literal[
+    "queued", "fetch", "probe", "compress", "preview", "analyse", "render", "check", "store", "transcribe", "notify",
+    "finished",
+]  # fmt: skip
+InputKind = Literal["object", "upload", "url", "path", "video"]
 Priority = Literal["high", "normal", "low"]
 
 UNFINISHED: tuple[Status, ...] = ("queued", "running")
 FINISHED: tuple[Status, ...] = ("done", "failed", "cancelled", "dead")
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
-# How far a job is when a stage begins, in percent, without and with a transcript. Shares of typical wall time.
-STARTS: dict[bool, dict[Stage, float]] = {
-    False: {"queued": 0, "fetch": 0, "probe": 10, "compress": 12, "check": 87, "store": 90, "notify": 99},
-    True: {
-        "queued": 0, "fetch": 0, "probe": 8, "compress": 10, "check": 60, "store": 62, "transcribe": 68, "notify": 99,
-    },
+KINDS: tuple[Kind, ...] = ("compress", "video", "analysis", "clip", "export")
+PREFIXES: dict[Kind, str] = {"compress": "job", "video": "vid", "analysis": "ana", "clip": "clip", "export": "exp"}
+Starts = dict[Stage, float]
+# How far a job is when a stage begins, in percent. Shares of typical wall time.
+COMPRESS_STARTS: Starts = {
+    "queued": 0, "fetch": 0, "probe": 10, "compress": 12, "check": 87, "store": 90, "notify": 99,
 }  # fmt: skip
+TRANSCRIBED_STARTS: Starts = {
+    "queued": 0, "fetch": 0, "probe": 8, "compress": 10, "check": 60, "store": 62, "transcribe": 68, "notify": 99,
+}  # fmt: skip
+VIDEO_STARTS: Starts = {"queued": 0, "fetch": 0, "probe": 10, "preview": 15, "store": 85, "notify": 99}
+ANALYSIS_STARTS: Starts = {"queued": 0, "fetch": 0, "analyse": 5, "notify": 99}
+CLIP_STARTS: Starts = {"queued": 0, "fetch": 0, "analyse": 1, "render": 15, "check": 90, "store": 96, "notify": 99}
+# What goes on within one step, to and fro.
+TOGETHER: tuple[frozenset[Stage], ...] = (
+    frozenset({"compress", "check"}),
+    frozenset({"analyse", "render", "check"}),
+)
 
 
 class JobInput(Value, frozen=True, kw_only=True):
-    """Where a job's input is: a key in the store, a finished upload, an address, or a path on the workers' machine.
+    """Where a job's input is: an object of the store, an upload, an address, a path on the workers' machine, a video.
 
+    A video is one that a job of that kind made ready.
     ``size_bytes`` and ``sha256`` are what the caller promises of it; an input that is not so is refused. ``name`` is
     what the caller calls the file. An upload is its id, with the size of the file and of its segments.
     """
@@ -46,7 +65,7 @@ class JobSpec(Value, frozen=True, kw_only=True):
     """What was asked for. ``settings`` are text by the names of :data:`reelpress.settings_table.SETTINGS`.
 
     ``output_key`` ``None`` lets the service choose. ``reuse`` allows the answer to be an earlier job's. ``labels`` are
-    the caller's own and come back in answers and webhooks.
+    the caller's own and come back in answers and webhooks. ``wants`` is what analyses and clips are to be.
     """
 
     input: JobInput
@@ -58,15 +77,7 @@ class JobSpec(Value, frozen=True, kw_only=True):
     webhook: str | None = None
     reuse: bool = True
     labels: dict[str, str] = field(default_factory=dict)
-
-
-class StoredObject(Value, frozen=True, kw_only=True):
-    """One object that a job put into the store."""
-
-    key: str
-    size_bytes: int
-    sha256: str
-    content_type: str
+    wants: AnalysisWanted | ClipWanted | None = None
 
 
 class JobResult(Value, frozen=True, kw_only=True):
@@ -114,7 +125,8 @@ class StageTime(Value, frozen=True, kw_only=True):
 class Job(Value, frozen=True, kw_only=True):
     """One job as everybody sees it. Times are seconds since 1970, UTC.
 
-    ``queue`` ``push`` waits for a request that names the job; ``pull`` for any worker. ``percent`` never goes back
+    ``parent`` is the export of a clip, the video of an analysis or an export. ``queue`` ``push`` waits for a request
+    that names the job; ``pull`` for any worker; ``none`` is an export's. ``percent`` never goes back
     within a run and is under 100 until the output is stored and verified. ``attempts`` counts the workers that began
     this run.
     """
@@ -126,7 +138,7 @@ class Job(Value, frozen=True, kw_only=True):
     percent: float
     priority: Priority
     origin: Literal["api", "push"]
-    queue: Literal["pull", "push"]
+    queue: Literal["pull", "push", "none"]
     run: int
     attempts: int
     worker: str | None
@@ -141,6 +153,8 @@ class Job(Value, frozen=True, kw_only=True):
     result: JobResult | None
     error: JobError | None
     stages: tuple[StageTime, ...] = ()
+    kind: Kind = "compress"
+    parent: str | None = None
 
 
 class JobEvent(Value, frozen=True, kw_only=True):
@@ -159,11 +173,10 @@ def new_id(kind: str, now: float | None = None) -> str:
     return f"{kind}_{millis:012x}{secrets.token_hex(8)}"
 
 
-def percent_at(stage: Stage, share: float, *, transcribes: bool) -> float:
+def percent_at(stage: Stage, share: float, starts: Starts) -> float:
     """Return how far a whole job is when ``share`` (0 to 1) of a stage is done; 100 only when finished."""
     if stage == "finished":
         return 100.0
-    starts = STARTS[transcribes]
     begin = starts.get(stage, 0.0)
     end = min((value for value in starts.values() if value > begin), default=99.0)
     return min(99.0, begin + (end - begin) * min(max(share, 0.0), 1.0))

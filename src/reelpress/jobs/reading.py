@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from reelpress.facts.values import from_json
-from reelpress.jobs.model import PRIORITIES, Job, JobError, JobEvent, JobResult, JobSpec, StageTime
+from reelpress.jobs.model import PRIORITIES, Job, JobError, JobEvent, JobResult, JobSpec, Kind, StageTime
 from reelpress.jobs.tables import EVENTS, JOBS
 
-_SHOWN = [column for column in JOBS.c if column.name not in ("receipt", "spec_hash", "cache_key")]
+_SHOWN = [column for column in JOBS.c if column.name not in ("receipt", "spec_hash", "cache_key", "details")]
+T = TypeVar("T")
 
 
 def row_to_job(row: Mapping[Any, Any]) -> Job:
@@ -27,7 +28,7 @@ def row_to_job(row: Mapping[Any, Any]) -> Job:
         cancel_requested=bool(row["cancel_requested"]), eta_s=row["eta_s"], speed=row["speed"],
         result=from_json(row["result"], JobResult) if row["result"] else None,
         error=from_json(row["error"], JobError) if row["error"] else None,
-        stages=from_json(row["stages"], tuple[StageTime, ...]),
+        stages=from_json(row["stages"], tuple[StageTime, ...]), kind=row["kind"], parent=row["parent"],
     )  # fmt: skip
 
 
@@ -53,14 +54,23 @@ def list_jobs(
     connection: Connection,
     *,
     user_id: str | None,
+    kind: Kind | None = None,
+    parent: str | None = None,
     statuses: Sequence[str] = (),
     before: tuple[float, str] | None = None,
     limit: int = 100,
 ) -> list[Job]:
-    """Return jobs, the newest first; ``before`` continues after the last one of a page (``created_at``, ``id``)."""
+    """Return jobs, the newest first; ``before`` continues after the last one of a page (``created_at``, ``id``).
+
+    ``kind`` and ``parent`` ``None`` are jobs of all kinds, and of all parents.
+    """
     query = sa.select(*_SHOWN).order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc()).limit(limit)
     if user_id is not None:
         query = query.where(JOBS.c.user_id == user_id)
+    if kind is not None:
+        query = query.where(JOBS.c.kind == kind)
+    if parent is not None:
+        query = query.where(JOBS.c.parent == parent)
     if statuses:
         query = query.where(JOBS.c.status.in_(statuses))
     if before is not None:
@@ -69,12 +79,26 @@ def list_jobs(
     return [row_to_job(row) for row in connection.execute(query).mappings()]
 
 
-def count_jobs(connection: Connection, *, user_id: str | None = None) -> dict[str, int]:
+def count_jobs(connection: Connection, *, user_id: str | None = None, kind: Kind | None = None) -> dict[str, int]:
     """Return how many jobs there are of each status."""
     query = sa.select(JOBS.c.status, sa.func.count()).group_by(JOBS.c.status)
     if user_id is not None:
         query = query.where(JOBS.c.user_id == user_id)
+    if kind is not None:
+        query = query.where(JOBS.c.kind == kind)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def children_of(connection: Connection, parent: str, kind: Kind) -> list[Job]:
+    """Return the jobs of a kind that belong to another, the oldest first."""
+    query = sa.select(*_SHOWN).where(JOBS.c.parent == parent, JOBS.c.kind == kind)
+    return [row_to_job(row) for row in connection.execute(query.order_by(JOBS.c.created_at, JOBS.c.id)).mappings()]
+
+
+def details_of(connection: Connection, job_ids: Sequence[str], kind: type[T]) -> dict[str, T]:
+    """Return what jobs of a kind have found out so far, as the values of that kind, by id."""
+    query = sa.select(JOBS.c.id, JOBS.c.details).where(JOBS.c.id.in_(job_ids), JOBS.c.details.is_not(None))
+    return {row.id: from_json(row.details, kind) for row in connection.execute(query)}
 
 
 def receipt_of(connection: Connection, job_id: str) -> str | None:

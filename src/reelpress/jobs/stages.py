@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -21,30 +20,25 @@ from reelpress.engine import compress_file
 from reelpress.errors import Cancelled, HardwareError, InputError, NetError, OutputError, ReelpressError, StorageError
 from reelpress.events import AttemptStarted, Checked, Event, Progressed
 from reelpress.facts.values import Value, from_json, to_json
+from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
+from reelpress.jobs.desk import JSON, MP4, Desk, OnShare
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched, fetch_input
-from reelpress.jobs.house import House, user_prefix
-from reelpress.jobs.model import JobResult, Stage, StoredObject
-from reelpress.jobs.work import Claim, check_in_force, note_content
+from reelpress.jobs.house import House
+from reelpress.jobs.model import JobResult
+from reelpress.jobs.work import Claim, note_content
 from reelpress.look import Look, look_at
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken
-from reelpress.storage.download import download
 from reelpress.storage.keys import safe_name
 from reelpress.storage.scratch import Need
-from reelpress.storage.upload import upload
 from reelpress.version import VERSION
 
 _LOG = logging.getLogger("reelpress.jobs")
 T = TypeVar("T")
 # What a stage that met a passing fault waits before it is tried again, in seconds.
 PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
-MP4 = "video/mp4"
-JSON = "application/json"
-
-# Told of a stage, the share of it that is done, seconds left of it, and the speed of an encode.
-OnShare = Callable[[Stage, float, float | None, float | None], None]
 
 
 class Probed(Value, frozen=True, kw_only=True):
@@ -70,23 +64,23 @@ class Stored(Value, frozen=True, kw_only=True):
     made: Compressed
 
 
-class Stages:
-    """The stages of one claim. Each method is a step; errors are those of the tree, and say whether to try again."""
+class Stages(Desk):
+    """The stages of a claim on a job that compresses.
+
+    Each method is a step; errors are those of the tree, and say whether to try again.
+    """
 
     def __init__(self, house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> None:
-        self.house, self.encoding, self.claim, self.cancel, self._on_share = house, encoding, claim, cancel, on_share
-        self.job, self.spec = claim.job, claim.job.spec
-        self.folder = house.settings.scratch / "jobs" / self.job.id
-        self._key_folder = f"{user_prefix(self.job.user_id)}/outputs/{self.job.id}"
+        super().__init__(house, encoding, claim, cancel, on_share)
         self._look: Future[Look] | None = None
 
     def fetch(self) -> Fetched:
         """Bring the input here. Its size is promised room before the first byte comes."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.make_folder()
         return fetch_input(
             self.house, self.spec.input, self.folder, cancel=self.cancel,
             max_bytes=self.house.settings.max_upload_bytes,
-            on_share=lambda share: self._on_share("fetch", share, None, None),
+            on_share=lambda share: self.on_share("fetch", share, None, None),
         )  # fmt: skip
 
     def probe(self, fetched: Fetched) -> Probed:
@@ -100,7 +94,7 @@ class Stages:
             evidence = f"{duration:.1f} s, {most:g} s allowed"
             raise InputError("The video is too long.", evidence=evidence, reason="too_long")
         key = self._cache_key(fetched)
-        same = persist(lambda: note_content(self.house.database, self.claim, key), give_up=self._is_cancelled)
+        same = persist(lambda: note_content(self.house.database, self.claim, key), give_up=self.is_cancelled)
         may_reuse = self.spec.reuse and self.spec.output_key is None
         if may_reuse and same is not None and same.result is not None and self._is_there(same.result):
             return Probed(same_as=same.id)
@@ -114,11 +108,12 @@ class Stages:
         with self.house.scratch.reserve(need, job_folder=self.folder):
             receipt = compress_file(
                 source, target, host=self.encoding.host, request=self.encoding.request_of(self.spec),
-                policy=self.encoding.policy, overwrite=True, on_event=self._on_event, cancel=self.cancel,
-                look=self._look,
+                policy=self.encoding.policy, overwrite=True, on_event=self.listening(self._on_event),
+                cancel=self.cancel, look=self._look,
             )  # fmt: skip
         self._look = None
-        _raise_for(receipt)
+        self.raise_if_lost()
+        raise_for(receipt)
         receipt = msgspec.structs.replace(receipt, input=fetched.name, output=None)
         made = receipt.result if receipt.status in ("encoded", "copied") else None
         return Compressed(
@@ -128,24 +123,27 @@ class Stages:
 
     def store(self, fetched: Fetched, made: Compressed) -> Stored:
         """Put output and receipt into the store, proved by reading back, each under a key that is this job's alone."""
-        key = self.spec.output_key or f"{self._key_folder}/{safe_name(f'{Path(fetched.name).stem}.mp4')}"
+        key = self.spec.output_key or f"{self.key_folder}/{safe_name(f'{Path(fetched.name).stem}.mp4')}"
         output = None
         if made.file is not None and not (self.folder / made.file).is_file():  # it was made on another machine
-            output = self._find_stored(key, made)
+            output = self.find_stored(key, made.size_bytes, made.sha256)
             if output is None:
                 made = self.compress(fetched)
         if made.file is not None and output is None:
-            output = self._put(self.folder / made.file, key, MP4, made.sha256, "store")
+            output = self.put(
+                self.folder / made.file, key, MP4, sha256=made.sha256, stage="store",
+                replace=self.spec.output_key is None,
+            )  # fmt: skip
         receipt = self.folder / f"receipt.{self.claim.fence}.json"
-        receipt.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.make_folder()
         receipt.write_text(made.receipt)
-        stored = self._put(receipt, f"{self._key_folder}/receipt.json", JSON, None, None)
+        stored = self.put(receipt, f"{self.key_folder}/receipt.json", JSON)
         return Stored(output=output, receipt=stored, made=made)
 
     def store_transcript(self, files: dict[str, tuple[Path, str]]) -> dict[str, StoredObject]:
         """Put the files of a transcript beside the output."""
         return {
-            kind: self._put(path, f"{self._key_folder}/transcript.{kind}", content_type, None, None)
+            kind: self.put(path, f"{self.key_folder}/transcript.{kind}", content_type)
             for kind, (path, content_type) in files.items()
         }
 
@@ -171,48 +169,6 @@ class Stages:
             raise InputError("The input changed since this job began.", evidence=f"{again.size_bytes} bytes now")
         return Path(again.path) if again.is_foreign else self.folder / again.path
 
-    def clear(self) -> None:
-        """Delete the job's files here; its input, where that was a path, is no file of ours."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _is_cancelled(self) -> bool:
-        return self.cancel.is_cancelled
-
-    def _put(self, path: Path, key: str, content_type: str, sha256: str | None, stage: Stage | None) -> StoredObject:
-        def on_progress(done: int, of: int) -> None:
-            if stage is not None:
-                self._on_share(stage, done / of if of else 1.0, None, None)
-
-        def put(*, overwrite: bool) -> StoredObject:
-            # nobody whose claim has ended may touch what its successor delivers
-            persist(lambda: check_in_force(self.house.database, self.claim), give_up=self._is_cancelled)
-            put = upload(
-                self.house.store, path, key, job=self.job.id, content_type=content_type, sha256=sha256,
-                overwrite=overwrite, on_progress=on_progress, cancel=self.cancel,
-            )  # fmt: skip
-            return StoredObject(key=put.key, size_bytes=put.size_bytes, sha256=put.sha256, content_type=content_type)
-
-        try:
-            return put(overwrite=False)
-        except StorageError as error:
-            if error.reason != "exists" or self.spec.output_key is not None:
-                raise
-            return put(overwrite=True)  # what an earlier attempt at this very job left
-
-    def _find_stored(self, key: str, made: Compressed) -> StoredObject | None:
-        """Return the object of a key if it is what was made: its maker died after putting it there."""
-        found = self.house.store.find(key, cancel=self.cancel)
-        if found is None or found.size_bytes != made.size_bytes:
-            return None
-        path = self.folder / f"stored.{self.claim.fence}"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.house.scratch.reserve(Need(input_bytes=found.size_bytes, output_bytes=0), job_folder=self.folder):
-            got = download(self.house.store, key, path, cancel=self.cancel)
-            path.unlink()
-        if got.sha256 != made.sha256:
-            return None
-        return StoredObject(key=key, size_bytes=got.size_bytes, sha256=got.sha256, content_type=MP4)
-
     def _is_there(self, result: JobResult) -> bool:
         if result.output is None:
             return True
@@ -229,11 +185,11 @@ class Stages:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progressed) and event.percent is not None:
-            self._on_share("compress", event.percent / 100, event.eta_s, event.speed)
+            self.on_share("compress", event.percent / 100, event.eta_s, event.speed)
         elif isinstance(event, AttemptStarted):
-            self._on_share("compress", 0.0, None, None)
+            self.on_share("compress", 0.0, None, None)
         elif isinstance(event, Checked):
-            self._on_share("check", 0.0, None, None)
+            self.on_share("check", 0.0, None, None)
 
 
 def patiently(work: Callable[[], T], cancel: CancelToken) -> T:
@@ -250,7 +206,7 @@ def patiently(work: Callable[[], T], cancel: CancelToken) -> T:
     raise AssertionError  # the last round returns or raises
 
 
-def _raise_for(receipt: Receipt) -> None:
+def raise_for(receipt: Receipt) -> None:
     """Raise what the engine reported, unless it delivered or had a reason to keep the input."""
     if receipt.status in ("encoded", "copied", "skipped"):
         return

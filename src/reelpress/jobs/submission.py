@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Literal
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -14,14 +13,23 @@ from sqlalchemy.exc import IntegrityError
 from reelpress.errors import ReelpressError
 from reelpress.facts.values import Value
 from reelpress.jobs.database import Database, encode, lock
-from reelpress.jobs.model import PRIORITIES, UNFINISHED, Job, JobSpec, Priority, new_id
-from reelpress.jobs.reading import get_job, row_to_job
-from reelpress.jobs.tables import EVENTS, JOBS, TURNS
+from reelpress.jobs.model import (
+    FINISHED,
+    PREFIXES,
+    PRIORITIES,
+    UNFINISHED,
+    Job,
+    JobSpec,
+    Kind,
+    Priority,
+    Status,
+    new_id,
+)
+from reelpress.jobs.reading import find_job, get_job, row_to_job
+from reelpress.jobs.tables import JOBS, TURNS
+from reelpress.jobs.telling import OnEnd, add_event, export_of, hold_export, tell_end
 
-_EVENT_LOCK = 7_205_759_404
 _USER_LOCK = 7_205_759  # with a hash of the user
-# Told of a job that ends, in the transaction in which it does.
-OnEnd = Callable[[Connection, Job], None]
 
 
 class JobRefused(ReelpressError):  # noqa: N818 - the error tree's names say what happened
@@ -39,12 +47,25 @@ class Submission(Value, frozen=True, kw_only=True):
     is_new: bool
 
 
+class NewJob(Value, frozen=True, kw_only=True):
+    """A job to put into the tables. ``cache_key`` stands for its work: one that did the same may answer for it."""
+
+    spec: JobSpec
+    kind: Kind = "compress"
+    parent: str | None = None
+    status: Status = "queued"
+    queue: Literal["pull", "push", "none"] = "pull"
+    priority: Priority = "normal"
+    cache_key: str | None = None
+
+
 def submit(
     database: Database,
     spec: JobSpec,
     *,
     user_id: str,
     now: float,
+    kind: Kind = "compress",
     priority: Priority = "normal",
     idempotency_key: str | None = None,
     origin: Literal["api", "push"] = "api",
@@ -58,39 +79,92 @@ def submit(
 
     Raises :class:`JobRefused`: ``key_reused`` for a key that stands for another request, ``queue_full``.
     """
-    spec_hash = hashlib.sha256(encode(spec).encode()).hexdigest()
+    new = NewJob(spec=spec, kind=kind, queue="push" if origin == "push" else "pull", priority=priority)
+    return submit_new(
+        database, new, user_id=user_id, now=now, idempotency_key=idempotency_key, max_queued=max_queued
+    )  # fmt: skip
+
+
+def submit_new(
+    database: Database,
+    new: NewJob,
+    *,
+    user_id: str,
+    now: float,
+    idempotency_key: str | None = None,
+    max_queued: int = 1 << 31,
+    hashed_with: str = "",
+    also: Callable[[Connection, Job], None] = lambda _connection, _job: None,
+) -> Submission:
+    """Do as :func:`submit` for a job of any kind; one that goes on or ended well and did the same work answers for it.
+
+    ``hashed_with`` is what a request asks for beyond the specification; ``also`` is done in the same transaction.
+    """
+    spec_hash = hashlib.sha256((encode(new.spec) + hashed_with).encode()).hexdigest()
     try:
         with database.writing() as connection:
-            # or jobs submitted at once would share a turn, and overfill the queue
-            lock(connection, _USER_LOCK, of=user_id)
-            found = _by_key(connection, user_id, idempotency_key, spec_hash)
+            hold_user(connection, user_id)
+            found = _by_key(connection, user_id, idempotency_key, spec_hash) or _by_work(connection, user_id, new)
             if found is not None:
                 return Submission(job=found, is_new=False)
-            mine = sa.and_(JOBS.c.user_id == user_id, JOBS.c.status.in_(UNFINISHED))
-            count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(JOBS.c.turn)).where(mine)).one()
-            if count >= max_queued:
-                raise JobRefused(
-                    "queue_full", "There are too many unfinished jobs.", evidence=f"{count} of {max_queued}",
-                    hint="Wait until some are done.",
-                )  # fmt: skip
-            served = connection.execute(sa.select(TURNS.c.served)).scalar_one()
-            values: dict[str, Any] = {
-                "id": new_id("job", now), "user_id": user_id, "status": "queued", "stage": "queued", "percent": 0.0,
-                "priority": PRIORITIES.index(priority), "turn": max(last or 0, served) + 1, "origin": origin,
-                "queue": "push" if origin == "push" else "pull", "run": 1,
-                "fence": 0, "attempts": 0, "idempotency_key": idempotency_key, "spec_hash": spec_hash,
-                "spec": encode(spec), "created_at": now, "not_before": 0.0, "updated_at": now, "cancel_requested": 0,
-                "stages": "[]",
-            }  # fmt: skip
-            connection.execute(JOBS.insert().values(**values))
-            add_event(connection, values["id"], user_id, "queued", now, {"priority": priority})
-            return Submission(job=get_job(connection, values["id"]), is_new=True)
+            [job] = insert_jobs(
+                connection, [new], user_id=user_id, now=now, max_queued=max_queued, idempotency_key=idempotency_key,
+                spec_hash=spec_hash,
+            )  # fmt: skip
+            also(connection, job)
+            return Submission(job=job, is_new=True)
     except IntegrityError:  # another process took the same key meanwhile
         with database.reading() as connection:
             found = _by_key(connection, user_id, idempotency_key, spec_hash)
         if found is None:
             raise
         return Submission(job=found, is_new=False)
+
+
+def hold_user(connection: Connection, user_id: str) -> None:
+    """Let nobody else submit for a user until this transaction ends: jobs would share a turn, or overfill the queue."""
+    lock(connection, _USER_LOCK, of=user_id)
+
+
+def insert_jobs(
+    connection: Connection,
+    wanted: list[NewJob],
+    *,
+    user_id: str,
+    now: float,
+    max_queued: int,
+    idempotency_key: str | None = None,
+    spec_hash: str = "",
+) -> list[Job]:
+    """Put jobs into the tables, all or none, each with a turn of its own; the caller holds the user.
+
+    Raises :class:`JobRefused` ``queue_full``.
+    """
+    mine = sa.and_(JOBS.c.user_id == user_id, JOBS.c.status.in_(UNFINISHED), JOBS.c.queue != "none")
+    count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(JOBS.c.turn)).where(mine)).one()
+    queued = sum(new.status == "queued" for new in wanted)
+    if queued and count + queued > max_queued:
+        raise JobRefused(
+            "queue_full", "There are too many unfinished jobs.", evidence=f"{count} of {max_queued}",
+            hint="Wait until some are done.",
+        )  # fmt: skip
+    served = connection.execute(sa.select(TURNS.c.served)).scalar_one()
+    turn = max(last or 0, served)
+    rows: list[dict[str, Any]] = []
+    for number, new in enumerate(wanted, 1):
+        rows.append({
+            "id": new_id(PREFIXES[new.kind], now), "user_id": user_id, "status": new.status, "stage": "queued",
+            "percent": 0.0, "priority": PRIORITIES.index(new.priority), "turn": turn + number,
+            "origin": "push" if new.queue == "push" else "api", "queue": new.queue, "run": 1,
+            "fence": 0, "attempts": 0, "idempotency_key": idempotency_key, "spec_hash": spec_hash,
+            "spec": encode(new.spec), "created_at": now, "not_before": 0.0, "updated_at": now, "cancel_requested": 0,
+            "stages": "[]", "kind": new.kind, "parent": new.parent, "cache_key": new.cache_key,
+        })  # fmt: skip
+    connection.execute(JOBS.insert(), rows)
+    for row, new in zip(rows, wanted, strict=True):
+        if new.status == "queued":
+            add_event(connection, row["id"], user_id, "queued", now, {"priority": new.priority})
+    return [get_job(connection, row["id"]) for row in rows]
 
 
 def cancel(
@@ -103,42 +177,76 @@ def cancel(
 ) -> Job:
     """Cancel a job at once if nobody works on it, else ask its worker to stop; a finished one stays as it is.
 
-    Raises :class:`JobRefused` ``not_found``.
+    Of an export, every clip. Raises :class:`JobRefused` ``not_found``.
     """
     with database.writing() as connection:
-        job = owned(connection, job_id, user_id)
-        if job.status == "queued":
-            values = {"status": "cancelled", "finished_at": now, "updated_at": now, "cancel_requested": 1}
-            connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(**values))
-            return tell_end(connection, job, now, on_end)
-        if job.status == "running" and not job.cancel_requested:
-            connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(cancel_requested=1, updated_at=now))
-            add_event(connection, job_id, job.user_id, "cancel_requested", now, {})
+        job = _held(connection, job_id, user_id)
+        if job.kind != "export":
+            return _cancel(connection, job, now, on_end)
+        # rows first, all of them, and then events: see telling.py
+        for row in connection.execute(_clips(job_id, UNFINISHED)).mappings().all():
+            _cancel(connection, row_to_job(row), now, on_end)
         return get_job(connection, job_id)
 
 
+def _cancel(connection: Connection, job: Job, now: float, on_end: OnEnd) -> Job:
+    if job.status == "queued":
+        values = {"status": "cancelled", "finished_at": now, "updated_at": now, "cancel_requested": 1}
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+        return tell_end(connection, job, now, on_end)
+    if job.status == "running" and not job.cancel_requested:
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(cancel_requested=1, updated_at=now))
+        add_event(connection, job.id, job.user_id, "cancel_requested", now, {})
+    return get_job(connection, job.id)
+
+
 def retry(database: Database, job_id: str, *, now: float, user_id: str | None = None) -> Job:
-    """Do a finished job again, from its beginning, under the same id.
+    """Do a finished job again, from its beginning, under the same id; of an export, every clip that is not done.
 
     Whoever pushed it has had an answer and will not push it again, so that any worker may take it.
 
     Raises :class:`JobRefused`: ``not_found``; ``not_finished`` and ``done``, for which there is nothing to do again.
     """
     with database.writing() as connection:
-        job = owned(connection, job_id, user_id)
-        if job.status in UNFINISHED:
+        job = _held(connection, job_id, user_id)
+        export_id = export_of(job)
+        if job.kind == "export":
+            if job.status == "draft":
+                raise JobRefused("not_finished", "The export is a draft.", hint="Start it.")
+            undone = tuple(status for status in FINISHED if status != "done")
+            again = [row_to_job(row) for row in connection.execute(_clips(job_id, undone)).mappings().all()]
+        elif job.status in UNFINISHED:
             raise JobRefused("not_finished", f"The job is {job.status}.", hint="Wait for it, or cancel it.")
-        if job.status == "done":
+        elif job.status == "done":
             raise JobRefused("done", "The job is done.", hint="Submit it anew with reuse off to encode again.")
-        values: dict[str, Any] = {
-            "status": "queued", "stage": "queued", "percent": 0.0, "run": job.run + 1, "attempts": 0, "worker": None,
-            "queue": "pull", "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
-            "cancel_requested": 0, "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None,
-            "stages": "[]",
-        }  # fmt: skip
-        connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(**values))
-        add_event(connection, job_id, job.user_id, "retried", now, {"run": job.run + 1})
+        else:
+            again = [job]
+        revived = bool(again) and export_id is not None and _revive(connection, export_id, now)
+        for one in again:
+            _again(connection, one, now)
+        for one in again:
+            add_event(connection, one.id, one.user_id, "retried", now, {"run": one.run + 1})
+        if revived and export_id is not None:
+            export = get_job(connection, export_id)
+            add_event(connection, export_id, export.user_id, "retried", now, {"run": export.run})
         return get_job(connection, job_id)
+
+
+def _again(connection: Connection, job: Job, now: float) -> None:
+    values: dict[str, Any] = {
+        "status": "queued", "stage": "queued", "percent": 0.0, "run": job.run + 1, "attempts": 0, "worker": None,
+        "queue": "pull", "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
+        "cancel_requested": 0, "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None,
+        "stages": "[]", "details": None,
+    }  # fmt: skip
+    connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+
+
+def _revive(connection: Connection, export_id: str, now: float) -> bool:
+    """Let an export go on if it had ended: it will end again, and that is told again."""
+    ended = JOBS.update().where(JOBS.c.id == export_id, JOBS.c.status.in_(FINISHED))
+    values: dict[str, Any] = {"status": "running", "stage": "queued", "run": JOBS.c.run + 1, "finished_at": None}
+    return bool(connection.execute(ended.values(**values, percent=0.0, updated_at=now)).rowcount)
 
 
 def owned(connection: Connection, job_id: str, user_id: str | None) -> Job:
@@ -150,24 +258,27 @@ def owned(connection: Connection, job_id: str, user_id: str | None) -> Job:
     return row_to_job(row)
 
 
-def add_event(connection: Connection, job: str, user_id: str, kind: str, now: float, data: dict[str, Any]) -> None:
-    """Note something that happened, in this transaction.
+def _held(connection: Connection, job_id: str, user_id: str | None) -> Job:
+    """Return a job as :func:`owned` does, with its export held before."""
+    seen = find_job(connection, job_id)
+    if seen is not None:
+        hold_export(connection, export_of(seen))
+    return owned(connection, job_id, user_id)
 
-    Numbers are given out in the order in which transactions end: a reader who has seen one will see no smaller one.
-    """
-    lock(connection, _EVENT_LOCK)
-    connection.execute(EVENTS.insert().values(job=job, user_id=user_id, kind=kind, at=now, data=encode(data)))
+
+def _clips(export_id: str, statuses: tuple[Status, ...]) -> sa.Select[Any]:
+    query = sa.select(JOBS).where(JOBS.c.parent == export_id, JOBS.c.kind == "clip", JOBS.c.status.in_(statuses))
+    return query.order_by(JOBS.c.id).with_for_update()
 
 
-def tell_end(connection: Connection, job: Job, now: float, on_end: OnEnd) -> Job:
-    """Note, in the transaction in which a job ends, that it did, and return it as it is now."""
-    ended = get_job(connection, job.id)
-    data: dict[str, Any] = {"status": ended.status}
-    if ended.error is not None:
-        data["error"] = msgspec.to_builtins(ended.error)
-    add_event(connection, job.id, job.user_id, ended.status, now, data)
-    on_end(connection, ended)
-    return ended
+def _by_work(connection: Connection, user_id: str, new: NewJob) -> Job | None:
+    if new.cache_key is None:
+        return None
+    same = sa.and_(JOBS.c.user_id == user_id, JOBS.c.cache_key == new.cache_key, JOBS.c.kind == new.kind)
+    good = sa.and_(JOBS.c.status.in_((*UNFINISHED, "done")), JOBS.c.cancel_requested == 0)
+    query = sa.select(JOBS).where(same, good).order_by(JOBS.c.created_at.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else row_to_job(row)
 
 
 def _by_key(connection: Connection, user_id: str, key: str | None, spec_hash: str) -> Job | None:

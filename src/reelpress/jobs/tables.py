@@ -44,6 +44,9 @@ JOBS = Table(
     Column("error", Text),
     Column("receipt", Text),
     Column("stages", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="compress"),
+    Column("parent", Text),
+    Column("details", Text),  # what a job of a kind has found out, beyond what all jobs have
     UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
     Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
     Index("jobs_of_user", "user_id", "created_at"),
@@ -53,6 +56,8 @@ JOBS = Table(
     Index("jobs_by_change", "updated_at"),
     Index("jobs_same_work", "user_id", "cache_key"),
     Index("jobs_of_worker", "worker"),
+    Index("jobs_of_parent", "parent", "kind"),
+    Index("jobs_of_kind", "kind", "user_id", "created_at", "id"),
 )
 
 EVENTS = Table(
@@ -66,6 +71,15 @@ EVENTS = Table(
     Column("data", Text, nullable=False),
     Index("events_of_job", "job", "seq"),
     Index("events_of_user", "user_id", "seq"),
+)
+
+# What exports are to make of their videos; each is a job of the same id.
+EXPORTS = Table(
+    "exports",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
 )
 
 # The turn that was served last: what a user who was away starts from.
@@ -135,4 +149,12 @@ UPLOADS = Table(
 VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
 
 # Statements that bring a database from one version to the next; only ever add: older programs go on beside newer ones.
-MIGRATIONS: tuple[tuple[str, ...], ...] = ()
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "ALTER TABLE <schema>jobs ADD COLUMN kind TEXT NOT NULL DEFAULT 'compress'",
+        "ALTER TABLE <schema>jobs ADD COLUMN parent TEXT",
+        "ALTER TABLE <schema>jobs ADD COLUMN details TEXT",
+        "CREATE INDEX jobs_of_parent ON <schema>jobs (parent, kind)",
+        "CREATE INDEX jobs_of_kind ON <schema>jobs (kind, user_id, created_at, id)",
+    ),
+)

@@ -15,13 +15,11 @@ from reelpress.errors import Cancelled, InputError, ReelpressError
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
-from reelpress.jobs.fetching import Fetched
 from reelpress.jobs.house import House
-from reelpress.jobs.model import Job, JobError, JobResult, Stage, percent_at
-from reelpress.jobs.reading import find_job, receipt_of
-from reelpress.jobs.stages import Compressed, Probed, Stages, Stored, patiently
-from reelpress.jobs.submission import OnEnd
-from reelpress.jobs.transcript import Transcribed, transcribe_job
+from reelpress.jobs.kinds import Delivered, work_of
+from reelpress.jobs.model import TOGETHER, JobError, JobResult, Stage, percent_at
+from reelpress.jobs.stages import patiently
+from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import Claim, FencedOff, ProgressNote, begin_stage, finish, release
 from reelpress.run.process import CancelToken
 
@@ -62,10 +60,9 @@ class Task:
         self.cancel = CancelToken()
         self.done = threading.Event()
         self._why: Why | None = None
-        self._transcribes = claim.job.spec.transcribe and house.settings.transcribe_model is not None
         self._stage: Stage = claim.job.stage
         self._note = ProgressNote(claim=claim, percent=claim.job.percent, eta_s=None, speed=None)
-        self._stages = Stages(house, encoding, claim, self.cancel, self._on_share)
+        self._work = work_of(house, encoding, claim, self.cancel, self._on_share)
 
     @property
     def note(self) -> ProgressNote:
@@ -88,41 +85,33 @@ class Task:
             self._leave_to_others()
         except Exception as error:  # noqa: BLE001 - the job must not look as if it went on
             self._finish("failed", error=_error_of(error, f"job {self.claim.job.id}"))
+            self._work.clear()
         finally:
             self.cancel.cancel()
             self.done.set()
 
     def _run(self, step: RunStep) -> None:
-        stages = self._stages
+        def do(stage: Stage, work: Callable[[], T], kind: type[T]) -> T:
+            return self._step(step, stage, work, kind)
+
         try:
-            fetched = self._step(step, "fetch", stages.fetch, Fetched)
-            probed = self._step(step, "probe", lambda: stages.probe(fetched), Probed)
-            if probed.same_as is not None:
-                self._deliver_again(step, probed.same_as)
-                return
-            compressed = self._step(step, "compress", lambda: stages.compress(fetched), Compressed)
-            stored = self._step(step, "store", lambda: stages.store(fetched, compressed), Stored)
-            result = stages.result(fetched, stored)
-            if self._transcribes:
-                spoken = self._step(step, "transcribe", lambda: self._transcribe(fetched), Transcribed)
-                result = spoken.into(result)
-            self._end(step, result, stored.made.receipt)
+            self._deliver(step, self._work.run(do))
         except _Failed as failed:
             status: Literal["failed", "cancelled"] = "cancelled" if failed.error is None else "failed"
             self._finish(status, error=failed.error)
-            stages.clear()
+            self._work.clear()
 
-    def _end(self, step: RunStep, result: JobResult, receipt: str | None) -> None:
+    def _deliver(self, step: RunStep, made: Delivered) -> None:
         def notify() -> str:
             try:
                 self._enter("notify")
-                self._finish("done", result=result, receipt=receipt)
+                self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
             except (Cancelled, FencedOff, SQLAlchemyError):
                 self._leave_to_others()
             return ""
 
         step("notify", notify)
-        self._stages.clear()
+        self._work.clear()
 
     def _finish(
         self,
@@ -131,31 +120,15 @@ class Task:
         result: JobResult | None = None,
         error: JobError | None = None,
         receipt: str | None = None,
+        details: Value | None = None,
     ) -> None:
         def write() -> None:
             finish(
                 self.house.database, self.claim, status, now=time.time(), result=result, error=error, receipt=receipt,
-                on_end=self._on_end,
+                details=details, on_end=self._on_end,
             )  # fmt: skip
 
         persist(write)
-
-    def _deliver_again(self, step: RunStep, job_id: str) -> None:
-        def read() -> tuple[Job | None, str | None]:
-            with self.house.database.reading() as connection:
-                return find_job(connection, job_id), receipt_of(connection, job_id)
-
-        earlier, receipt = persist(read, give_up=lambda: self.cancel.is_cancelled)
-        if earlier is None or earlier.result is None:
-            raise _Failed(JobError(code="gone", text="The earlier result is gone.", retryable=True))
-        origin = earlier.result.reused_from or job_id
-        self._end(step, msgspec.structs.replace(earlier.result, reused_from=origin, usd=0.0, wall_s=0.0), receipt)
-
-    def _transcribe(self, fetched: Fetched) -> Transcribed:
-        return transcribe_job(
-            self._stages, fetched, model=self.house.settings.transcribe_model or "", cancel=self.cancel,
-            on_share=lambda share: self._on_share("transcribe", share, None, None),
-        )  # fmt: skip
 
     def _step(self, step: RunStep, stage: Stage, work: Callable[[], T], kind: type[T]) -> T:
         def go() -> str:
@@ -184,7 +157,7 @@ class Task:
         if self.cancel.is_cancelled and self._why != "user":
             raise Cancelled("Stopped before the next stage.")
         self._stage = stage
-        percent = percent_at(stage, 0.0, transcribes=self._transcribes)
+        percent = percent_at(stage, 0.0, self._work.starts)
         self._show(percent, None, None)
         persist(
             lambda: begin_stage(self.house.database, self.claim, stage, percent, now=time.time()),
@@ -192,11 +165,10 @@ class Task:
         )
 
     def _on_share(self, stage: Stage, share: float, eta_s: float | None, speed: float | None) -> None:
-        if stage == "check" and self._stage == "compress":
-            self._enter("check")
-        elif stage == "compress" and self._stage == "check":
-            self._enter("compress")  # what was made did not pass; the next attempt begins
-        self._show(percent_at(stage, share, transcribes=self._transcribes), eta_s, speed)
+        # from making to checking, and back where what was made did not pass and the next attempt begins
+        if stage != self._stage and any({stage, self._stage} <= stages for stages in TOGETHER):
+            self._enter(stage)
+        self._show(percent_at(stage, share, self._work.starts), eta_s, speed)
 
     def _show(self, percent: float, eta_s: float | None, speed: float | None) -> None:
         percent = max(self._note.percent, percent)

@@ -18,8 +18,8 @@ from reelpress.facts.values import Value
 from reelpress.jobs.database import Database, encode, lock
 from reelpress.jobs.model import Job, JobError, JobResult, Stage, StageTime, Status
 from reelpress.jobs.reading import get_job, row_to_job
-from reelpress.jobs.submission import OnEnd, add_event, tell_end
 from reelpress.jobs.tables import JOBS, TURNS, WORKERS
+from reelpress.jobs.telling import OnEnd, add_event, export_of, hold_export, tell_end
 
 _CLAIM_LOCK = 7_205_759_405
 # No job that was given back waits longer; who seems to has a clock that was set back since.
@@ -73,27 +73,23 @@ def claim_next(
             if connection.execute(_candidates(now).limit(1)).first() is None:
                 return None
     while True:
-        claim = _claim_or_park(database, worker, now, max_attempts, global_limit, only, on_end)
-        if claim != "parked":
-            return claim
+        found = _claim(database, worker, now, max_attempts, global_limit, only)
+        if not isinstance(found, Job):
+            return found
+        _park(database, found, now, max_attempts, on_end)
 
 
-def _claim_or_park(
-    database: Database,
-    worker: str,
-    now: float,
-    max_attempts: int,
-    global_limit: int | None,
-    only: str | None,
-    on_end: OnEnd,
-) -> Claim | Literal["parked"] | None:
+def _claim(
+    database: Database, worker: str, now: float, max_attempts: int, global_limit: int | None, only: str | None
+) -> Claim | Job | None:
+    """Return what was taken, or a job that is to be parked."""
     with database.writing() as connection:
         alive = sa.select(WORKERS.c.id).where(WORKERS.c.id == worker, WORKERS.c.dead_at.is_(None))
         if connection.execute(alive).first() is None:
             raise FencedOff("This worker was taken for dead.", evidence=worker)
         if global_limit is not None:
             lock(connection, _CLAIM_LOCK)
-            running = sa.select(sa.func.count()).where(JOBS.c.status == "running")
+            running = sa.select(sa.func.count()).where(JOBS.c.status == "running", JOBS.c.queue != "none")
             if connection.execute(running).scalar_one() >= global_limit:
                 return None
         named = sa.select(JOBS).where(JOBS.c.id == only, JOBS.c.status == "queued")
@@ -103,16 +99,16 @@ def _claim_or_park(
             return None
         if row["attempts"] < max_attempts:
             return _take(connection, row, worker, now)
-        # ends this transaction: who has a number of an event must not then wait for the turns of others
-        _park(connection, row_to_job(row), now, on_end)
-        return "parked"
+        # in a transaction of its own: its export is held before its row, and events are numbered last
+        return row_to_job(row)
 
 
 def note_progress(database: Database, notes: Sequence[ProgressNote], *, now: float) -> dict[str, str]:
     """Write how far jobs are; return for each job ``ok``, ``cancel`` when that was asked for, or ``lost``."""
     said = {}
     with database.noting() as connection:
-        for note in notes:
+        # in the order in which all clips of an export are held to be cancelled
+        for note in sorted(notes, key=lambda note: note.claim.job.id):
             larger = sa.case((JOBS.c.percent > note.percent, JOBS.c.percent), else_=note.percent)
             values = {"percent": larger, "eta_s": note.eta_s, "speed": note.speed, "updated_at": now}
             change = JOBS.update().where(*_in_force(note.claim)).values(**values).returning(JOBS.c.cancel_requested)
@@ -150,6 +146,16 @@ def note_content(database: Database, claim: Claim, cache_key: str) -> Job | None
         return None if row is None else row_to_job(row)
 
 
+def note_details(
+    database: Database, claim: Claim, details: Value, kind: str, data: dict[str, Any], *, now: float
+) -> None:
+    """Write what was found out so far, with an event of a kind that says so. Raises :class:`FencedOff`."""
+    with database.writing() as connection:
+        job = _mine(connection, claim)
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(details=encode(details), updated_at=now))
+        add_event(connection, job.id, job.user_id, kind, now, data)
+
+
 def check_in_force(database: Database, claim: Claim) -> None:
     """Raise :class:`FencedOff` unless the claim is in force now."""
     with database.reading() as connection:
@@ -166,10 +172,15 @@ def finish(
     result: JobResult | None = None,
     error: JobError | None = None,
     receipt: str | None = None,
+    details: Value | None = None,
     on_end: OnEnd = lambda _connection, _job: None,
 ) -> Job:
-    """Write how a job ended, once: where this claim wrote it already, that stands. Raises :class:`FencedOff`."""
+    """Write how a job ended, once: where this claim wrote it already, that stands. Raises :class:`FencedOff`.
+
+    ``details`` ``None`` leaves those that were noted.
+    """
     with database.writing() as connection:
+        hold_export(connection, export_of(claim.job))
         before = connection.execute(sa.select(JOBS.c.status, JOBS.c.fence).where(JOBS.c.id == claim.job.id)).one()
         if before == (status, claim.fence):  # the answer to the first try was lost
             return get_job(connection, claim.job.id)
@@ -180,6 +191,8 @@ def finish(
         }  # fmt: skip
         if receipt is not None:
             values["receipt"] = receipt
+        if details is not None:
+            values["details"] = encode(details)
         if status == "done":
             values |= {"percent": 100.0, "stage": "finished"}
         connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
@@ -218,7 +231,15 @@ def hand_over(database: Database, claim: Claim, *, now: float) -> None:
 def take_from_dead(connection: Connection, *, now: float, on_end: OnEnd = lambda _connection, _job: None) -> list[str]:
     """Put jobs whose worker does not live back into the queue and return their ids; those to be cancelled end."""
     alive = sa.select(WORKERS.c.id).where(WORKERS.c.dead_at.is_(None))
-    query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker.not_in(alive)).order_by(JOBS.c.id)
+    # nobody works on an export, and nothing is in the set of no workers
+    lost = sa.and_(JOBS.c.status == "running", JOBS.c.queue != "none", JOBS.c.worker.not_in(alive))
+    exports = sa.select(JOBS.c.parent).distinct().where(lost, JOBS.c.kind == "clip")
+    held = sorted(connection.execute(exports).scalars())
+    for export_id in held:
+        hold_export(connection, export_id)
+    # what has been lost since then is taken the next time
+    mine = sa.or_(JOBS.c.kind != "clip", JOBS.c.parent.in_(held))
+    query = sa.select(JOBS).where(lost, mine).order_by(JOBS.c.id)
     taken = []
     for row in connection.execute(query.with_for_update()).mappings().all():
         job = row_to_job(row)
@@ -282,15 +303,23 @@ def _take(connection: Connection, row: Any, worker: str, now: float) -> Claim:  
     return Claim(job=get_job(connection, row["id"]), fence=row["fence"] + 1, worker=worker)
 
 
-def _park(connection: Connection, job: Job, now: float, on_end: OnEnd) -> None:
-    last = job.stages[-1].stage if job.stages else job.stage
-    error = JobError(
-        code="workers_died", text=f"{job.attempts} workers died while they worked on this job, the last in {last}.",
-        hint="Look at the workers' logs and memory; then retry the job.", retryable=True,
-    )  # fmt: skip
-    values = {"status": "dead", "error": encode(error), "finished_at": now, "updated_at": now, "worker": None}
-    connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
-    tell_end(connection, job, now, on_end)
+def _park(database: Database, seen: Job, now: float, max_attempts: int, on_end: OnEnd) -> None:
+    with database.writing() as connection:
+        hold_export(connection, export_of(seen))
+        still = sa.and_(JOBS.c.id == seen.id, JOBS.c.status == "queued", JOBS.c.attempts >= max_attempts)
+        row = connection.execute(sa.select(JOBS).where(still).with_for_update()).mappings().one_or_none()
+        if row is None:
+            return
+        job = row_to_job(row)
+        last = job.stages[-1].stage if job.stages else job.stage
+        error = JobError(
+            code="workers_died",
+            text=f"{job.attempts} workers died while they worked on this job, the last in {last}.",
+            hint="Look at the workers' logs and memory; then retry the job.", retryable=True,
+        )  # fmt: skip
+        values = {"status": "dead", "error": encode(error), "finished_at": now, "updated_at": now, "worker": None}
+        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+        tell_end(connection, job, now, on_end)
 
 
 def _ended(stages: tuple[StageTime, ...], now: float) -> tuple[StageTime, ...]:

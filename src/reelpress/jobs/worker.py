@@ -23,8 +23,8 @@ from reelpress.jobs.house import House
 from reelpress.jobs.liveness import Liveness
 from reelpress.jobs.model import UNFINISHED, Job, new_id
 from reelpress.jobs.reading import find_job
-from reelpress.jobs.submission import OnEnd
 from reelpress.jobs.task import Task
+from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import FencedOff, claim_next, note_progress, release, release_strays
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.version import VERSION
@@ -291,6 +291,7 @@ class Worker:
                 job: Job | None = find_job(connection, folder.name)
             if job is None or job.status not in UNFINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
+        self.house.sources.sweep()
 
 
 def forget_workflows(workflow_ids: list[str]) -> None:

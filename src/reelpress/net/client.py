@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import socket
 import ssl
 from collections.abc import Iterator
 
@@ -28,16 +29,19 @@ def public_client(
     resolve: Resolve = look_up,
     network: httpcore.NetworkBackend | None = None,
     tls: ssl.SSLContext | None = None,
+    receive_bytes: int | None = None,
 ) -> httpx.Client:
     """Return a client that connects to public addresses alone; with ``allow_private`` to all, by the same rules else.
 
     It follows no redirects: :func:`reelpress.net.redirects.get` does. Bodies are read by ``iter_raw``, since what they
     would be unpacked to has no bound. ``resolve``, ``network`` and ``tls`` take the place of the system's resolver, its
-    connections and the usual certificates.
+    connections and the usual certificates. ``receive_bytes`` bounds what the kernel takes of an answer before we do,
+    for who may stop reading in the middle.
 
     Requests raise :class:`AddressError` for what may not be called, :class:`NetError` and :class:`Cancelled`.
     """
-    transport = _Transport(allow_private, patience, is_cancelled, resolve, network or httpcore.SyncBackend(), tls)
+    network = network or httpcore.SyncBackend()
+    transport = _Transport(allow_private, patience, is_cancelled, resolve, network, tls, receive_bytes)
     headers = {"User-Agent": f"Reelpress/{VERSION}", "Accept": "*/*", "Accept-Encoding": "identity"}
     headers["Connection"] = "close"
     return httpx.Client(transport=transport, trust_env=False, follow_redirects=False, headers=headers)
@@ -62,7 +66,11 @@ class _Transport(httpx.BaseTransport):
         resolve: Resolve,
         network: httpcore.NetworkBackend,
         tls: ssl.SSLContext | None,
+        receive_bytes: int | None,
     ) -> None:
+        self._options: list[httpcore.SOCKET_OPTION] = (
+            [] if receive_bytes is None else [(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)]
+        )
         self._allow_private, self._patience, self._is_cancelled = allow_private, patience, is_cancelled
         self._resolve, self._network, self._tls = resolve, network, tls
 
@@ -70,7 +78,9 @@ class _Transport(httpx.BaseTransport):
         url = check_url(str(request.url), allow_private=self._allow_private)
         clock = Clock(self._patience, self._is_cancelled)
         wire = Wire(clock, allow_private=self._allow_private, resolve=self._resolve, network=self._network)
-        pool = httpcore.ConnectionPool(ssl_context=self._tls or _usual_tls(), network_backend=wire)
+        pool = httpcore.ConnectionPool(
+            ssl_context=self._tls or _usual_tls(), network_backend=wire, socket_options=self._options
+        )
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         asked = httpcore.Request(request.method, target, headers=request.headers.raw, content=request.stream)
         try:

@@ -139,7 +139,7 @@ def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
             Reason(code="limited_range", text="Full range becomes limited range.", fact="full range"),
         )
     matrix, primaries, transfer = colour.matrix, colour.primaries, colour.transfer
-    if matrix is None and _players_guess(track.width, track.height) != _players_guess(size.width, size.height):
+    if matrix is None and players_guess(track.width, track.height) != players_guess(size.width, size.height):
         # players take untagged video for BT.709 when large and BT.601 when small; a smaller copy must say what it was
         matrix = primaries = transfer = "bt709"
         text = "The source says no colour space; its size implies BT.709, its smaller copy would not."
@@ -160,6 +160,6 @@ def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     )  # fmt: skip
 
 
-def _players_guess(width: int, height: int) -> str:
+def players_guess(width: int, height: int) -> str:
     """Return the matrix players assume for untagged video of this size."""
     return "bt709" if max(width, height) >= 1280 or min(width, height) >= 720 else "bt601"

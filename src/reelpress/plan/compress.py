@@ -41,8 +41,8 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     )
     clock, clock_reasons = timing(track, request)
     colour = plan_colour(track, size, row, request)
-    deinterlace, field_reasons = _deinterlace(track)
-    before_scale = (*crop_filter(track), *deinterlace)
+    fields, field_reasons = deinterlace(track)
+    before_scale = (*crop_filter(track), *fields)
     otherwise = instead(media, track, host, request, tracks)
     verdict = outlook(track, size, None if clock.fps is None else float(clock.fps))
     if samples is not None and samples.encoded_bytes_per_s is not None:
@@ -138,7 +138,7 @@ def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | 
             hint="Reinstall imageio-ffmpeg, or set REELPRESS_FFMPEG to a binary.",
         )
     if media.main_video is None:
-        return _no_video(media)
+        return no_video(media)
     if media.size_bytes > request.max_input_bytes and not request.always_encode:
         text = f"{media.size_bytes} bytes is above the limit of {request.max_input_bytes} (COMPRESSION_MAX_FILE_SIZE)."
         return Skip(reasons=(Reason(code="above_size_limit", text=text, fact=str(media.size_bytes)),))
@@ -151,7 +151,8 @@ def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | 
     return None
 
 
-def _no_video(media: MediaFacts) -> Plan:
+def no_video(media: MediaFacts) -> Skip | Reject:
+    """Return the answer for a file without a picture that decodes."""
     if media.video:
         why = next(
             (text for key, text in media.unknown.items() if key.endswith("decodes")),
@@ -180,7 +181,8 @@ def _no_video(media: MediaFacts) -> Plan:
     )
 
 
-def _deinterlace(track: VideoTrack) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+def deinterlace(track: VideoTrack) -> tuple[tuple[str, ...], tuple[Reason, ...]]:
+    """Return the filters that make whole frames of fields, where a track has fields, and why they are these."""
     if not track.is_interlaced:
         return (), ()
     if track.rotation_deg in (90, 270):

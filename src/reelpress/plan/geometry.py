@@ -65,14 +65,21 @@ def crop_filter(track: VideoTrack) -> tuple[str, ...]:
     crop = track.crop
     if crop is None:
         return ()
-    width, height = track.width - crop.left - crop.right, track.height - crop.top - crop.bottom
+    width, height = kept_size(track)
     top, right, bottom, left = crop.top, crop.right, crop.bottom, crop.left
     if track.mirrored:
         top, bottom = bottom, top
     for _ in range(track.rotation_deg // 90):  # clockwise
         top, right, bottom, left = left, top, right, bottom
-        width, height = height, width
     return (f"crop={width}:{height}:{_offset('iw', width, left, right)}:{_offset('ih', height, top, bottom)}",)
+
+
+def kept_size(track: VideoTrack) -> tuple[int, int]:
+    """Return width and height in pixels of what FFmpeg decodes, once it is cropped and turned upright."""
+    crop, width, height = track.crop, track.width, track.height
+    if crop is not None:
+        width, height = width - crop.left - crop.right, height - crop.top - crop.bottom
+    return (height, width) if track.rotation_deg in (90, 270) else (width, height)
 
 
 def _offset(length: str, kept: int, before: int, after: int) -> str:

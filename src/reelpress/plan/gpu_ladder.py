@@ -6,6 +6,7 @@ filters or NVENC would get wrong, or refuse, is done in software and only encode
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from reelpress.facts.failure import NOT_THE_INPUTS_FAULT, FailureKind
@@ -50,7 +51,7 @@ class GpuLadder(Value, frozen=True, kw_only=True):
     why_none: str | None  # why a GPU encoder is not used, in one line
 
 
-class _Team(NamedTuple):
+class Team(NamedTuple):
     """GPUs that can do the same with one FFmpeg: any of them may run an attempt."""
 
     build: FfmpegFacts
@@ -73,13 +74,19 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
         return GpuLadder(attempts=(), reasons=(), why_none=obstacle)
     off_gpu = software_steps(shape)
     builds = [f for f in host.ffmpegs if f.lists(row.name) and _keeps_colour(shape, f)]
-    teams = [team for build in builds for team in _teams(shape, host.gpus, build, row, pix_fmt)]
+    teams = [
+        team for build in builds
+        for team in teams_of(
+            host.gpus, build, row, pix_fmt, is_full=lambda gpu, build=build: _is_full(shape, gpu, build),  # type: ignore[misc]
+            cq=lambda gpu: cq_for(row, gpu.compute_capability, shape.crf),
+        )
+    ]  # fmt: skip
     if not teams:
         return GpuLadder(
             attempts=_hybrid(shape, host, cpu, preset=preset, still=still) if off_gpu is None else (), reasons=(),
             why_none=_why_none(shape, host, row),
         )  # fmt: skip
-    rungs: dict[Rung, list[tuple[_Team, tuple[Attempt, ...]]]] = {"gpu": [], "gpu_encode": [], "gpu_reduced": []}
+    rungs: dict[Rung, list[tuple[Team, tuple[Attempt, ...]]]] = {"gpu": [], "gpu_encode": [], "gpu_reduced": []}
     for team in teams:
         if off_gpu is None and team.is_full and not _aliases(shape, team.build):
             rungs["gpu"].append((team, _attempts(shape, row, team, "gpu")))
@@ -138,9 +145,11 @@ def _aliases(shape: Shape, build: FfmpegFacts) -> bool:
     return build.major < _FULL_SCALER_SINCE and shrink > _MOST_SHRINK_OF_OLD_SCALER
 
 
-def _teams(
-    shape: Shape, gpus: tuple[GpuFacts, ...], build: FfmpegFacts, row: EncoderRow, pix_fmt: str
-) -> tuple[_Team, ...]:
+def teams_of(
+    gpus: tuple[GpuFacts, ...], build: FfmpegFacts, row: EncoderRow, pix_fmt: str, *,
+    is_full: Callable[[GpuFacts], bool], cq: Callable[[GpuFacts], CqChoice],
+) -> tuple[Team, ...]:  # fmt: skip
+    """Return the GPUs that encode with one FFmpeg, those that can do the same together."""
     found: dict[tuple[frozenset[str], bool, CqChoice], list[str]] = {}
     for gpu in gpus:
         encode = gpu.path(build.path, "encode", row.name, pix_fmt)
@@ -148,9 +157,8 @@ def _teams(
             continue
         # what a busy GPU can do is not known yet; a feature it lacks leads to the rung without
         features = encode.features if encode.state == "works" else ALL_FEATURES
-        key = features, _is_full(shape, gpu, build), cq_for(row, gpu.compute_capability, shape.crf)
-        found.setdefault(key, []).append(gpu.uuid)
-    return tuple(_Team(build, tuple(uuids), *key) for key, uuids in found.items())
+        found.setdefault((features, is_full(gpu), cq(gpu)), []).append(gpu.uuid)
+    return tuple(Team(build, tuple(uuids), *key) for key, uuids in found.items())
 
 
 def _is_full(shape: Shape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
@@ -163,7 +171,7 @@ def _is_full(shape: Shape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
     return all(path is not None and path.state != "fails" for path in paths)
 
 
-def _attempts(shape: Shape, row: EncoderRow, team: _Team, rung: Rung) -> tuple[Attempt, ...]:
+def _attempts(shape: Shape, row: EncoderRow, team: Team, rung: Rung) -> tuple[Attempt, ...]:
     features = frozenset() if rung == "gpu_reduced" else team.features
     fed = _TEN_BIT[shape.colour.pix_fmt]
     preset, tune = LEGACY_GPU_PRESETS.get(shape.request.gpu_preset, (shape.request.gpu_preset, "hq"))
@@ -236,7 +244,7 @@ def _hybrid(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, stil
     return attempts
 
 
-def _reasons(shape: Shape, row: EncoderRow, team: _Team, off_gpu: str | None) -> tuple[Reason, ...]:
+def _reasons(shape: Shape, row: EncoderRow, team: Team, off_gpu: str | None) -> tuple[Reason, ...]:
     cq = team.cq
     word = "calibrated" if cq.calibrated else "uncalibrated"
     text = f"{row.name}, CQ {cq.cq:g} for CRF {shape.crf:g} ({word})."
@@ -260,17 +268,25 @@ def _reasons(shape: Shape, row: EncoderRow, team: _Team, off_gpu: str | None) ->
 
 def _why_none(shape: Shape, host: HostFacts, row: EncoderRow) -> str:
     """Return in one line why no GPU encodes: what the best-placed GPU said."""
+    too_old = tuple(
+        f"FFmpeg {build.version}, which encodes with {row.name} here, would leave out what makes it HDR"
+        for build in host.ffmpegs
+        if not _keeps_colour(shape, build)
+        and any(p.state != "fails" for _, p in _encode_paths(host, row, shape.colour.pix_fmt) if p.ffmpeg == build.path)
+    )
+    return why_no_gpu(host, row, shape.colour.pix_fmt, too_old)
+
+
+def why_no_gpu(host: HostFacts, row: EncoderRow, pix_fmt: str, too_old: tuple[str, ...] = ()) -> str:
+    """Return in one line why no GPU encodes; ``too_old`` says of FFmpegs that could why they do not."""
     if host.gpu_note is not None:
         return host.gpu_note
     suspended = [f"{gpu.name}: {gpu.suspended}" for gpu in host.gpus if gpu.suspended]
-    paths: list[tuple[GpuFacts, GpuPath]] = [
-        (gpu, path) for gpu in host.gpus for path in gpu.paths
-        if (path.kind, path.name, path.pix_fmt) == ("encode", row.name, shape.colour.pix_fmt)
-    ]  # fmt: skip
-    too_old = [
-        f"FFmpeg {build.version}, which encodes with {row.name} here, would leave out what makes it HDR"
-        for build in host.ffmpegs
-        if not _keeps_colour(shape, build) and any(p.state != "fails" for _, p in paths if p.ffmpeg == build.path)
-    ]
+    paths = _encode_paths(host, row, pix_fmt)
     told = [f"{gpu.name}: {path.why_not}" for gpu, path in paths if path.state == "fails"]
     return next(iter((*suspended, *too_old, *told)), f"no FFmpeg here was seen to encode with {row.name}")
+
+
+def _encode_paths(host: HostFacts, row: EncoderRow, pix_fmt: str) -> list[tuple[GpuFacts, GpuPath]]:
+    wanted = ("encode", row.name, pix_fmt)
+    return [(gpu, path) for gpu in host.gpus for path in gpu.paths if (path.kind, path.name, path.pix_fmt) == wanted]

@@ -1,11 +1,14 @@
 """What a plan is: a value that can be printed, stored, compared and carried out.
 
 A plan never names real paths: ``INPUT`` and ``OUTPUT`` stand for them until :func:`argv` puts them in, whole tokens
-at a time, so that no file name can become an option.
+at a time, so that no file name can become an option. ``CAPTIONS`` and ``FONTS`` stand for paths inside a filter graph,
+where they are put in escaped.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -14,6 +17,8 @@ from reelpress.facts.values import Value
 
 INPUT = "<input>"
 OUTPUT = "<output>"
+CAPTIONS = "<captions>"
+FONTS = "<fonts>"
 
 Action = Literal["encode", "copy", "convert", "drop"]
 
@@ -34,6 +39,25 @@ class StreamDecision(Value, frozen=True, kw_only=True):
     action: Action
     codec: str | None  # the codec it will have in the output; None when dropped
     reason: str
+
+
+class PicturePlace(Value, frozen=True, kw_only=True):
+    """A frame of a clip to compare, and how software makes it of the source: input options, and a graph to ``[v]``."""
+
+    frame: int
+    input_args: tuple[str, ...]
+    graph: str
+
+
+class ClipExpectation(Value, frozen=True, kw_only=True):
+    """What platforms ask of a clip: a constant rate, keyframes at most so far apart, sound so loud."""
+
+    fps: Fraction
+    max_gop_s: float
+    loudness_lufs: float | None  # None: the loudness was left as it is
+    true_peak_dbtp: float
+    places: tuple[PicturePlace, ...]  # compared where a GPU worked
+    most_bytes: int  # what its limit on bits lets it become
 
 
 class Expectation(Value, frozen=True, kw_only=True):
@@ -62,6 +86,8 @@ class Expectation(Value, frozen=True, kw_only=True):
     copied_codecs: tuple[str, ...]  # of streams whose packets are the input's own, damage included
     max_bytes: int | None  # larger than this is not worth delivering
     picture_filters: str | None = None  # what software does to the source's pictures, for comparing
+    audio_sync_s: float = 0.04  # ITU-R BT.1359: 45 ms early is where viewers begin to notice
+    clip: ClipExpectation | None = None  # what is asked of clips besides
 
 
 # From all on the GPU down to all on the CPU: decode, scale and encode; encode alone; encode without the optional
@@ -134,7 +160,25 @@ class Reject(Value, frozen=True, kw_only=True, tag_field="kind", tag="reject"):
 Plan = Encode | Copy | Skip | Reject
 
 
-def argv(attempt: Attempt, *, source: str, target: str) -> tuple[str, ...]:
-    """Return the attempt's full command; ``source`` and ``target`` are absolute paths, passed as ``file:`` URLs."""
-    paths = {INPUT: f"file:{source}", OUTPUT: f"file:{target}"}
-    return (attempt.ffmpeg, *(paths.get(token, token) for token in attempt.args))
+def argv(attempt: Attempt, *, source: str, target: str, files: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the attempt's full command; ``target`` is an absolute path, passed as a ``file:`` URL as ``source`` is.
+
+    ``source`` is a URL with one of the protocols that the attempt allows. ``files`` are the paths that stand for
+    ``CAPTIONS`` and ``FONTS``.
+    """
+    paths = {INPUT: source, OUTPUT: f"file:{target}"}
+    args = [paths.get(token, token) for token in attempt.args]
+    if files and "-filter_complex" in args:
+        at = args.index("-filter_complex") + 1
+        args[at] = with_files(args[at], files)
+    return (attempt.ffmpeg, *args)
+
+
+def with_files(graph: str, files: Mapping[str, str]) -> str:
+    """Put paths into a filter graph, escaped as the value of an option and then as a part of the graph."""
+
+    def escaped(token: re.Match[str]) -> str:
+        value = re.sub(r"([\\':])", r"\\\1", files[token[0]])
+        return re.sub(r"([\\'\[\],;\s])", r"\\\1", value)
+
+    return re.sub("|".join(map(re.escape, files)), escaped, graph) if files else graph

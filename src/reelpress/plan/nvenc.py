@@ -14,7 +14,7 @@ FEATURES = ("b_frames", "b_ref", "lookahead", "spatial_aq", "temporal_aq", "mult
 ALL_FEATURES = frozenset(FEATURES)
 
 B_FRAMES = 3
-_GOP_FRAMES = 250  # x264's own; at most 10 s down to 25 frames a second
+GOP_FRAMES = 250  # x264's own; at most 10 s down to 25 frames a second
 _TEN_BIT = frozenset({"p010le", "yuv420p10le"})
 
 
@@ -27,17 +27,18 @@ def nvenc_args(
     features: frozenset[str] = ALL_FEATURES,
     b_frames: int = B_FRAMES,
     pix_fmt: str = "yuv420p",
+    gop_frames: int = GOP_FRAMES,
 ) -> tuple[str, ...]:
     """Return the encoder's own options for one encode on a GPU, stream specifier ``v:0`` throughout.
 
     ``preset`` is one of ``p1`` to ``p7``, ``tune`` one of NVENC's; ``plan.encoders.LEGACY_GPU_PRESETS`` gives both
     for an older name. ``features`` are names of :data:`FEATURES`; what is not among them is turned off where NVENC
     would choose it by itself. ``b_frames`` is how many between two others, where the feature is there. ``pix_fmt`` is
-    what the encoder is fed, in software's terms.
+    what the encoder is fed, in software's terms. ``gop_frames`` is how many frames a keyframe begins at most.
     """
     args = [
         "-c:v:0", row.name, "-preset:v:0", preset, "-tune:v:0", tune, "-rc:v:0", "vbr", "-cq:v:0", f"{cq:g}",
-        "-g:v:0", str(_GOP_FRAMES),
+        "-g:v:0", str(gop_frames),
     ]  # fmt: skip
     if profile := _profile(row, pix_fmt):
         args += ["-profile:v:0", profile]

@@ -68,9 +68,18 @@ def probe(
     The name is taken as it is: no URL, no pattern, no option. Raises :class:`InputError`, whose ``reason`` is a key
     of ``HINTS``, when the file cannot be used or its bytes crash, stall or exhaust the child, and :class:`Cancelled`.
     """
-    finished = run(
-        child_argv(), limits=limits.of_child(), cancel=cancel, stdin=to_json(request_for(path, limits)),
-    )  # fmt: skip
+    return ask(request_for(path, limits), limits=limits, cancel=cancel, spend=spend)
+
+
+def ask(
+    request: Request,
+    *,
+    limits: ProbeLimits,
+    cancel: CancelToken | None = None,
+    spend: Callable[[float], None] | None = None,
+) -> MediaFacts:
+    """Have a child answer a request. Raises as :func:`probe` does."""
+    finished = run(child_argv(), limits=limits.of_child(), cancel=cancel, stdin=to_json(request))
     if spend is not None:
         spend(finished.cpu_s)
     return read_answer(finished, limits)

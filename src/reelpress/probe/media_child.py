@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_refusal import RefusedError, log_lines, refuse_by_content, regular_size, why_not_opened
 from reelpress.probe.media_request import Answer, Refusal, Request
 from reelpress.probe.media_scan import Scan, StreamScan, is_discontinuous, scan_packets
+from reelpress.probe.media_stretches import Stretches, read_head, read_stretches
 from reelpress.probe.media_tracks import (
     StreamLine,
     build_audio,
@@ -46,6 +48,7 @@ from reelpress.probe.media_tracks import (
     text,
 )
 from reelpress.probe.media_video import build_video
+from reelpress.probe.ranged_file import RangedFile
 
 _MAX_DAMAGE = 12
 _MAX_LOGS = 400
@@ -65,27 +68,29 @@ def answer(request: Request) -> Answer:
 
 def _look(request: Request) -> MediaFacts:
     path = os.fsdecode(request.path)
-    size = regular_size(path)
+    size = regular_size(path) if request.url is None else request.size_bytes
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open("rb") if request.url is None else RangedFile.buffered(request.url, size) as file:
             head = file.read(4096)
             boxes = read_boxes(file, size)
     except OSError as error:
-        raise RefusedError("unreadable", "the file cannot be read", error.strerror) from error
+        raise RefusedError("unreadable", "the file cannot be read", error.strerror or str(error)) from error
     refuse_by_content(head, boxes)
     av.logging.set_level(av.logging.ERROR)
     options = {
-        "protocol_whitelist": protocol_whitelist(),
+        "protocol_whitelist": request.protocols or protocol_whitelist(),
         "format_whitelist": format_whitelist(),
         "max_pixels": str(request.max_pixels),
         "enable_drefs": "0",
         "fflags": "-genpts",
         "threads": "1",
+        **dict(request.options),
     }
     with av.logging.Capture(local=False) as logs:
-        _forbid_more_files()
+        # A seek over the network connects anew before it hangs up.
+        _forbid_more_files(but=1 if request.url is None else 2)
         try:
-            container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+            container = av.open(request.url or f"file:{path}", options=options, metadata_errors="replace")
         except (av.FFmpegError, OSError, ValueError) as error:
             raise why_not_opened(error, logs, head, boxes) from error
         with container:
@@ -93,12 +98,12 @@ def _look(request: Request) -> MediaFacts:
             return _Reader(container, boxes, logs, request).facts(size)
 
 
-def _forbid_more_files() -> None:
-    """Leave this process one descriptor: the file. Whatever refers to another file then fails to open it."""
+def _forbid_more_files(but: int = 1) -> None:
+    """Leave this process ``but`` descriptors, for the file. Whatever refers to another file then fails to open it."""
     next_free = os.dup(0)
     os.close(next_free)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 1, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + but, hard))
 
 
 class _Reader:
@@ -111,8 +116,9 @@ class _Reader:
         self.pictures = {
             s.index for s in container.streams if s.type == "video" and s.disposition & Disposition.attached_pic
         }
-        jumps = is_discontinuous(container)
-        self.scans = {s.index: StreamScan(s, is_discontinuous=jumps) for s in container.streams}
+        self.stretches: Stretches | None = None
+        self.jumps = is_discontinuous(container)
+        self.scans = {s.index: StreamScan(s, is_discontinuous=self.jumps) for s in container.streams}
         self.samplers = {
             s.index: FrameSampler(s, request.max_pixels)
             for s in container.streams.video
@@ -126,24 +132,7 @@ class _Reader:
             raise RefusedError("not_media", "the file holds no streams", f"FFmpeg took it for {container.format.name}")
         lines = _summary(container)
         header_s = _header_s(container)
-        scan = scan_packets(container, self.scans, self._feed, self.request.scan_budget_s)
-        if scan.is_complete:
-            for decoder in self.samplers.values():
-                decoder.feed(None)
-        for index, packets in self.scans.items():
-            sampler = self.samplers.get(index)
-            packets.close(
-                has_durations=self.is_mov,
-                first_pts=sampler.first_pts if sampler is not None else None,
-                first_dts=sampler.first_dts if sampler is not None else None,
-            )
-        problems = log_lines(self.logs)
-        for index, sampler in self.samplers.items():
-            timed = self.scans[index]
-            if not self.request.samples_later or timed.shown <= 12 or timed.jumps:
-                continue
-            if timed.start is not None and timed.end is not None:
-                sampler.sample_later(container, timed.start, timed.end)
+        scan, problems = self._read(header_s)
         tracks = self._tracks(lines, is_complete=scan.is_complete)
         start_s, duration_s = self._span(scan, header_s)
         facts = MediaFacts(
@@ -167,6 +156,44 @@ class _Reader:
             raise RefusedError("image", "the file is a still picture, not a video", "a GIF of one frame")
         return facts
 
+    def _read(self, header_s: float | None) -> tuple[Scan, list[str]]:
+        """Read packets and decode frames; return how it ended, and what FFmpeg said before anything was sought."""
+        # Without a length in the header, nobody can go to a place in the file without reading all before it.
+        is_whole = self.request.stretches is None or header_s is None or not self.samplers
+        if is_whole:
+            scan = scan_packets(self.container, self.scans, self._feed, self.request.scan_budget_s)
+        else:
+            scan = Scan(is_complete=False, error=read_head(self.container, self.scans, self._feed))
+        for decoder in self.samplers.values():
+            if scan.is_complete or decoder.frames == 0:
+                decoder.feed(None)
+        for index, packets in self.scans.items():
+            sampler = self.samplers.get(index)
+            packets.close(
+                has_durations=self.is_mov,
+                first_pts=sampler.first_pts if sampler is not None else None,
+                first_dts=sampler.first_dts if sampler is not None else None,
+            )
+        problems = log_lines(self.logs)
+        if not is_whole:
+            self.stretches = self._read_stretches(self.request.stretches or ())
+            return scan, problems
+        for index, sampler in self.samplers.items():
+            timed = self.scans[index]
+            if not self.request.samples_later or timed.shown <= 12 or timed.jumps:
+                continue
+            if timed.start is not None and timed.end is not None:
+                sampler.sample_later(self.container, timed.start, timed.end)
+        return scan, problems
+
+    def _read_stretches(self, stretches: Sequence[tuple[float, float]]) -> Stretches:
+        main = max((s.stream for s in self.samplers.values()), key=lambda s: (s.width or 0) * (s.height or 0))
+        start = self.scans[main.index].start
+        return read_stretches(
+            self.container, self.samplers, stretches, zero=start if start is not None else main.start_time or 0,
+            main=main, is_discontinuous=self.jumps, budget_s=self.request.scan_budget_s,
+        )  # fmt: skip
+
     def _feed(self, packet: Packet[Any]) -> None:
         sampler = self.samplers.get(packet.stream_index)
         if sampler is not None:
@@ -189,7 +216,7 @@ class _Reader:
             if stream.index in self.samplers:
                 sampler = self.samplers[stream.index]
                 shared["position"] = len(video)
-                video.append(build_video(stream, scan, sampler, boxes, line, **shared))
+                video.append(build_video(stream, scan, sampler, boxes, line, stretches=self.stretches, **shared))
             elif stream.type == "audio":
                 shared["position"] = len(audio)
                 audio.append(build_audio(stream, scan, boxes, line, **shared))
@@ -206,10 +233,11 @@ class _Reader:
         ends = [float(s.end * s.time_base) for s in timed if s.end is not None]
         if not scan.is_complete:
             reached = f"up to {max(ends):.1f} s of the programme" if ends else "before the first one"
-            self.unknown["scan"] = (
-                f"packets were read for {self.request.scan_budget_s:g} s, {reached}; "
-                "the rest is what the index and the header claim"
-            )
+            how = f"packets were read for {self.request.scan_budget_s:g} s, {reached}"
+            if self.stretches is not None:
+                how = "packets were read of the beginning and of the stretches that were asked for"
+                how += "" if self.stretches.are_all_read else f", for {self.request.scan_budget_s:g} s"
+            self.unknown["scan"] = f"{how}; the rest is what the index and the header claim"
             if header_s is None:
                 self.unknown["duration_s"] = "not every packet was read, and the header does not tell"
         if not starts:
@@ -237,6 +265,8 @@ class _Reader:
         damage = []
         if scan.error is not None:
             damage.append(f"reading stopped: {scan.error}")
+        if self.stretches is not None:
+            damage += self.stretches.missing
         if scan.is_complete:
             damage += self._disagreements(header_s, duration_s)
         if self.boxes is not None and self.is_mov:

@@ -90,13 +90,24 @@ class FrameSampler:
             self._head_packets += 1
             self._decode(packet, are_errors_kept=True)
 
+    @property
+    def later_frames(self) -> int:
+        """How many frames are worth decoding at a place in the middle; none once decoding has taken its time."""
+        if self.pixels >= _8K_PIXELS or self._spent_s > _MAX_DECODE_S:
+            return 0
+        return 1 if self.pixels >= _4K_PIXELS else 2
+
+    def feed_later(self, packet: Packet[Any]) -> None:
+        """Decode one packet from the middle."""
+        self._decode(packet, are_errors_kept=False)
+
     def sample_later(self, container: InputContainer, start: int, end: int) -> None:
         """Seek into the middle and decode two frames at each place, to see sizes and fields change."""
         if self.frames == 0 or self.pixels >= _8K_PIXELS or end <= start:
             return
         places_seen: set[int | None] = set()
         for place in (0.5,) if self.pixels >= _4K_PIXELS else (0.35, 0.65, 0.95):
-            wanted, has_key = self.frames + (1 if self.pixels >= _4K_PIXELS else 2), False
+            wanted, has_key = self.frames + self.later_frames, False
             try:
                 container.seek(start + int((end - start) * place), stream=self.stream)
                 for count, packet in enumerate(container.demux(self.stream)):

@@ -7,9 +7,19 @@ from reelpress.facts.values import Value
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """What to probe. ``path`` is the file's absolute name in bytes: names need not be text."""
+    """What to probe. ``path`` is the file's absolute name in bytes: names need not be text.
 
-    path: bytes
+    Instead, ``url`` is where a gateway on this machine gives the file of ``size_bytes``; libav may then use
+    ``protocols``, with ``options``. With ``stretches`` (seconds from the first picture) only the file's beginning and
+    these are read.
+    """
+
+    path: bytes = b""
+    url: str | None = None
+    size_bytes: int = 0
+    protocols: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    stretches: tuple[tuple[float, float], ...] | None = None
     max_pixels: int
     scan_budget_s: float
     samples_later: bool = True  # also decode frames from the middle, where size or fields may change

@@ -56,6 +56,8 @@ class StreamScan:
         self.sizes: set[tuple[int, int]] = set()
         self.keyframe_pts: list[int] = []  # at most twice as many as are wanted, spread over what was read
         self._keyframe_stride = 1
+        self._last_keyframe: int | None = None
+        self._longest_gop = 0
         self._shift = 0
         self._previous: int | None = None
         self._last_pts = self._heard_from = -(1 << 62)
@@ -96,7 +98,15 @@ class StreamScan:
             if len(self.keyframe_pts) == 2 * _MAX_KEYFRAMES_KEPT:
                 del self.keyframe_pts[1::2]
                 self._keyframe_stride *= 2
+        if packet.pts is not None:
+            at = packet.pts + self._shift
+            self._longest_gop = self.longest_gop(at)
+            self._last_keyframe = at
         self.keyframes += 1
+
+    def longest_gop(self, end: int) -> int:
+        """Return the longest way from one keyframe to the next, or from the last one to ``end``."""
+        return max(self._longest_gop, 0 if self._last_keyframe is None else end - self._last_keyframe)
 
     def _place(self, packet: Packet[av.stream.Stream]) -> int | None:
         """Return when a packet is shown, on a clock that runs on where the container's jumps."""

@@ -80,6 +80,7 @@ class Times(Value, frozen=True, kw_only=True):
     bitrate_bps: int | None
     keyframes: int | None
     keyframe_times_s: tuple[float, ...]
+    longest_gop_s: float | None
 
 
 def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Times:
@@ -110,6 +111,7 @@ def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Time
         bitrate_bps=measured or declared or None,
         keyframes=keyframes,
         keyframe_times_s=tuple(round(float(pts * base), 3) for pts in scan.keyframe_pts) if is_complete else (),
+        longest_gop_s=float(scan.longest_gop(scan.end) * base) if is_complete and scan.end is not None else None,
     )
 
 

@@ -21,6 +21,7 @@ from reelpress.probe.media_frames import (
     read_range,
 )
 from reelpress.probe.media_scan import StreamScan, Timing, frame_timing
+from reelpress.probe.media_stretches import Stretches, claimed_rates
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name
 
 FIELD_ORDERS: dict[int, FieldOrder] = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -37,6 +38,7 @@ def build_video(
     unknown: dict[str, str],
     position: int,
     is_complete: bool,
+    stretches: Stretches | None = None,
 ) -> VideoTrack:
     """Return the facts of one video stream; reasons go into ``unknown`` under ``video.N.field``."""
     why = {}
@@ -61,7 +63,7 @@ def build_video(
     field_order = FIELD_ORDERS.get(int(context.field_order)) if context is not None else None
     is_interlaced, field_order = _fields(sampler, field_order, why)
     times = stream_times(stream, scan, is_complete=is_complete)
-    timing = _timing(stream, context, scan, why, is_complete=is_complete)
+    timing = _timing(stream, scan, why, is_complete=is_complete, stretches=stretches)
     for name in ("shown", "start_s", "duration_s", "size_bytes", "keyframes"):
         if getattr(times, name) is None:
             why["frames" if name == "shown" else name] = (
@@ -99,6 +101,7 @@ def build_video(
         bitrate_bps=times.bitrate_bps,
         keyframes=times.keyframes,
         keyframe_times_s=times.keyframe_times_s,
+        longest_gop_s=times.longest_gop_s,
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,
@@ -187,21 +190,24 @@ def _fields(
 
 def _timing(
     stream: Any,  # noqa: ANN401
-    context: Any,  # noqa: ANN401
     scan: StreamScan,
     why: dict[str, str],
     *,
     is_complete: bool,
+    stretches: Stretches | None,
 ) -> Timing:
-    claims = [stream.base_rate, stream.guessed_rate, stream.average_rate, getattr(context, "framerate", None)]
+    claims = claimed_rates(stream)
     pts: array[int] = scan.pts if scan.pts is not None else array("q")
-    if not pts and is_complete:
+    if stretches is not None and (seen := stretches.timing(stream.index)) is not None:
+        judged_by, timing = f"{seen[0]} frames of the stretches", seen[1]
+    elif not pts and is_complete:
         timing = Timing(
             fps_nominal=next((c for c in claims[1:] if c and c <= 1000), None), why="no packet carries a time"
         )
         if scan.untimed == 0:
             timing = replace(timing, why="no frames")
     else:
+        judged_by = f"the first {len(pts)} frames"
         timing = frame_timing(pts, scan.time_base, scan.last_duration, claims)
     if timing.why is not None:
         for name in ("fps_avg", "fps_peak", "is_vfr"):
@@ -209,7 +215,7 @@ def _timing(
     elif scan.counted:
         why["is_vfr"] = "the file carries no times; frames are counted at the rate it claims"
     elif not is_complete or not scan.all_pts_kept:
-        why["is_vfr"] = f"judged by the first {len(pts)} frames"
+        why["is_vfr"] = f"judged by {judged_by}"
     if timing.fps_nominal is None:
         why["fps_nominal"] = "the file claims none that can be meant"
     return timing

@@ -144,11 +144,12 @@ class _Walk:
 
     def _run(self, number: int, attempt: Attempt, lease: Lease | None) -> str | None:
         at = self._setting
-        command = argv(attempt, source=str(at.source), target=str(at.target))
+        command = argv(attempt, source=at.source, target=str(at.target), files=at.files)
+        shown = tuple(INPUT if token == at.source and not at.source.startswith("file:") else token for token in command)
         gpu = lease.gpu if lease is not None else None
         self._on_event(
             AttemptStarted(job=at.job.id, input=at.job.input, number=number + 1, of=len(self._attempts),
-                           encoder=attempt.encoder, why=attempt.why, argv=command, gpu=gpu)
+                           encoder=attempt.encoder, why=attempt.why, argv=shown, gpu=gpu)
         )  # fmt: skip
         watch = Watch(at.job, at.target, at.duration_s, at.max_bytes, self._on_event, self._percent)
         done = run(
@@ -156,7 +157,7 @@ class _Walk:
             env={"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else None,
             on_line=watch.on_line, activity=watch.activity, stop_if=watch.stop_if,
         )  # fmt: skip
-        done = _without_names(done, at.source, at.target)
+        done = msgspec.structs.replace(_without_names(done, at.source, at.target), argv=shown)
         self._percent = watch.percent
         failure = classify(done.returncode, done.stderr_tail, done.stopped, output=OUTPUT)
         if failure is None:
@@ -225,11 +226,11 @@ class _Walk:
         )  # fmt: skip
 
 
-def _without_names(done: Finished, source: Path, target: Path) -> Finished:
+def _without_names(done: Finished, source: str, target: Path) -> Finished:
     """Take file names out of what FFmpeg said: a name may hold line breaks, and with them any message it likes."""
     text = done.stderr_tail
-    for path, token in ((source, INPUT), (target, OUTPUT)):
-        name = os.fsencode(path).decode("utf-8", "replace")
+    for path, token in ((source, INPUT), (f"file:{target}", OUTPUT)):
+        name = os.fsencode(path.removeprefix("file:")).decode("utf-8", "replace")
         # as FFmpeg's log has it
         name = "".join("?" if c < "\x08" or "\x0d" < c < " " else c for c in name)
         for told in (f"file:{name}", name):

@@ -13,15 +13,20 @@ from reelpress.run.watch import Job
 
 
 class Setting(Value, frozen=True, kw_only=True):
-    """What every attempt of one job shares. ``versions`` maps an FFmpeg's path to its version, for the records."""
+    """What every attempt of one job shares. ``versions`` maps an FFmpeg's path to its version, for the records.
+
+    ``source`` is the URL that FFmpeg opens; records and events name a source that is no file of ours by ``<input>``,
+    since such a URL may hold a secret. ``files`` are those that stand in a filter graph.
+    """
 
     job: Job
-    source: Path
+    source: str
     target: Path
     limits: Limits
     versions: dict[str, str]
     duration_s: float | None
     max_bytes: int | None
+    files: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
 
 
 class Execution(Value, frozen=True, kw_only=True):

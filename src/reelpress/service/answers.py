@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 from fastapi.responses import Response
 
+from reelpress.facts.captions import Captions
+from reelpress.facts.framing import Framing
 from reelpress.facts.values import to_json
 from reelpress.service.problems import MEDIA_TYPE, Problem
 
@@ -44,5 +47,12 @@ def documented(
 
 def value_schemas() -> dict[str, Any]:
     """Return the JSON schemas of all values that :func:`documented` was told of."""
-    _, components = msgspec.json.schema_components(list(_documented.values()), ref_template=_REFERENCE)
+    kinds = [*_documented.values(), Framing, Captions]
+    _, components = msgspec.json.schema_components(kinds, schema_hook=_schema_of, ref_template=_REFERENCE)
     return dict(components)
+
+
+def _schema_of(kind: type) -> dict[str, Any]:
+    if kind is Fraction:
+        return {"type": "string", "pattern": "^-?[0-9]+/[0-9]+$"}
+    raise NotImplementedError(kind)

@@ -12,7 +12,10 @@ from fastapi.openapi.utils import get_openapi
 
 from reelpress.jobs.house import House
 from reelpress.service import (
+    analyses_routes,
+    clips_routes,
     events_routes,
+    exports_routes,
     jobs_routes,
     output_routes,
     pages,
@@ -20,6 +23,7 @@ from reelpress.service import (
     push,
     system_routes,
     uploads_routes,
+    videos_routes,
     webhooks_routes,
 )
 from reelpress.service.answers import value_schemas
@@ -41,7 +45,10 @@ Errors are problems after RFC 9457: `code` is for programs, `detail`, `evidence`
 
 def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
-    modules = (system_routes, events_routes, jobs_routes, output_routes, uploads_routes, webhooks_routes, push, pages)
+    modules = (
+        system_routes, events_routes, jobs_routes, output_routes, uploads_routes, videos_routes, analyses_routes,
+        exports_routes, clips_routes, webhooks_routes, push, pages,
+    )  # fmt: skip
     return _app(house, worker, modules)
 
 

@@ -10,6 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 JSON_LIMIT_BYTES = 64 * 1024
+# Drafts with the framing and the captions of a hundred clips; a file of captions.
+EXPORT_LIMIT_BYTES = 16 * 2**20
+CAPTIONS_LIMIT_BYTES = 2 * 2**20
 _BODY_S = 15.0  # for a body of JSON
 _SILENCE_S = 30.0  # between two pieces of a segment
 _SLOWEST_BYTES_PER_S = 16_000
@@ -57,8 +60,7 @@ class BoundedBodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_segment = scope["method"] == "PUT" and scope["path"].startswith("/v1/uploads/")
-        limit = None if is_segment else JSON_LIMIT_BYTES
+        limit = _limit_of(scope["method"], scope["path"])
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         began, got_bytes, is_whole = time.monotonic(), 0, False
 
@@ -81,6 +83,16 @@ class BoundedBodies:
             return message
 
         await self._app(scope, bounded, send)
+
+
+def _limit_of(method: str, path: str) -> int | None:
+    if method == "PUT" and path.startswith("/v1/uploads/"):
+        return None
+    if method in ("PUT", "POST") and path.startswith("/v1/exports"):
+        return EXPORT_LIMIT_BYTES
+    if method == "PUT" and path.startswith("/v1/videos/") and path.endswith("/captions"):
+        return CAPTIONS_LIMIT_BYTES
+    return JSON_LIMIT_BYTES
 
 
 def _too_long(limit: int) -> HTTPException:

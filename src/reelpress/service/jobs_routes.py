@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 
 from reelpress.facts.values import Value
 from reelpress.jobs.ending import on_end
-from reelpress.jobs.model import Job, Status
+from reelpress.jobs.model import Job, Kind, Status
 from reelpress.jobs.reading import count_jobs, find_job, list_jobs, receipt_of
 from reelpress.jobs.submission import cancel, retry, submit
 from reelpress.service.access import HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
-from reelpress.service.problems import RequestRefused, not_found
+from reelpress.service.paging import before_cursor, cursor_of, wake
+from reelpress.service.problems import not_found
 from reelpress.service.requests import spec_of
 from reelpress.service.schemas import JobShape
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 JobId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", examples=["job_019a9f6c1e2a5d0b3c4f8e7a"])]
-_KEY = "^[\\x21-\\x7e]{1,200}$"
+IdempotencyKey = Annotated[
+    str | None,
+    Header(pattern="^[\\x21-\\x7e]{1,200}$", description="The same key of the same user finds the same job."),
+]
 
 
 class JobPage(Value, frozen=True, kw_only=True):
@@ -47,9 +50,7 @@ def submit_job(
     caller: Writer,
     house: HouseOf,
     request: Request,
-    idempotency_key: Annotated[
-        str | None, Header(pattern=_KEY, description="The same key of the same user finds the same job.")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Submit a job; it starts as soon as a worker is free."""
     spec = spec_of(shape, caller, house, request.app.state.encoding)
@@ -57,7 +58,7 @@ def submit_job(
         house.database, spec, user_id=caller.user_id, now=time.time(), priority=shape.priority,
         idempotency_key=idempotency_key, max_queued=house.settings.max_queued,
     )  # fmt: skip
-    _wake(request)
+    wake(request)
     location = {"Location": f"/v1/jobs/{done.job.id}"}
     return answer(done.job, status=201 if done.is_new else 200, headers=location)
 
@@ -67,18 +68,20 @@ def read_jobs(
     caller: Reader,
     house: HouseOf,
     status: Annotated[list[Status], Query(max_length=8, description="Only these.")] = [],  # noqa: B006 - never changed
+    kind: Annotated[Kind | Literal["all"], Query(description="Only jobs of this kind.")] = "compress",
     user: Annotated[str | None, Query(pattern="^[^\\x00-\\x1f]{1,128}$", description="One user's; for admin.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(max_length=200, description="next_cursor of the page before.")] = None,
 ) -> Response:
     """List jobs."""
-    before = None if cursor is None else _before(cursor)
+    before = None if cursor is None else before_cursor(cursor)
     sees = user if caller.sees is None else caller.sees
+    only = None if kind == "all" else kind
     with house.database.reading() as connection:
-        jobs = list_jobs(connection, user_id=sees, statuses=status, before=before, limit=limit + 1)
-        counts = count_jobs(connection, user_id=sees)
+        jobs = list_jobs(connection, user_id=sees, kind=only, statuses=status, before=before, limit=limit + 1)
+        counts = count_jobs(connection, user_id=sees, kind=only)
     more, jobs = len(jobs) > limit, jobs[:limit]
-    return answer(JobPage(jobs=tuple(jobs), next_cursor=_cursor(jobs[-1]) if more else None, counts=counts))
+    return answer(JobPage(jobs=tuple(jobs), next_cursor=cursor_of(jobs[-1]) if more else None, counts=counts))
 
 
 @router.get("/{job_id}", response_class=Response, responses=documented({200: ("The job.", Job)}))
@@ -98,7 +101,7 @@ def cancel_job(job_id: JobId, caller: Writer, house: HouseOf, request: Request) 
     job = cancel(
         house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings)
     )  # fmt: skip
-    _wake(request)
+    wake(request)
     return answer(job)
 
 
@@ -110,7 +113,7 @@ def cancel_job(job_id: JobId, caller: Writer, house: HouseOf, request: Request) 
 def retry_job(job_id: JobId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Do a job again that failed, died or was cancelled, under the same id."""
     job = retry(house.database, job_id, now=time.time(), user_id=caller.sees)
-    _wake(request)
+    wake(request)
     return answer(job)
 
 
@@ -129,23 +132,3 @@ def read_receipt(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
         not_found("The job has no receipt.")
     disposition = {"Content-Disposition": f'inline; filename="{job_id}.receipt.json"'}
     return Response(receipt, 200, disposition, "application/json")
-
-
-def _wake(request: Request) -> None:
-    if request.app.state.worker is not None:
-        request.app.state.worker.wake()
-
-
-def _cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(f"{job.created_at!r} {job.id}".encode()).decode().rstrip("=")
-
-
-def _before(cursor: str) -> tuple[float, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        at, last = text.split(" ")
-        return float(at), "".join(filter(str.isprintable, last))  # Postgres takes no NUL
-    except ValueError:
-        raise RequestRefused(
-            422, "bad_cursor", "The cursor is not one of ours.", hint="Take next_cursor of the page before."
-        ) from None

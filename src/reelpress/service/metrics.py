@@ -19,7 +19,7 @@ from reelpress.facts.values import from_json
 from reelpress.jobs.database import Database
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
-from reelpress.jobs.model import FINISHED, UNFINISHED, StageTime
+from reelpress.jobs.model import FINISHED, KINDS, UNFINISHED, StageTime
 from reelpress.jobs.reading import count_jobs
 from reelpress.jobs.tables import JOBS, WEBHOOKS
 from reelpress.service.feed import Feed
@@ -93,18 +93,19 @@ class _Jobs(Collector):
         backlog = sa.select(sa.func.count()).select_from(WEBHOOKS).where(WEBHOOKS.c.state == "pending")
         oldest = sa.select(sa.func.min(JOBS.c.updated_at)).where(JOBS.c.status == "queued")
         with self._database.reading() as connection:
-            counts = count_jobs(connection)
+            counts = {kind: count_jobs(connection, kind=kind) for kind in KINDS}
             pending = connection.execute(backlog).scalar_one()
             workers = workers_alive(connection, dead_after_s=self._dead_after_s)
             since = connection.execute(oldest).scalar()
-        jobs = GaugeMetricFamily("reelpress_jobs", "Jobs in the database.", labels=["status"])
-        for status in (*UNFINISHED, *FINISHED):
-            jobs.add_metric([status], counts.get(status, 0))
+        jobs = GaugeMetricFamily("reelpress_jobs", "Jobs in the database.", labels=["kind", "status"])
+        for kind in KINDS:
+            for status in (*UNFINISHED, *FINISHED):
+                jobs.add_metric([kind, status], counts[kind].get(status, 0))
         yield jobs
         yield GaugeMetricFamily("reelpress_webhooks_pending", "Events that are not delivered yet.", value=pending)
         working = GaugeMetricFamily("reelpress_workers", "Workers that live.", labels=["kind"])
-        for kind in ("worker", "push"):
-            working.add_metric([kind], sum(worker.kind == kind for worker in workers))
+        for role in ("worker", "push"):
+            working.add_metric([role], sum(worker.kind == role for worker in workers))
         yield working
         age_s = max(time.time() - since, 0.0) if since is not None else 0.0
         yield GaugeMetricFamily("reelpress_queue_age_seconds", "How long the oldest queued job waits.", value=age_s)

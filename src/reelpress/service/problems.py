@@ -29,7 +29,7 @@ from reelpress.jobs.submission import JobRefused
 _LOG = logging.getLogger("reelpress.service")
 MEDIA_TYPE = "application/problem+json"
 _RETRY_S = 5
-_OF_REFUSED = {"not_found": 404, "queue_full": 429, "key_reused": 422, "not_finished": 409, "done": 409}
+_OF_REFUSED = {"not_found": 404, "queue_full": 429, "key_reused": 422, "too_many_clips": 422, "invalid": 422}
 _OF_STORAGE = {
     "missing": 404, "too_large": 413, "exists": 409, "changed": 409, "corrupt": 409, "full": 507, "unsupported": 501,
     "denied": 502, "refused": 502, "throttled": 503, "unreachable": 503, "timed_out": 503,

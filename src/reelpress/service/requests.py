@@ -27,7 +27,7 @@ def spec_of(shape: JobShape, caller: Caller, house: House, base: Settings) -> Jo
     if shape.output_key is not None:
         _check_own(shape.output_key, caller)
     spec = JobSpec(
-        input=_input(shape.input, caller, house), settings=_settings(wanted), hardware=wanted.hardware,
+        input=input_of(shape.input, caller, house), settings=_settings(wanted), hardware=wanted.hardware,
         always_encode=wanted.always_encode, transcribe=wanted.transcribe, output_key=shape.output_key,
         webhook=shape.webhook, reuse=shape.reuse, labels=dict(shape.labels),
     )  # fmt: skip
@@ -44,7 +44,8 @@ def _text(value: str | float) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _input(shape: InputShape, caller: Caller, house: House) -> JobInput:
+def input_of(shape: InputShape, caller: Caller, house: House) -> JobInput:
+    """Return where an input is; errors as :func:`spec_of`."""
     kind, value = shape.source()
     name = safe_name(shape.name) if shape.name is not None else None
     if kind == "upload":
@@ -85,7 +86,7 @@ def _upload(upload_id: str, name: str | None, caller: Caller, house: House) -> J
 def _path(path: str, caller: Caller, house: House) -> str:
     if not caller.may("admin"):
         raise RequestRefused(403, "scope_needed", "Inputs by path need the scope admin.")
-    from reelpress.jobs.fetching import check_path
+    from reelpress.jobs.local_paths import check_path
 
     try:
         return str(check_path(path, house.settings.local_paths))

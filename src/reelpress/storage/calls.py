@@ -80,6 +80,11 @@ class Calls:
             self._made[wanted] = self._make(*wanted)
         return self._made[wanted]
 
+    def path_of(self, key: str) -> Path | None:
+        """Return the file that an object is, in a local store; ``None`` elsewhere. Raises :class:`StorageError`."""
+        self._refuse_links(key, reading=True)
+        return None if self._folder is None else self._folder / key
+
     async def stat(self, key: str, *, reading: bool = False) -> ObjectInfo:
         """Return size and ETag of an object. Raises :class:`StorageError`."""
         self._refuse_links(key, reading=reading)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reelpress.storage.calls import Calls, Kind, ObjectInfo
 from reelpress.storage.keys import check_key
 from reelpress.storage.waiting import CancelSign, wait_for
@@ -37,6 +39,23 @@ class Store:
         Raises :class:`UsageError` for a bad key, :class:`StorageError` when the store does not do it.
         """
         wait_for(self.calls.delete(check_key(key)), cancel)
+
+    def delete_under(self, prefix: str, *, cancel: CancelSign | None = None) -> int:
+        """Delete everything whose key begins with ``prefix`` and a slash, and return how much that was.
+
+        Raises :class:`UsageError` for a bad prefix, :class:`StorageError` when the store does not do it.
+        """
+        found = wait_for(self.calls.list(check_key(prefix)), cancel)
+        for info in found:
+            wait_for(self.calls.delete(info.key), cancel)
+        return len(found)
+
+    def path_of(self, key: str) -> Path | None:
+        """Return the file that an object is, where the store is a folder of this machine; ``None`` elsewhere.
+
+        Raises :class:`UsageError` for a bad key, :class:`StorageError` for one that a link leads out of the store.
+        """
+        return self.calls.path_of(check_key(key))
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"

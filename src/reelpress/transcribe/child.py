@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from reelpress.errors import TranscribeError
+from reelpress.facts.transcript import Word
 from reelpress.facts.values import from_json, to_json
 from reelpress.transcribe.audio import Audio, Samples
 from reelpress.transcribe.engine import Engine, Whisper, find_speech, gpu_count, known_languages
@@ -32,7 +33,6 @@ from reelpress.transcribe.exchange import (
 from reelpress.transcribe.guards import Heard, is_silence, kept_words
 from reelpress.transcribe.ladder import Ladder, rungs
 from reelpress.transcribe.models import find_model
-from reelpress.transcribe.transcript import Word
 from reelpress.transcribe.windows import OVERLAP_S, RATE_HZ, Cut, Span, choose_cut, clips
 
 _OVERLAP = int(OVERLAP_S * RATE_HZ)

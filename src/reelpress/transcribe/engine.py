@@ -11,9 +11,9 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.tokenizer import _LANGUAGE_CODES
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
+from reelpress.facts.transcript import Word
 from reelpress.transcribe.audio import Samples
 from reelpress.transcribe.guards import AVG_LOGPROB, COMPRESSION_RATIO, NO_SPEECH_PROB, Heard, is_doubtful
-from reelpress.transcribe.transcript import Word
 from reelpress.transcribe.windows import CLIP_S, RATE_HZ, Span
 
 _VAD = VadOptions(min_silence_duration_ms=500, speech_pad_ms=200, max_speech_duration_s=CLIP_S)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from reelpress.facts.transcript import Word
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.transcribe.options import TranscribeOptions
-from reelpress.transcribe.transcript import Word
 
 
 class Request(Value, frozen=True, kw_only=True):

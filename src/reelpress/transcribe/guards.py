@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from reelpress.facts.transcript import Word
 from reelpress.facts.values import Value
-from reelpress.transcribe.transcript import Word
 
 # Whisper's own thresholds, as faster-whisper has them.
 NO_SPEECH_PROB = 0.6

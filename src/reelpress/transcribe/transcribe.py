@@ -17,7 +17,9 @@ from pathlib import Path
 
 import msgspec
 
+from reelpress.captions.writing import srt, vtt
 from reelpress.errors import Cancelled, OutputError, TranscribeError, UsageError
+from reelpress.facts.transcript import TranscriptDocument
 from reelpress.facts.values import to_json
 from reelpress.run.partial import PartialFile
 from reelpress.run.process import CancelToken, Finished, Limits, run
@@ -35,8 +37,8 @@ from reelpress.transcribe.exchange import (
 from reelpress.transcribe.guards import in_order, without_loops
 from reelpress.transcribe.models import require_extra
 from reelpress.transcribe.options import TranscribeOptions
-from reelpress.transcribe.subtitles import segments_of, srt, vtt
-from reelpress.transcribe.transcript import Transcript, TranscriptDocument, TranscriptFile
+from reelpress.transcribe.subtitles import segments_of
+from reelpress.transcribe.transcript import Transcript, TranscriptFile
 from reelpress.transcribe.windows import RATE_HZ
 
 OnProgress = Callable[[float], None]

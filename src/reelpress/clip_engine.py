@@ -1,0 +1,263 @@
+"""One clip from a source to its receipt: windows, loudness, one encode, checks. Wiring, no decisions."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+
+from reelpress.bookkeeping import Book
+from reelpress.check.clip_output import check_loudness, compare_clip
+from reelpress.check.loudness import measure_loudness
+from reelpress.check.pictures import min_db
+from reelpress.clip_request import ClipRequest
+from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
+from reelpress.errors import OutputError
+from reelpress.events import Analysed, OnEvent, Planned, Progressed, Started
+from reelpress.facts.framing import Framing
+from reelpress.facts.host import HostFacts
+from reelpress.facts.loudness import Loudness
+from reelpress.facts.media import MediaFacts
+from reelpress.gpus import gpus_of
+from reelpress.plan.clip import plan_clip, refuse, within
+from reelpress.plan.clip_clock import Clock, clip_clock
+from reelpress.plan.clip_ladder import input_args
+from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, main_audio, measuring_filters
+from reelpress.plan.encoders import SHORTS, SHORTS_CRF, cpu_row
+from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
+from reelpress.policy import RunPolicy
+from reelpress.receipt import ClipRecord, Gate, Receipt
+from reelpress.request import Request
+from reelpress.run.process import CancelToken
+from reelpress.run.temporary import temporary_folder
+from reelpress.run.watch import Job
+from reelpress.source.opening import OpenSource
+
+# What analysis is of the work, where it has two parts: looking for windows, then listening.
+_FRAMING_SHARE = 0.8
+# How often the limiter is listened to: each time it costs a part of what was added.
+_LIMITER_ROUNDS = 3
+_TOLD = ("scaled_up", "no_sound", "loudness_kept", "ends_with_programme", "interlaced_kept")
+
+
+def cut_clip(
+    source: OpenSource,
+    facts: MediaFacts,
+    target: Path,
+    *,
+    host: HostFacts,
+    request: ClipRequest,
+    policy: RunPolicy = RunPolicy(),  # noqa: B008 - a frozen value
+    face_model: Path | None = None,
+    cache_dir: Path | None = None,
+    overwrite: bool = False,
+    on_event: OnEvent | None = None,
+    cancel: CancelToken | None = None,
+    job_id: str | None = None,
+) -> Receipt:
+    """Make one clip of an open source and return its receipt; whatever becomes of it, this does not raise.
+
+    ``facts`` are the source's, of the whole or of stretches that hold the clip's. ``target`` is the MP4 to write. Where
+    the request has no framing the clip is analysed, with the faces that ``face_model`` finds; what is found is kept in
+    ``cache_dir``. ``Receipt.status`` is ``encoded``, ``rejected``, ``failed`` or ``cancelled``. Sound that is not as
+    loud as asked, or has higher peaks, is delivered all the same, with exit code 1.
+    """
+    work = _ClipWork(
+        source, facts, Path(os.path.abspath(target)), host=host, request=request, policy=policy,  # noqa: PTH100
+        face_model=face_model, cache_dir=cache_dir, overwrite=overwrite, emit=on_event or (lambda _event: None),
+        cancel=cancel or CancelToken(), job_id=job_id or secrets.token_hex(6),
+    )  # fmt: skip
+    return work.finish()
+
+
+class _ClipWork:
+    """One clip under way."""
+
+    def __init__(
+        self, source: OpenSource, facts: MediaFacts, target: Path, *, host: HostFacts, request: ClipRequest,
+        policy: RunPolicy, face_model: Path | None, cache_dir: Path | None, overwrite: bool, emit: OnEvent,
+        cancel: CancelToken, job_id: str,
+    ) -> None:  # fmt: skip
+        self.source, self.facts, self.target = source, facts, target
+        self.host, self.request, self.policy = host, request, policy
+        self.face_model, self.cache_dir, self.overwrite = face_model, cache_dir, overwrite
+        self.emit, self.cancel = emit, cancel
+        named = os.fspath(source.path) if source.path is not None else source.name
+        self.job = Job(id=job_id, input=named, key=source.fingerprint)
+        self.book = Book(policy.usd_per_cpu_hour)
+        self.percent = 0.0
+        self.loudness: Loudness | None = None
+
+    def finish(self) -> Receipt:
+        """Do the work and write its receipt, also when it fails."""
+        self.emit(Started(job=self.job.id, input=self.job.input))
+        with settling(self.book):
+            self._deliver()
+        receipt = self.book.receipt(self.job.id, self.job.input, self.host)
+        self.emit(receipt)
+        return receipt
+
+    def _deliver(self) -> None:
+        book = self.book
+        stop_if_cancelled(self.cancel)
+        refuse_target(self.target, self.source.path, overwrite=self.overwrite)
+        book.describe_source(Path(self.job.input), self.facts)
+        if self._rejected(refuse(self.facts, self.host, self.request)):
+            return
+        request = self.request = within(self.facts, self.request)
+        self.source.check_unchanged()
+        track = self.facts.main_video
+        assert track is not None  # noqa: S101 - else it was refused
+        clock, _ = clip_clock(self.facts, track, request)
+        with book.stage("analyse"):
+            framing = request.framing or self._framing(request)
+            self.emit(Analysed(job=self.job.id, input=self.job.input, framing=framing))
+            level = self._level(request, clock)
+        if request.hardware != "off" and self.host.gpu_note is None:
+            with book.stage("gpu"):
+                wish = Request(codec="h264", hdr="tonemap", hardware=request.hardware)
+                self.host = gpus_of(self.host, self.policy.gpu).host_for(self.facts, wish, self.cancel)
+        decided = plan_clip(
+            self.facts, self.host, request, framing, level=level, protocols=self.source.protocols,
+            input_options=self.source.input_options,
+        )  # fmt: skip
+        stop_if_cancelled(self.cancel)
+        self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
+        book.reasons = decided.reasons
+        if isinstance(decided, Reject):
+            self._rejected(decided)
+            return
+        with temporary_folder("clip-") as folder:
+            self._make(decided, clock, self._files(folder, clock))
+        self._record(decided, clock, framing)
+
+    def _rejected(self, refused: Reject | None) -> bool:
+        if refused is not None:
+            first = refused.reasons[0]
+            self.book.reasons = refused.reasons
+            self.book.reject(refused.code, first.text, evidence=first.fact, hint=refused.hint)
+        return refused is not None
+
+    def _framing(self, request: ClipRequest) -> Framing:
+        from reelpress.reframe.analysis import frame_clip
+
+        return frame_clip(
+            self.source, self.facts, ffmpeg=self.host.ffmpegs[0].path, start_s=request.start_s, end_s=request.end_s,
+            layout=request.layout, aspect=Fraction(request.width, request.height), face_model=self.face_model,
+            cache_dir=self.cache_dir, cancel=self.cancel, spend=self.book.spend,
+            on_share=lambda share: self._analysed(share * _FRAMING_SHARE),
+        )  # fmt: skip
+
+    def _analysed(self, share: float) -> None:
+        self.percent = max(self.percent, min(99.0, 100 * share))
+        self.emit(
+            Progressed(
+                job=self.job.id, input=self.job.input, percent=round(self.percent, 1), frames=None, fps=None,
+                speed=None, eta_s=None, size_bytes=None, predicted_bytes=None, stage="analyse",
+            )
+        )  # fmt: skip
+
+    def _level(self, request: ClipRequest, clock: Clock) -> Level:
+        """Listen to the clip, and once more through the limiter where one is needed."""
+        audio = main_audio(self.facts)
+        if audio is None or request.loudness_lufs is None:
+            return level_for(msgspec.structs.replace(request, loudness_lufs=None), None)
+        self._analysed(_FRAMING_SHARE)
+        measured = self._listen(clock, audio.index, AS_IT_IS)
+        level = level_for(request, measured)
+        make_up_db = 0.0
+        for _ in range(_LIMITER_ROUNDS):
+            heard = self._listen(clock, audio.index, level) if level.limits else None
+            if heard is None or heard.integrated_lufs is None or level.wanted_lufs is None:
+                break
+            missing = level.wanted_lufs - heard.integrated_lufs
+            if missing < WORTH_MAKING_UP_LU:
+                break
+            make_up_db += missing
+            level = level_for(request, measured, make_up_db)
+        return level
+
+    def _listen(self, clock: Clock, stream: int, level: Level) -> Loudness | None:
+        reads = input_args(self.facts, self.request, clock, self.source.protocols, self.source.input_options)
+        return measure_loudness(
+            self.host.ffmpegs[0].path, (*reads, self.source.url), stream=f"0:{stream}",
+            filters=measuring_filters(clock, level), wall_s=60 + 2 * clock.duration_s, cancel=self.cancel,
+            spend=self.book.spend,
+        )  # fmt: skip
+
+    def _make(self, decided: Encode, clock: Clock, files: Mapping[str, str]) -> None:
+        """Carry the plan out and publish what it makes."""
+        expect, clip = decided.expect, decided.expect.clip
+        assert clip is not None  # noqa: S101 - the plan of a clip says what is expected of one
+
+        def further(attempt: Attempt, output: Path, _facts: MediaFacts) -> tuple[Gate, ...]:
+            gates: tuple[Gate, ...] = ()
+            if attempt.gpus:
+                least_db = min_db(self._crf() / cpu_row("h264").crf_max)
+                seen = compare_clip(
+                    attempt.ffmpeg, self.source.url, output, clip.places, fps=float(clip.fps), files=files,
+                    least_db=least_db, cancel=self.cancel, spend=self.book.spend,
+                )  # fmt: skip
+                gates = (seen,)
+            if expect.audio:
+                self.loudness, heard = check_loudness(
+                    attempt.ffmpeg, output, clip, clock.duration_s, cancel=self.cancel, spend=self.book.spend
+                )
+                gates = (*gates, *heard)
+            return gates
+
+        delivery = Delivery(
+            job=self.job, source_url=self.source.url, source_facts=self.facts, check_source=self._check_source,
+            target=self.target, overwrite=self.overwrite, host=self.host, hardware=self.request.hardware,
+            policy=self.policy, duration_s=clock.duration_s, book=self.book, emit=self.emit, cancel=self.cancel,
+        )  # fmt: skip
+        too_large = delivery.run(
+            decided, further=further, may_take_bytes=clip.most_bytes, space_bytes=clip.most_bytes, files=files
+        )
+        if too_large is not None:
+            raise OutputError("The clip grew beyond what its bit rate allows.", evidence=too_large)
+
+    def _crf(self) -> float:
+        request = self.request
+        default = SHORTS_CRF if request.preset == SHORTS else cpu_row("h264").crf_default
+        return default if request.crf is None else request.crf
+
+    def _check_source(self) -> None:
+        """Raise what kept the source from being read to its end, if anything did."""
+        self.source.check_unchanged()
+        failure = self.source.failure
+        if failure is not None:
+            raise failure
+
+    def _files(self, folder: Path, clock: Clock) -> dict[str, str]:
+        """Write what filters read, and return the paths that stand for it in graphs."""
+        captions = self.request.captions
+        if captions is None or not captions.cues:
+            return {}
+        from reelpress.captions.ass import ass_document
+        from reelpress.captions.fonts import fonts_dir
+
+        document = ass_document(
+            captions, start_s=clock.start_s, end_s=clock.start_s + clock.duration_s, width=self.request.width,
+            height=self.request.height,
+        )  # fmt: skip
+        path = folder / "captions.ass"
+        path.write_text(document, encoding="utf-8")
+        return {CAPTIONS: str(path), FONTS: str(fonts_dir())}
+
+    def _record(self, decided: Encode, clock: Clock, framing: Framing) -> None:
+        book, request, captions = self.book, self.request, self.request.captions
+        shown = (clock.start_s, clock.start_s + clock.duration_s)
+        cues = 0 if captions is None else sum(c.end_s > shown[0] and c.start_s < shown[1] for c in captions.cues)
+        told = tuple(reason.text for reason in decided.reasons if reason.code in _TOLD)
+        loudness = self.loudness or Loudness(integrated_lufs=None, true_peak_dbtp=None)
+        book.clip = ClipRecord(
+            name=request.name, start_s=clock.start_s, end_s=shown[1], width=request.width, height=request.height,
+            fps=clock.fps, frames=clock.frames, framing=framing, caption_cues=cues,
+            loudness_lufs=loudness.integrated_lufs, true_peak_dbtp=loudness.true_peak_dbtp,
+            warnings=(*framing.warnings, *told),
+        )  # fmt: skip

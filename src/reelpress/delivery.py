@@ -1,0 +1,209 @@
+"""From a plan to a file in its place: run the attempts beside the target, judge each, publish the first that is right.
+
+What compressing a video and cutting a clip have in common; both write down what they do in one :class:`Book`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from reelpress.bookkeeping import Book, Hashing
+from reelpress.errors import Cancelled, ExitCode, HardwareError, InputError, OutputError, ReelpressError
+from reelpress.events import OnEvent
+from reelpress.facts.failure import Failure, FailureKind
+from reelpress.facts.host import HostFacts
+from reelpress.facts.media import MediaFacts
+from reelpress.gpus import gpus_of
+from reelpress.judge import Further, Judge
+from reelpress.plan.model import Copy, Encode
+from reelpress.policy import RunPolicy
+from reelpress.probe.ready import ReadyProbe
+from reelpress.request import Hardware
+from reelpress.run.execute import execute
+from reelpress.run.execution import Execution, Setting
+from reelpress.run.partial import PartialFile, free_bytes
+from reelpress.run.process import CancelToken, Limits
+from reelpress.run.watch import Job
+
+# What a job leaves free on the disk it writes to.
+DISK_RESERVE_BYTES = 32 * 2**20
+LIMIT_SLACK_BYTES = 4 * 2**20
+# Memory is no concern of a remux, but a decoder of a hostile file is not one either.
+INPUT_FAILURES = frozenset(
+    {
+        FailureKind.INPUT_UNREADABLE, FailureKind.INPUT_REFUSED, FailureKind.NO_DECODER,
+        FailureKind.TOO_MANY_PIXELS, FailureKind.DECODE_ERRORS,
+    }
+)  # fmt: skip
+OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT})
+BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
+
+
+class Delivery:
+    """Where one job delivers to, and with what it may work.
+
+    ``source_url`` is what FFmpeg opens; ``check_source`` raises :class:`InputError` if the source is no longer what
+    was planned for. ``duration_s`` is of what is read, for the time limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: Job,
+        source_url: str,
+        source_facts: MediaFacts,
+        check_source: Callable[[], object],
+        target: Path,
+        overwrite: bool,
+        host: HostFacts,
+        hardware: Hardware,
+        policy: RunPolicy,
+        duration_s: float | None,
+        book: Book,
+        emit: OnEvent,
+        cancel: CancelToken,
+    ) -> None:
+        self._job, self._source_url, self._source_facts = job, source_url, source_facts
+        self._check_source, self._target, self._overwrite = check_source, target, overwrite
+        self._host, self._hardware, self._policy, self._duration_s = host, hardware, policy, duration_s
+        self._book, self._emit, self._cancel = book, emit, cancel
+
+    def run(
+        self,
+        decided: Encode | Copy,
+        *,
+        further: Further,
+        may_take_bytes: int,
+        space_bytes: int,
+        files: Mapping[str, str] | None = None,
+    ) -> str | None:
+        """Carry out a plan and publish what it makes; return why its size is not worth it, or ``None``.
+
+        An output that takes more than ``may_take_bytes`` is stopped; with less than ``space_bytes`` free on the disk
+        nothing is begun. ``files`` stand in filter graphs. Raises :class:`ReelpressError`.
+        """
+        book, expect = self._book, decided.expect
+        refuse_small_disk(self._target.parent, space_bytes)
+        gpus = gpus_of(self._host, self._policy.gpu)
+        with (
+            PartialFile.open(self._target, overwrite=self._overwrite) as partial,
+            ReadyProbe(self._cancel) as ready,
+        ):
+            judge = Judge(
+                decided, self._source_facts, partial.path, job=self._job, book=book, ready=ready, emit=self._emit,
+                cancel=self._cancel, decode_whole=self._policy.decode_whole, further=further,
+            )  # fmt: skip
+            with book.stage("encode" if isinstance(decided, Encode) else "copy"):
+                setting = Setting(
+                    job=self._job, source=self._source_url, target=partial.path, limits=self._limits(may_take_bytes),
+                    versions={f.path: f.version for f in self._host.ffmpegs}, duration_s=expect.duration_s,
+                    max_bytes=expect.max_bytes, files=dict(files or {}),
+                )  # fmt: skip
+                execution = execute(
+                    decided.attempts, setting, accept=judge.accept, on_event=judge.on_event, cancel=self._cancel,
+                    gpus=gpus.access(self._host) if any(a.gpus for a in decided.attempts) else None,
+                )  # fmt: skip
+                book.attempts = (*book.attempts, *execution.records)
+                book.spend(sum(r.cpu_s for r in execution.records))
+            book.gates = judge.gates
+            book.reasons = (*execution.reasons(), *book.reasons)
+            stop_if_cancelled(self._cancel)
+            if execution.delivered is None:
+                too_large = execution.too_large()
+                if too_large is None:
+                    self._check_source()
+                    self._give_up(execution)
+                return too_large
+            with book.stage("publish"):
+                self._check_source()
+                digest = Hashing.of(partial.path)
+                path = partial.publish()
+            gpu = self._gpu_name(execution)
+            book.deliver(decided, execution.delivered, path, judge.facts, digest, gpu=gpu)
+        return None
+
+    def _gpu_name(self, execution: Execution) -> str | None:
+        uuid = execution.records[-1].gpu
+        return next((gpu.name for gpu in self._host.gpus if gpu.uuid == uuid and uuid is not None), None)
+
+    def _limits(self, may_take_bytes: int) -> Limits:
+        policy = self._policy
+        wall = policy.timeout_s or 1800 + 10 * (self._duration_s or 0)
+        return Limits(
+            wall_s=wall, stall_s=policy.stall_timeout_s, memory_bytes=policy.memory_limit_bytes,
+            cpu_s=int(wall * self._host.cores) + 1, file_size_bytes=may_take_bytes + LIMIT_SLACK_BYTES,
+        )  # fmt: skip
+
+    def _give_up(self, execution: Execution) -> None:
+        failure = execution.failure or Failure(kind=FailureKind.UNKNOWN, evidence="no attempt was made")
+        if failure.kind in INPUT_FAILURES:
+            raise InputError("The input cannot be decoded.", evidence=failure.evidence, hint=failure.hint)
+        if failure.kind in OUTPUT_FAILURES:
+            raise OutputError("The output could not be written.", evidence=failure.evidence, hint=failure.hint)
+        if self._hardware == "require" and failure.kind is not FailureKind.CANCELLED:
+            raise HardwareError(
+                "Hardware was required, and no attempt on a GPU delivered.",
+                evidence=f"{failure.kind}: {failure.evidence}", hint=failure.hint,
+            )  # fmt: skip
+        error = ReelpressError("No attempt delivered.", evidence=failure.evidence, hint=failure.hint)
+        error.code = failure.kind.value
+        error.exit_code = ExitCode.BUG if failure.kind in BUG_FAILURES else ExitCode.CHECK_NOT_MET
+        raise error
+
+
+@contextlib.contextmanager
+def settling(book: Book) -> Iterator[None]:
+    """Write down in ``book`` how the work inside ends; nothing it raises gets out, a bug no more than a bad input."""
+    status: Literal["rejected", "cancelled", "failed"]
+    try:
+        yield
+    except InputError as error:
+        book.fail("rejected", error)
+    except Cancelled as error:
+        book.fail("cancelled", error)
+    except ReelpressError as error:
+        status = "rejected" if error.exit_code is ExitCode.INPUT_UNUSABLE else "failed"
+        book.fail(status, error)
+    except OSError as error:
+        book.fail("failed", OutputError("A file could not be read or written.", evidence=str(error)))
+    except Exception as error:  # noqa: BLE001 - a bug in one job must not take the receipts of others with it
+        book.fail("failed", _bug(error))
+
+
+def stop_if_cancelled(cancel: CancelToken) -> None:
+    """Raise :class:`Cancelled` when that was asked for."""
+    if cancel.is_cancelled:
+        raise Cancelled("Stopped as asked; nothing was delivered.")
+
+
+def refuse_target(target: Path, source: Path | None, *, overwrite: bool) -> None:
+    """Raise :class:`OutputError` where a target cannot be meant: no folder, the source itself, somebody's file."""
+    if not target.parent.is_dir():
+        raise OutputError(f"The folder {target.parent} does not exist.", hint="create it first")
+    if target.exists():
+        if source is not None and source.exists() and target.samefile(source):
+            raise OutputError("Output and input are the same file.", hint="Name another output with -o.")
+        if not overwrite:
+            raise OutputError(f"{target} exists.", hint="Use --overwrite, or name another output with -o.")
+
+
+def refuse_small_disk(folder: Path, needed_bytes: int) -> None:
+    """Raise :class:`OutputError` where a disk has too little space for an output."""
+    free = free_bytes(folder)
+    if free < needed_bytes + DISK_RESERVE_BYTES:
+        raise OutputError(
+            "There is too little space for the output.",
+            evidence=f"{free} bytes free, {needed_bytes + DISK_RESERVE_BYTES} needed at most",
+            hint=f"Free space on the disk of {folder}, or name another output with -o.",
+        )
+
+
+def _bug(error: Exception) -> ReelpressError:
+    """Return an error of ours with the place it came from as evidence."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    evidence = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    return ReelpressError("This is a bug in Reelpress.", evidence=evidence, hint="Report it with this receipt.")

@@ -1,0 +1,148 @@
+"""What the stages of all kinds of jobs share: the job's folder on this machine, and its place in the store."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from reelpress.errors import StorageError
+from reelpress.events import Event, OnEvent
+from reelpress.facts.values import Value
+from reelpress.jobs.clip_model import StoredObject
+from reelpress.jobs.database import persist
+from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.model import Stage
+from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
+from reelpress.run.process import CancelToken
+from reelpress.storage.download import download
+from reelpress.storage.scratch import Need
+from reelpress.storage.upload import upload
+
+MP4 = "video/mp4"
+JSON = "application/json"
+
+# Told of a stage, the share of it that is done, seconds left of it, and the speed of an encode.
+OnShare = Callable[[Stage, float, float | None, float | None], None]
+
+
+class Desk:
+    """One claim's place of work: files lie in ``folder``, and objects go under ``key_folder``."""
+
+    def __init__(
+        self,
+        house: House,
+        encoding: Encoding,
+        claim: Claim,
+        cancel: CancelToken,
+        on_share: OnShare,
+        *,
+        place: str | None = None,
+    ) -> None:
+        self.house, self.encoding, self.claim, self.cancel, self.on_share = house, encoding, claim, cancel, on_share
+        self.job, self.spec = claim.job, claim.job.spec
+        self.folder = house.settings.scratch / "jobs" / self.job.id
+        self._lost: Exception | None = None
+        self.key_folder = f"{user_prefix(self.job.user_id)}/{place or f'outputs/{self.job.id}'}"
+
+    def tell(self, stage: Stage, share: float) -> None:
+        """Say how much of a stage is done, from 0 to 1."""
+        self.on_share(stage, share, None, None)
+
+    def make_folder(self) -> None:
+        """Make the job's folder if it is not there."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def clear(self) -> None:
+        """Delete the job's files here; its input, where that was a path, is no file of ours."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def put(
+        self,
+        path: Path,
+        key: str,
+        content_type: str,
+        *,
+        sha256: str | None = None,
+        stage: Stage | None = None,
+        replace: bool = True,
+    ) -> StoredObject:
+        """Put a file into the store, proved by reading back.
+
+        With ``replace`` what an earlier attempt at this very job left there gives way. Raises :class:`StorageError`.
+        """
+
+        def on_progress(done: int, of: int) -> None:
+            if stage is not None:
+                self.on_share(stage, done / of if of else 1.0, None, None)
+
+        def put(*, overwrite: bool) -> StoredObject:
+            # nobody whose claim has ended may touch what its successor delivers
+            self.check_claim()
+            put = upload(
+                self.house.store, path, key, job=self.job.id, content_type=content_type, sha256=sha256,
+                overwrite=overwrite, on_progress=on_progress, cancel=self.cancel,
+            )  # fmt: skip
+            return StoredObject(key=put.key, size_bytes=put.size_bytes, sha256=put.sha256, content_type=content_type)
+
+        try:
+            return put(overwrite=False)
+        except StorageError as error:
+            if error.reason != "exists" or not replace:
+                raise
+            return put(overwrite=True)
+
+    def find_stored(self, key: str, size_bytes: int | None, sha256: str | None) -> StoredObject | None:
+        """Return the video of a key if it is what was made: its maker died after putting it there."""
+        found = self.house.store.find(key, cancel=self.cancel)
+        if found is None or found.size_bytes != size_bytes:
+            return None
+        path = self.folder / f"stored.{self.claim.fence}"
+        self.make_folder()
+        with self.house.scratch.reserve(Need(input_bytes=found.size_bytes, output_bytes=0), job_folder=self.folder):
+            got = download(self.house.store, key, path, cancel=self.cancel)
+            path.unlink()
+        if got.sha256 != sha256:
+            return None
+        return StoredObject(key=key, size_bytes=got.size_bytes, sha256=got.sha256, content_type=MP4)
+
+    def listening(self, take: OnEvent) -> OnEvent:
+        """Return what an engine may call with its events.
+
+        A claim that ends meanwhile, or a database that is gone, stops the engine, which would take it for a failure of
+        its own; :meth:`raise_if_lost` says it afterwards.
+        """
+
+        def listen(event: Event) -> None:
+            try:
+                take(event)
+            except (FencedOff, SQLAlchemyError) as error:
+                self._lost = self._lost or error
+                self.cancel.cancel()
+
+        return listen
+
+    def raise_if_lost(self) -> None:
+        """Raise what ended the claim while an engine was at work, if something did."""
+        if self._lost is not None:
+            raise self._lost
+
+    def check_claim(self) -> None:
+        """Raise :class:`FencedOff` unless this claim is in force now."""
+        persist(lambda: check_in_force(self.house.database, self.claim), give_up=self.is_cancelled)
+
+    def note(self, details: Value, kind: str, data: dict[str, Any]) -> None:
+        """Write what was found out so far, with an event. Raises :class:`FencedOff`."""
+        persist(
+            lambda: note_details(self.house.database, self.claim, details, kind, data, now=time.time()),
+            give_up=self.is_cancelled,
+        )
+
+    def is_cancelled(self) -> bool:
+        """Tell whether the work is to stop."""
+        return self.cancel.is_cancelled

@@ -1,0 +1,53 @@
+"""The sound of a stretch of a video as a file of its own, on the programme's clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reelpress.errors import Cancelled, InputError
+from reelpress.facts.media import MediaFacts
+from reelpress.plan.clip_sound import main_audio
+from reelpress.run.process import CancelToken, Limits, run
+from reelpress.source.opening import OpenSource
+
+_RATE_HZ = 16_000
+_MEMORY_BYTES = 8_000_000_000
+_STALL_S = 120.0
+
+
+def extract_sound(
+    source: OpenSource,
+    facts: MediaFacts,
+    target: Path,
+    *,
+    ffmpeg: str,
+    start_s: float,
+    end_s: float,
+    cancel: CancelToken,
+) -> Path | None:
+    """Write mono sound of 16 kHz that begins exactly at ``start_s``, with silence where there is none; return the file.
+
+    ``None`` for a video without sound. Raises :class:`InputError` when it cannot be decoded, and :class:`Cancelled`.
+    """
+    audio, video = main_audio(facts), facts.main_video
+    if audio is None:
+        return None
+    # FFmpeg's clock begins with the file, the programme's with the first picture
+    late_s = 0.0 if video is None else max(0.0, (video.start_s or 0.0) - (facts.start_s or 0.0))
+    argv = (
+        ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "repeat+level+warning", "-progress", "pipe:1", "-y",
+        "-protocol_whitelist", source.protocols, "-format_whitelist", facts.container, *source.input_options,
+        "-ss", f"{start_s + late_s:.6f}", "-t", f"{end_s - start_s:.6f}", "-i", source.url,
+        "-map", f"0:{audio.index}", "-vn", "-sn", "-dn", "-af", "aresample=async=1:first_pts=0",
+        "-ac", "1", "-ar", str(_RATE_HZ), "-c:a", "pcm_s16le", "-map_metadata", "-1", "-f", "wav", f"file:{target}",
+    )  # fmt: skip
+    size_bytes = round((end_s - start_s + 10) * _RATE_HZ * 2) + 2**20
+    limits = Limits(stall_s=_STALL_S, memory_bytes=_MEMORY_BYTES, file_size_bytes=size_bytes)
+    finished = run(argv, limits=limits, cancel=cancel)
+    if finished.stopped == "cancelled":
+        raise Cancelled("Stopped while the sound was extracted.")
+    source.check_unchanged()
+    if finished.returncode != 0 or not target.is_file():
+        lines = finished.stderr_tail.strip().splitlines()
+        raise InputError("The sound cannot be decoded.", evidence=lines[-1] if lines else None, reason="undecodable")
+    return target

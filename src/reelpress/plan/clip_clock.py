@@ -1,0 +1,171 @@
+"""When a clip begins, how many frames it has, and how FFmpeg comes by exactly these. Pure.
+
+Frames are counted on a grid of the output's rate whose first point is the first frame, so every cut inside the clip is
+a frame number. Where the source keeps a constant rate the grid is the source's own: no frame is shown twice or left
+out by rounding.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import ceil, floor
+
+import msgspec
+
+from reelpress.clip_request import ClipRequest
+from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.model import Reason
+
+DEFAULT_FPS = Fraction(30)  # of a source that shows no rate
+STANDARD_FPS = tuple(
+    Fraction(n, d)
+    for n, d in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
+)
+# A rate that the source claims is believed while it drifts by less than this share of a frame over the clip.
+_DRIFT_FRAMES = 0.25
+# Times come rounded to milliseconds: a start this little before a frame means that frame.
+_EARLY_FRAMES = 0.05
+# FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
+# before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
+_RUN_UP_S = 0.3
+# Without an index FFmpeg seeks to any packet, and nothing decodes up to the next keyframe. Where their distance is not
+# known, broadcasts have had one or two in so long.
+_RUN_UP_BLIND_S = 12.0
+# Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
+_READ_ANYWAY_S = 1.0
+_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+_PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
+
+
+class Clock(Value, frozen=True, kw_only=True):
+    """The frames of a clip, or of a part of one.
+
+    ``start_s`` is the time of the first frame in programme seconds. ``seek_s`` is where FFmpeg begins to read, on the
+    container's clock, ``None`` where that is its beginning; ``lead_s`` is the first frame's time on FFmpeg's clock.
+    ``repeats`` is how often each frame of the source is shown.
+    """
+
+    fps: Fraction
+    frames: int
+    start_s: float
+    seek_s: float | None
+    lead_s: float
+    run_up_s: float
+    origin_s: float  # where programme second 0 is on the container's clock
+    floor_s: float  # where the container begins
+    filters: tuple[str, ...]
+    repeats: int = 1
+
+    @property
+    def duration_s(self) -> float:
+        """How long the frames are shown."""
+        return float(self.frames / self.fps)
+
+    @property
+    def seek_args(self) -> tuple[str, ...]:
+        """The options that stand before ``-i``; FFmpeg's time 0 is ``seek_s`` then, or else the container's own."""
+        if self.seek_s is None:
+            return ("-copyts",)
+        return ("-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{self.seek_s:.6f}")
+
+    def shift(self, name: str) -> str:
+        """Return the filter (``setpts`` or ``asetpts``) that puts the first frame at 0."""
+        return f"{name}=PTS-{self.lead_s:.6f}/TB"
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The filters that make exactly these frames of what is decoded."""
+        pad = ceil(self.fps * Fraction(_PAD_S))
+        ends = (f"tpad=stop={pad}:stop_mode=clone", f"trim=end_frame={self.frames}")
+        return (self.shift("setpts"), *self.filters, *ends)
+
+    def frame_at(self, t_s: float) -> float:
+        """Return a programme time as a frame number with its fraction; it may lie outside the clip."""
+        return (t_s - self.start_s) * float(self.fps)
+
+    def part(self, first: int, frames: int) -> Clock:
+        """Return the clock of a part: the same pictures, counted from ``first``."""
+        start_s = self.start_s + float(first / self.fps)
+        return _placed(msgspec.structs.replace(self, start_s=start_s, frames=frames))
+
+
+def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tuple[Clock, tuple[Reason, ...]]:
+    """Return the clock of a clip, and why its rate is not the source's."""
+    source_fps = _constant_fps(track, request.duration_s)
+    start_s = request.start_s
+    if source_fps is None:
+        fps, told = _chosen_fps(track, request), "varies"
+        filters: tuple[str, ...] = (f"fps={_ratio(fps)}:start_time=0",)
+        repeats = 1
+    else:
+        start_s = float(floor(start_s * source_fps + Fraction(_EARLY_FRAMES)) / source_fps)
+        fps, more, repeats = _from_constant(source_fps, request)
+        told = f"{float(source_fps):.5g} fps"
+        # first onto the source's own grid, which takes the container's rounding out, then evenly from there
+        filters = (f"fps={_ratio(source_fps)}:start_time=0", *more)
+    reasons: tuple[Reason, ...] = ()
+    if fps != source_fps:
+        text = f"The frame rate becomes {float(fps):.5g} fps, constant."
+        reasons = (Reason(code="fps_made_constant", text=text, fact=told),)
+    origin_s = track.start_s if track.start_s is not None else (media.start_s or 0.0)
+    clock = Clock(
+        fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None, lead_s=0.0,
+        run_up_s=_run_up_s(media, track), origin_s=origin_s,
+        floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
+        filters=filters, repeats=repeats,
+    )  # fmt: skip
+    return _placed(clock), reasons
+
+
+def _placed(clock: Clock) -> Clock:
+    first_s = clock.origin_s + clock.start_s
+    if first_s - clock.run_up_s < clock.floor_s + _READ_ANYWAY_S:
+        return msgspec.structs.replace(clock, seek_s=None, lead_s=round(first_s, 6))
+    seek_s = round(first_s - clock.run_up_s, 6)
+    return msgspec.structs.replace(clock, seek_s=seek_s, lead_s=round(first_s - seek_s, 6))
+
+
+def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
+    if media.container in _INDEXED:
+        return _RUN_UP_S
+    if track.keyframes and track.duration_s:
+        return min(_RUN_UP_BLIND_S, 1.0 + 2 * track.duration_s / track.keyframes)
+    return _RUN_UP_BLIND_S
+
+
+def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:
+    """Return the rate of a source that keeps one, exactly; ``None`` where frames come as they please."""
+    if track.is_vfr is not False or track.fps_avg is None:
+        return None
+    near = (track.fps_nominal, *STANDARD_FPS)
+    drift = _DRIFT_FRAMES / max(1.0, duration_s)  # frames a second
+    claimed = next((c for c in near if c is not None and abs(c - track.fps_avg) <= drift), track.fps_avg)
+    return claimed.limit_denominator(1001)
+
+
+def _from_constant(source: Fraction, request: ClipRequest) -> tuple[Fraction, tuple[str, ...], int]:
+    """Return the output's rate, the filters that lead to it, and how often a frame of the source is shown."""
+    cap, least = request.max_fps, request.min_fps
+    if source > cap:
+        every = ceil(source / cap - Fraction(1, 50))
+        if every >= 2 and source / every >= cap * Fraction(3, 4):
+            return source / every, (f"framestep={every}",), 1
+        return cap, (f"fps={_ratio(cap)}:start_time=0",), 1
+    if source < least:
+        times = ceil(least / source)
+        fps = min(source * times, cap)
+        return fps, (f"fps={_ratio(fps)}:start_time=0",), times
+    return source, (), 1
+
+
+def _chosen_fps(track: VideoTrack, request: ClipRequest) -> Fraction:
+    """Return the smallest standard rate that keeps up with a source's fastest stretches."""
+    seen = Fraction(track.fps_peak) if track.fps_peak else track.fps_avg or DEFAULT_FPS
+    wanted = min(max(seen, request.min_fps), request.max_fps)
+    fitting = [rate for rate in STANDARD_FPS if request.min_fps <= rate <= request.max_fps]
+    return next((rate for rate in fitting if rate >= wanted * Fraction(97, 100)), max(fitting, default=request.max_fps))
+
+
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"

@@ -1,0 +1,168 @@
+"""One decode of a stretch at 360 lines: a line for every picture, and five pictures a second to look at.
+
+FFmpeg decodes in software, and only the stretch. What it tells of every picture (how far it is from the one before,
+whether it is black) comes as lines; the pictures to look at go to a small file, which is read one by one, so that
+memory does not grow with the stretch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from reelpress.errors import Cancelled, InputError
+from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.geometry import crop_filter
+from reelpress.run.process import CancelToken, Limits, run
+
+Picture = NDArray[np.uint8]
+
+LINES = 360  # of the shorter side
+SAMPLES_PER_S = 5
+# Without an index FFmpeg seeks to any packet, not to a keyframe: it starts this much earlier (see check/pictures.py).
+_RUN_UP_S = 12.0
+_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+_CLOCK_HZ = 1_000_000  # as text FFmpeg tells no more than six digits of a time, but all of a count
+_BLACK = "blackframe=amount=98:threshold=32"
+_MEMORY_BYTES = 16 * 10**9  # address space
+_FRAME = re.compile(r"frame:\d+ +pts:(-?\d{1,18}) ")
+_VALUE = re.compile(r"lavfi\.(scd\.mafd|scd\.score|blackframe\.pblack)=(-?[0-9.]{1,20})$")
+
+
+class Footage(Protocol):
+    """What is asked of a source: how FFmpeg opens it, and what its content is known by."""
+
+    @property
+    def url(self) -> str:
+        """What FFmpeg opens."""
+
+    @property
+    def protocols(self) -> str:
+        """The protocols that it needs for that."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What stands for the content."""
+
+
+class Look(Value, frozen=True, kw_only=True):
+    """One picture of the stretch, as a measure: ``t_s`` counts from the beginning of the stretch.
+
+    ``difference`` is the mean difference of brightness from the picture before, ``score`` that, or by how much it
+    exceeds the one before where that is less; both in per cent of the range (FFmpeg's ``scdet``).
+    """
+
+    t_s: float
+    difference: float
+    score: float
+    is_black: bool
+
+
+def size_of(track: VideoTrack) -> tuple[int, int]:
+    """Return width and height of the pictures that are looked at: even, upright, with square pixels."""
+    shown_w, shown_h = track.display_width, track.display_height
+    scale = min(1.0, LINES / min(shown_w, shown_h))
+    return max(16, 2 * round(shown_w * scale / 2)), max(16, 2 * round(shown_h * scale / 2))
+
+
+def take_proxy(
+    source: Footage, facts: MediaFacts, track: VideoTrack, *, ffmpeg: str, start_s: float, end_s: float, target: Path,
+    cancel: CancelToken, spend: Callable[[float], None], on_share: Callable[[float], None],
+) -> list[Look]:  # fmt: skip
+    """Decode a stretch (programme seconds), write its sampled pictures to ``target`` and return a look at each picture.
+
+    ``on_share`` is told how much is done, from 0 to 1. Raises :class:`InputError` when nothing of the stretch can be
+    decoded, and :class:`Cancelled`.
+    """
+    duration_s = end_s - start_s
+    seek, head = _place(facts, track, start_s, duration_s)
+    width, height = size_of(track)
+    slot, before = f"floor(t*{SAMPLES_PER_S}+0.001)", f"floor(prev_selected_t*{SAMPLES_PER_S}+0.001)"
+    chain = ",".join((
+        *head, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
+        f"settb=1/{_CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
+        f"select='isnan(prev_selected_t)+gt({slot},{before})'",
+    ))  # fmt: skip
+    reader = _Looks(lambda t_s: on_share(min(1.0, max(0.0, t_s / duration_s))))
+    done = run(
+        (
+            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
+            "-protocol_whitelist", source.protocols, "-format_whitelist", facts.container,
+            *seek, "-i", source.url, "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]",
+            "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
+        ),
+        limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + _RUN_UP_S, memory_bytes=_MEMORY_BYTES),
+        cancel=cancel, on_line=reader.feed,
+    )  # fmt: skip
+    spend(done.cpu_s)
+    if done.stopped == "cancelled":
+        raise Cancelled("Stopped as asked; nothing was delivered.")
+    if not reader.looks:
+        lines = [line.strip() for line in done.stderr_tail.splitlines() if line.strip()]
+        raise InputError(
+            "Nothing of the stretch could be decoded.",
+            evidence=done.stop_reason or (lines[-1][:300] if lines else f"FFmpeg ended with {done.returncode}"),
+            hint="Choose a stretch inside the video, and check whether it plays elsewhere.",
+        )  # fmt: skip
+    return reader.looks
+
+
+def read_pictures(path: Path) -> Iterator[tuple[float, Picture]]:
+    """Yield time and picture (height, width, BGR) of what :func:`take_proxy` wrote, one by one."""
+    with av.open(f"file:{path}", "r", format="matroska", options={"protocol_whitelist": "file"}) as container:
+        for frame in container.decode(video=0):
+            if frame.time is not None:
+                yield float(frame.time), frame.to_ndarray(format="bgr24").astype(np.uint8, copy=False)
+
+
+class _Looks:
+    """Gathers what FFmpeg tells of each picture."""
+
+    def __init__(self, on_time: Callable[[float], None]) -> None:
+        self.looks: list[Look] = []
+        self._on_time = on_time
+
+    def feed(self, line: str) -> None:
+        if (frame := _FRAME.match(line)) is not None:
+            t_s = int(frame[1]) / _CLOCK_HZ
+            self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0, is_black=False))
+            self._on_time(t_s)
+        elif self.looks and (found := _VALUE.match(line)) is not None:
+            last = self.looks[-1]
+            with contextlib.suppress(ValueError):
+                value = float(found[2])
+                if found[1] == "scd.mafd":
+                    last = Look(t_s=last.t_s, difference=value, score=last.score, is_black=last.is_black)
+                elif found[1] == "scd.score":
+                    last = Look(t_s=last.t_s, difference=last.difference, score=value, is_black=last.is_black)
+                else:
+                    last = Look(t_s=last.t_s, difference=last.difference, score=last.score, is_black=True)
+            self.looks[-1] = last
+
+
+def _place(
+    facts: MediaFacts, track: VideoTrack, start_s: float, duration_s: float
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the options that seek, and the filters that put the beginning of the stretch at time 0.
+
+    Times count from the track's first picture. Read from its beginning a file is at 0 with that, else where it was
+    sought.
+    """
+    run_up_s = 0.0 if facts.container in _INDEXED and track.codec != "vvc" else _RUN_UP_S
+    from_s = start_s - run_up_s
+    if from_s <= 0:
+        seek: tuple[str, ...] = ()
+        skipped_s, clock = start_s, "setpts=PTS-STARTPTS"
+    else:
+        seek = ("-seek_timestamp", "1", "-ss", f"{(track.start_s or 0.0) + from_s:.6f}")
+        skipped_s, clock = run_up_s, "null"
+    window = f"trim=start={skipped_s:.6f}:duration={duration_s:.6f}"
+    return seek, (clock, window, f"setpts=PTS-{skipped_s:.6f}/TB")

@@ -1,0 +1,207 @@
+"""What was fetched of a remote file, kept in blocks on disk for all who read it; nothing is fetched twice at once.
+
+Readers pull: a request is read on only as far as blocks are wanted, and whoever reads on where another stopped takes
+over its request. Requests grow while reading goes on in one stretch, so that an index costs little and a clip few
+requests. The blocks are in a file without a name, which ends with the process whatever happens.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+
+from reelpress.errors import Cancelled, NetError, ReelpressError
+from reelpress.net.wire import IsCancelled
+from reelpress.source.remote import Part, Remote
+
+BLOCK_BYTES = 32 * 1024
+MAX_KEPT_BYTES = 2 * 2**30  # six clips of a minute at 45 Mbit/s; what was used least lately goes first
+_FIRST_BLOCKS = 2  # of the first request of a stretch; each next one is twice as long
+_MOST_BLOCKS = 256
+_MOST_WAITING = 8  # requests that nobody reads for the moment
+_FRESH_S = 10.0  # after such a rest a connection may be dead without anybody having noticed
+_TRIES = 5  # in a row, without a byte between them
+_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
+_SLICE_S = 0.1
+
+
+class Blocks:
+    """The blocks of one remote file; threads share it.
+
+    At most ``max_bytes`` are kept in ``folder``, fewer where the disk is full; what is not kept is fetched again.
+    """
+
+    def __init__(
+        self, remote: Remote, *, folder: Path | None, is_cancelled: IsCancelled, max_bytes: int = MAX_KEPT_BYTES
+    ) -> None:
+        self._remote, self._is_cancelled = remote, is_cancelled
+        self._file = tempfile.TemporaryFile(prefix="reelpress-source-", dir=folder)  # noqa: SIM115 - closed by close()
+        self._changing = threading.Condition()
+        self._slots: OrderedDict[int, tuple[int, int]] = OrderedDict()  # block: place in the file, and length
+        self._most, self._made = max_bytes // BLOCK_BYTES, 0
+        self._free: list[int] = []
+        self._coming: set[int] = set()
+        self._waiting: OrderedDict[int, Part] = OrderedDict()  # by the byte they go on at
+        self._next_blocks: OrderedDict[int, int] = OrderedDict()  # how long the request at this byte may be
+        self._failed: dict[int, ReelpressError] = {}
+        self._is_closed = False
+
+    @property
+    def failure(self) -> ReelpressError | None:
+        """What kept a block from being read, unless it was read later."""
+        with self._changing:
+            return self._remote.over or next(reversed(self._failed.values()), None)
+
+    def read(self, index: int) -> bytes:
+        """Return a block, of ``BLOCK_BYTES`` except for the last; fetched unless it is kept.
+
+        Raises what :meth:`Remote.part` raises, once trying again is of no use.
+        """
+        with self._changing:
+            while True:
+                self._stop_if_cancelled()
+                if (data := self._kept(index)) is not None:
+                    return data
+                if index not in self._coming:
+                    break
+                self._changing.wait(0.25)
+            self._coming.add(index)
+        try:
+            data = self._fetch(index)
+            with self._changing:
+                self._keep(index, data)
+                self._failed.pop(index, None)
+        except Cancelled:
+            raise
+        except ReelpressError as error:
+            with self._changing:
+                self._failed[index] = error
+            raise
+        else:
+            return data
+        finally:
+            with self._changing:
+                self._coming.discard(index)
+                self._changing.notify_all()
+
+    def hang_up(self) -> None:
+        """End the requests that nobody reads."""
+        with self._changing:
+            idle = list(self._waiting.values())
+            self._waiting.clear()
+        for part in idle:
+            part.close()
+
+    def close(self) -> None:
+        """Forget everything. Readers that wait are sent away with :class:`Cancelled`."""
+        with self._changing:
+            self._is_closed = True
+            self._changing.notify_all()
+        self.hang_up()
+        self._file.close()
+
+    def _fetch(self, index: int) -> bytes:
+        data, setbacks = b"", 0
+        wanted = BLOCK_BYTES
+        while len(data) < wanted:
+            part: Part | None = None
+            try:
+                part = self._part_at(index * BLOCK_BYTES + len(data))
+                if self._remote.version is not None:
+                    wanted = min(BLOCK_BYTES, self._remote.version.size_bytes - index * BLOCK_BYTES)
+                data += part.read(wanted - len(data))
+            except NetError as error:
+                if part is not None:
+                    part.close()
+                setbacks += 1
+                if not error.retryable or setbacks == _TRIES:
+                    raise
+                self._pause(max(_PAUSE_S * 2 ** (setbacks - 1), error.retry_after_s or 0.0))
+            except BaseException:
+                if part is not None:
+                    part.close()
+                raise
+            else:
+                setbacks = 0
+                self._put_back(part)
+        return data
+
+    def _part_at(self, position: int) -> Part:
+        """Return a request that goes on here: one that another reader left, or a new one."""
+        with self._changing:
+            self._stop_if_cancelled()
+            part = self._waiting.pop(position, None)
+            blocks = self._next_blocks.pop(position, _FIRST_BLOCKS)
+            first = position // BLOCK_BYTES
+            # up to what is kept, or on its way, already
+            last = next(
+                (i for i in range(first + 1, first + blocks) if i in self._slots or i in self._coming), first + blocks
+            )
+        if part is not None:
+            if time.monotonic() - part.used_at < _FRESH_S:
+                return part
+            part.close()
+        return self._remote.part(position, last * BLOCK_BYTES - position)
+
+    def _put_back(self, part: Part) -> None:
+        """Keep a request for who reads on, unless it is at its end or leads to what is there already."""
+        surplus: list[Part] = []
+        with self._changing:
+            if part.position >= part.end:
+                blocks = min(2 * max(_FIRST_BLOCKS, -(-part.length // BLOCK_BYTES)), _MOST_BLOCKS)
+                self._next_blocks[part.position] = blocks
+                if len(self._next_blocks) > 1000:
+                    self._next_blocks.popitem(last=False)
+                surplus.append(part)
+            elif self._is_closed or part.position // BLOCK_BYTES in self._slots:
+                surplus.append(part)
+            else:
+                if (other := self._waiting.pop(part.position, None)) is not None:
+                    surplus.append(other)
+                self._waiting[part.position] = part
+                while len(self._waiting) > _MOST_WAITING:
+                    surplus.append(self._waiting.popitem(last=False)[1])
+        for each in surplus:
+            each.close()
+
+    def _kept(self, index: int) -> bytes | None:
+        place = self._slots.get(index)
+        if place is None:
+            return None
+        self._slots.move_to_end(index)
+        return os.pread(self._file.fileno(), place[1], place[0] * BLOCK_BYTES)
+
+    def _keep(self, index: int, data: bytes) -> None:
+        if self._is_closed or self._most < 1:
+            return
+        if self._free:
+            slot = self._free.pop()
+        elif self._made < self._most:
+            slot, self._made = self._made, self._made + 1
+        else:
+            slot = self._slots.popitem(last=False)[1][0]
+        try:
+            is_whole = os.pwrite(self._file.fileno(), data, slot * BLOCK_BYTES) == len(data)
+        except OSError:
+            is_whole = False
+        if is_whole:
+            self._slots[index] = (slot, len(data))
+        elif slot + 1 == self._made:  # a full disk: make do with what there is
+            self._made = self._most = slot
+        else:
+            self._free.append(slot)
+
+    def _stop_if_cancelled(self) -> None:
+        if self._is_closed or self._is_cancelled():
+            raise Cancelled("Stopped as asked; nothing was delivered.")
+
+    def _pause(self, pause_s: float) -> None:
+        until = time.monotonic() + min(pause_s, _LONGEST_PAUSE_S)
+        while time.monotonic() < until:
+            self._stop_if_cancelled()
+            time.sleep(_SLICE_S)
