@@ -11,10 +11,12 @@ from reelpress.facts.values import Value
 
 _FOLDER = Path(__file__).parent.parent / "web"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# The page can name no host but this one, and no other page can frame it: it holds an API key.
+# The page can name no host but this one, and no other page can frame it: it holds an API key. Blobs are videos that
+# were fetched with that key, which the browser does not send with what it plays.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -44,6 +46,12 @@ def _read(path: Path) -> Page:
 
 
 _PAGES = {path.name: _read(path) for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES}
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+def clips_page(request: Request) -> Response:
+    """Answer with the page that cuts vertical shorts."""
+    return _answer(_PAGES["wizard.html"], request)
 
 
 @router.api_route("/jobs", methods=["GET", "HEAD"])

@@ -44,3 +44,51 @@ export function facts(rows) {
   }
   return list;
 }
+
+/** A button; `does` hears its click. An icon stands before its words, or alone with the words as its name. */
+export function button(words, does, { picture = null, alone = false, ...attributes } = {}) {
+  const element = make("button", { type: "button", ...attributes }, picture, alone ? null : make("span", {}, words));
+  if (alone) {
+    element.setAttribute("aria-label", words);
+    element.title = words;
+  }
+  element.addEventListener("click", does);
+  return element;
+}
+
+/** A choice of one among several, as radio buttons: `choices` are [value, words]; `onChoose` hears the value. */
+export function radios(legend, name, choices, onChoose, { hidden = false } = {}) {
+  const group = make("fieldset", { class: "segments" }, make("legend", { class: hidden ? "hidden" : null }, legend));
+  const row = make("div", { class: "segment-row" });
+  for (const [value, words] of choices) {
+    const input = make("input", { type: "radio", name, value });
+    input.addEventListener("change", () => onChoose(value));
+    row.append(make("label", { class: "segment" }, input, make("span", {}, words)));
+  }
+  group.append(row);
+  return group;
+}
+
+/** Show which of some radio buttons is chosen. */
+export function choose(group, value) {
+  for (const input of group.querySelectorAll("input")) input.checked = input.value === value;
+}
+
+/** Keep the elements of a list in step with values, by their keys: what stays is not made anew, so focus stays. */
+export function keep(list, values, keyOf, makeOne, update) {
+  const old = new Map([...list.children].map((element) => [element.dataset.key, element]));
+  let place = list.firstElementChild;
+  values.forEach((value, n) => {
+    const id = keyOf(value);
+    let element = old.get(id);
+    if (element) old.delete(id);
+    else {
+      element = makeOne(value);
+      element.dataset.key = id;
+    }
+    if (element === place) place = place.nextElementSibling;
+    else list.insertBefore(element, place);
+    update(element, value, n);
+  });
+  for (const element of old.values()) element.remove();
+}

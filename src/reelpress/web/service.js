@@ -4,9 +4,10 @@ const KEY = "reelpress-api-key";
 
 /** Something the service refused, or that kept us from asking; `hint` says what to do. */
 export class Problem extends Error {
-  constructor(text, { status = 0, hint = "", evidence = "" } = {}) {
+  constructor(text, { status = 0, code = "", hint = "", evidence = "" } = {}) {
     super(text);
     this.status = status;
+    this.code = code;
     this.hint = hint;
     this.evidence = evidence;
   }
@@ -24,11 +25,11 @@ export function headers(more = {}) {
   return value ? { ...more, Authorization: `Bearer ${value}` } : more;
 }
 
-/** Ask the service. Throws Problem. */
-export async function ask(path, { method = "GET", accept = "application/json", signal } = {}) {
+/** Ask the service; `body` is sent as it is, with the headers `more`. Throws Problem. */
+export async function ask(path, { method = "GET", accept = "application/json", body, more, signal } = {}) {
   let response;
   try {
-    response = await fetch(path, { method, headers: headers({ Accept: accept }), signal, cache: "no-store" });
+    response = await fetch(path, { method, headers: headers({ Accept: accept, ...more }), body, signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The service does not answer.", { hint: "Is it running? This page goes on trying." });
@@ -42,13 +43,25 @@ export async function askJson(path, options) {
   return (await ask(path, options)).json();
 }
 
+/** Send a value as JSON and return the one that comes back; `once` makes a repeat of the request harmless. */
+export async function sendJson(path, value, { method = "POST", once = false, signal } = {}) {
+  const more = { "Content-Type": "application/json", ...(once ? { "Idempotency-Key": randomId() } : {}) };
+  const response = await ask(path, { method, body: value === undefined ? undefined : JSON.stringify(value), more, signal });
+  return response.status === 204 ? null : response.json();
+}
+
+/** An id that nobody else has. */
+export function randomId(bytes = 12) {
+  return [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** What an answer that is no success says. */
 export async function problemOf(response) {
   const said = await response.json().catch(() => ({}));
   const text = said.detail || said.title || `The service answered ${response.status}.`;
   const wait = response.headers.get("Retry-After");
   const hint = said.hint || (response.status === 429 && wait ? `Wait ${wait} s.` : "");
-  return new Problem(text, { status: response.status, hint, evidence: said.evidence || "" });
+  return new Problem(text, { status: response.status, code: said.code || "", hint, evidence: said.evidence || "" });
 }
 
 /**
@@ -68,6 +81,16 @@ export async function save(path, name, { stored = false } = {}) {
   const address = URL.createObjectURL(await (await ask(path, { accept: "*/*" })).blob());
   follow(address, name);
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/**
+ * An address that a <video> can play. With a key the whole of it goes through memory, for the browser sends no key with
+ * what it plays; `free` gives that memory back.
+ */
+export async function playable(path, { signal } = {}) {
+  if (!key.get()) return { address: path, free: () => {} };
+  const address = URL.createObjectURL(await (await ask(path, { accept: "video/mp4", signal })).blob());
+  return { address, free: () => URL.revokeObjectURL(address) };
 }
 
 function follow(address, name) {

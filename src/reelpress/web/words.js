@@ -44,6 +44,21 @@ export function ago(at, now = Date.now() / 1000) {
   return AGO.format(-Math.floor(seconds / 86400), "day");
 }
 
+/** Time left, in whole seconds: 8 s, 1:05. */
+export function left(seconds) {
+  return seconds < 60 ? `${Math.max(1, Math.ceil(seconds))} s` : duration(seconds);
+}
+
+/** Words that begin a line of their own. */
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** A number of things: 1 clip, 3 clips. */
+export function count(number, word) {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
+
 /** A share from 0 to 1 as percent. */
 export function share(value) {
   return value == null ? "unknown" : `${Math.round(value * 100)} %`;

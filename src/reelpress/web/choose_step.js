@@ -1,0 +1,217 @@
+// Step 1: which video. A file that is sent, one of this machine, an address; or one that is here already.
+
+import { button, byId, keep, make, mark, write } from "./dom.js";
+import { icon } from "./icons.js";
+import { askJson, sendJson } from "./service.js";
+import { poster } from "./sprites.js";
+import { begun, discard, forget, send, shareOf } from "./upload.js";
+import { ago, bytes, count, duration } from "./words.js";
+
+const RECENT = 12;
+
+export class ChooseStep {
+  #page;
+  #sending = null;
+  #file = null;
+  #videos = [];
+  #exports = [];
+  #drawn = new WeakSet();
+
+  /** `page` has info, say(), openVideo(id) and openExport(id). */
+  constructor(page) {
+    this.#page = page;
+    byId("file").addEventListener("change", () => this.#picked(byId("file").files[0]));
+    byId("stop-upload").addEventListener("click", () => this.#sending?.abort());
+    byId("discard-upload").addEventListener("click", () => this.#discard());
+    byId("path-form").addEventListener("submit", (event) => this.#named(event, "path"));
+    byId("url-form").addEventListener("submit", (event) => this.#named(event, "url"));
+    const drop = byId("drop");
+    for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+      drop.addEventListener(kind, (event) => {
+        event.preventDefault();
+        mark(drop, "data-over", kind === "dragenter" || kind === "dragover");
+        if (kind === "drop" && event.dataTransfer.files.length) this.#picked(event.dataTransfer.files[0]);
+      });
+    }
+  }
+
+  async show() {
+    const { sources } = this.#page.info;
+    byId("path-form").hidden = !sources.path;
+    byId("url-form").hidden = !sources.url;
+    write(byId("upload-limit"), `Up to ${bytes(this.#page.info.max_upload_bytes)}. It goes on where it broke off.`);
+    await Promise.all([this.#recent(), this.#unfinished()]);
+  }
+
+  /** Something happened to a video or an export: its card changes. */
+  heard(id, { kind, data }) {
+    const video = this.#videos.find((one) => one.id === id);
+    if (kind === "progress" && video) {
+      Object.assign(video, { status: data.status, stage: data.stage, percent: data.percent });
+      this.#cards();
+    } else if (kind !== "progress" && /^(vid|exp)_/.test(id)) this.#recent().catch(() => {});
+  }
+
+  async #recent() {
+    const [{ videos }, { exports }] = await Promise.all([askJson(`v1/videos?limit=${RECENT}`), askJson(`v1/exports?limit=${RECENT}`)]);
+    this.#videos = videos;
+    this.#exports = exports;
+    this.#cards();
+  }
+
+  #cards() {
+    byId("recent").hidden = !this.#videos.length;
+    keep(byId("videos"), this.#videos, (video) => video.id, (video) => this.#makeVideo(video), (element, video) => this.#fillVideo(element, video));
+    byId("recent-exports").hidden = !this.#exports.length;
+    keep(byId("exports"), this.#exports, (one) => one.id, (one) => this.#makeExport(one), (element, one) => this.#fillExport(element, one));
+  }
+
+  #makeVideo({ id }) {
+    const open = make("a", { class: "card-open", href: `./?video=${id}` });
+    open.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      this.#page.openVideo(id);
+    });
+    const remove = button("Delete", () => this.#remove(id), { picture: icon("bin"), alone: true, class: "quiet card-remove" });
+    return make(
+      "li", { class: "card" }, make("canvas", { width: "320", height: "180", "aria-hidden": "true" }), open,
+      make("p", { class: "hint" }), make("progress", { max: "100" }), remove,
+    );
+  }
+
+  #fillVideo(element, video) {
+    const [canvas, open, words, bar, remove] = element.children;
+    write(open, video.name);
+    const goes = ["queued", "running"].includes(video.status);
+    const known = video.facts && [duration(video.facts.duration_s), `${video.facts.width}×${video.facts.height}`, ago(video.created_at)].join(", ");
+    write(words, goes ? `Getting ready, ${Math.floor(video.percent)} %` : video.status === "ready" ? known : video.error?.text ?? video.status);
+    mark(words, "data-status", video.status);
+    bar.hidden = !goes;
+    bar.value = video.percent;
+    mark(bar, "aria-label", `Getting ${video.name} ready`);
+    mark(remove, "aria-label", `Delete ${video.name}`);
+    if (video.status === "ready" && !this.#drawn.has(canvas)) {
+      this.#drawn.add(canvas);
+      poster(canvas, video);
+    }
+  }
+
+  #makeExport({ id }) {
+    const open = make("a", { class: "card-open", href: `./?export=${id}` });
+    open.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      this.#page.openExport(id);
+    });
+    return make("li", { class: "card export-card" }, open, make("p", { class: "hint" }));
+  }
+
+  #fillExport(element, one) {
+    const [open, words] = element.children;
+    const name = this.#videos.find((video) => video.id === one.video)?.name ?? "a deleted video";
+    write(open, `${count(one.drafts.length, "clip")} of ${name}`);
+    const where = { draft: "Draft", running: `Exporting, ${Math.floor(one.percent)} %`, done: "Finished", failed: "Finished, some failed", cancelled: "Cancelled" };
+    write(words, `${where[one.status]}, ${ago(one.created_at)}`);
+    mark(words, "data-status", one.status);
+  }
+
+  async #remove(id) {
+    const video = this.#videos.find((one) => one.id === id);
+    try {
+      await sendJson(`v1/videos/${id}`, undefined, { method: "DELETE" });
+      await this.#recent();
+      this.#page.say(`${video.name} is deleted. Finished clips stay.`);
+      byId("choose-title").focus();
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  // --- sending a file ---
+
+  async #unfinished() {
+    const upload = begun();
+    byId("resume").hidden = true;
+    if (!upload || this.#sending) return;
+    const share = await shareOf(upload.id).catch(() => undefined);
+    if (share === undefined) return;
+    if (share === null) {
+      discard(upload.id);
+      return;
+    }
+    write(byId("resume-words"), `${upload.name} is there to ${Math.floor(share * 100)} %. Choose the same file again, and it goes on from there.`);
+    byId("resume").hidden = false;
+  }
+
+  async #discard() {
+    await discard(begun().id);
+    byId("resume").hidden = true;
+    this.#page.say("The unfinished upload is deleted.");
+    byId("file").focus();
+  }
+
+  async #picked(file) {
+    byId("file").value = "";
+    if (!file || this.#sending) return;
+    const before = begun();
+    if (before && !byId("resume").hidden && (before.name !== file.name || before.size !== file.size)) discard(before.id);
+    this.#complain(null);
+    if (file.size > this.#page.info.max_upload_bytes) {
+      this.#complain({ message: `${file.name} is too large: ${bytes(file.size)}.` });
+      return;
+    }
+    this.#file = file;
+    this.#sending = new AbortController();
+    this.#showSending(true);
+    this.#page.say(`Sending ${file.name}.`);
+    try {
+      const upload = await send(file, { signal: this.#sending.signal, onBytes: (sent, all) => this.#sent(sent, all) });
+      await this.#make({ upload }, file.name);
+      forget();
+    } catch (error) {
+      if (error.name === "AbortError") this.#page.say("Stopped. What was sent stays; choose the file again to go on.");
+      else this.#complain(error);
+    } finally {
+      this.#sending = null;
+      this.#showSending(false);
+      this.#unfinished();
+    }
+  }
+
+  #showSending(now) {
+    byId("sending").hidden = !now;
+    byId("pick").hidden = now;
+    if (now) byId("resume").hidden = true;
+  }
+
+  #sent(sent, all) {
+    byId("upload-bar").value = all ? (sent / all) * 100 : 100;
+    write(byId("upload-words"), `${this.#file.name}: ${bytes(sent)} of ${bytes(all)}`);
+  }
+
+  // --- a name of it ---
+
+  async #named(event, kind) {
+    event.preventDefault();
+    const value = byId(kind).value.trim();
+    if (!value) return;
+    this.#complain(null);
+    try {
+      await this.#make({ [kind]: value });
+    } catch (error) {
+      this.#complain(error);
+      byId(kind).focus();
+    }
+  }
+
+  async #make(input, name) {
+    const video = await sendJson("v1/videos", { input, ...(name ? { name } : {}) }, { once: true });
+    this.#page.say(`${video.name} is being made ready.`);
+    await this.#page.openVideo(video.id);
+  }
+
+  #complain(error) {
+    write(byId("choose-error"), error ? [error.message, error.evidence, error.hint].filter(Boolean).join(" ") : "");
+  }
+}

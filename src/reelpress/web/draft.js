@@ -1,0 +1,173 @@
+// The clips that are being made, kept on the server: every change is saved by itself, soon after it was made.
+
+import { round } from "./times.js";
+import { Problem, askJson, randomId, sendJson } from "./service.js";
+
+const PAUSE_MS = 600;
+const AGAIN_MS = 4000;
+export const LEAST_S = 0.5; // the shortest clip
+
+export class Draft {
+  #saved = []; // the clips as the server has them
+  #dirty = false;
+  #saving = null;
+  #timer;
+  #onChange;
+  #onConflict;
+  #onStarted;
+  id = "";
+  version = 0;
+  clips = [];
+  settings = { width: 1080, height: 1920, platform: null };
+  state = "saved"; // or waiting, saving, failed
+  problem = null;
+
+  /** `onChange` hears of every change, `onConflict` which clips were changed elsewhere too, `onStarted` that it is no draft any more. */
+  constructor(video, { onChange, onConflict, onStarted }) {
+    this.video = video;
+    this.#onChange = onChange;
+    this.#onConflict = onConflict;
+    this.#onStarted = onStarted;
+  }
+
+  /** Take what the server has. */
+  take(exported) {
+    this.id = exported.id;
+    this.version = exported.version;
+    this.clips = exported.drafts;
+    this.settings = { width: exported.width, height: exported.height, platform: exported.platform };
+    this.#saved = structuredClone(exported.drafts);
+    this.#dirty = false;
+    this.#say("saved");
+  }
+
+  get isSaved() {
+    return !this.#dirty && !this.#saving;
+  }
+
+  find(id) {
+    return this.clips.find((clip) => clip.id === id);
+  }
+
+  add(clip, at = this.clips.length) {
+    const made = { id: `c${randomId(6)}`, layout: "auto", framing: null, captions: null, ...clip };
+    this.clips = this.clips.toSpliced(at, 0, made);
+    this.#touch();
+    return made;
+  }
+
+  change(id, fields) {
+    const times = Object.fromEntries(["start_s", "end_s"].filter((name) => name in fields).map((name) => [name, round(fields[name])]));
+    this.clips = this.clips.map((clip) => (clip.id === id ? { ...clip, ...fields, ...times } : clip));
+    this.#touch();
+  }
+
+  remove(id) {
+    this.clips = this.clips.filter((clip) => clip.id !== id);
+    this.#touch();
+  }
+
+  set(settings) {
+    this.settings = { ...this.settings, ...settings };
+    this.#touch();
+  }
+
+  /** Save now what is not saved. Throws Problem. */
+  async flush() {
+    clearTimeout(this.#timer);
+    await this.#saving;
+    if (this.#dirty) await this.#save();
+    if (this.#dirty) throw this.problem ?? new Problem("The clips are not saved yet.");
+  }
+
+  /** Read the draft anew, if nothing here is unsaved. */
+  async refresh() {
+    if (!this.id || !this.isSaved) return;
+    const now = await askJson(`v1/exports/${this.id}`);
+    if (this.isSaved && now.status === "draft" && now.version > this.version) this.take(now);
+  }
+
+  #touch() {
+    this.#dirty = true;
+    this.#say("waiting");
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#save(), PAUSE_MS);
+  }
+
+  #say(state, problem = null) {
+    this.state = state;
+    this.problem = problem;
+    this.#onChange();
+  }
+
+  async #save() {
+    if (this.#saving) return this.#saving; // it looks again when it has ended
+    this.#saving = this.#send();
+    try {
+      await this.#saving;
+    } finally {
+      this.#saving = null;
+    }
+    return undefined;
+  }
+
+  async #send() {
+    while (this.#dirty) {
+      this.#dirty = false;
+      this.#say("saving");
+      const sent = { clips: this.clips, ...this.settings };
+      try {
+        const now = this.id
+          ? await sendJson(`v1/exports/${this.id}`, { ...sent, version: this.version }, { method: "PUT" })
+          : await sendJson("v1/exports", { ...sent, video: this.video }, { once: true });
+        this.id = now.id;
+        this.version = now.version;
+        this.#saved = structuredClone(sent.clips);
+        this.#say(this.#dirty ? "waiting" : "saved");
+      } catch (error) {
+        if (error.code === "started") {
+          this.#say("saved");
+          this.#onStarted(this.id);
+          return;
+        }
+        this.#dirty = true;
+        if (error.code === "changed") {
+          await this.#merge();
+          continue;
+        }
+        this.#say("failed", error);
+        const passes = !(error instanceof Problem) || error.status === 0 || error.status === 429 || error.status >= 500;
+        if (passes) this.#timer = setTimeout(() => this.#save(), AGAIN_MS);
+        return;
+      }
+    }
+  }
+
+  async #merge() {
+    const theirs = await askJson(`v1/exports/${this.id}`);
+    const { clips, both } = merged(this.#saved, this.clips, theirs.drafts);
+    this.version = theirs.version;
+    this.#saved = structuredClone(theirs.drafts);
+    this.clips = clips;
+    this.#onConflict(both);
+  }
+}
+
+/**
+ * One list of clips of two that came from the same one: what only one side changed is taken from it; what both changed
+ * is ours, and its name is in `both`.
+ */
+export function merged(base, ours, theirs) {
+  const [old, mine, other] = [base, ours, theirs].map((clips) => new Map(clips.map((clip) => [clip.id, clip])));
+  const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
+  const both = [];
+  const order = [...theirs.map((clip) => clip.id), ...ours.map((clip) => clip.id).filter((id) => !other.has(id))];
+  const clips = order.map((id) => {
+    const [was, one, two] = [old.get(id), mine.get(id), other.get(id)];
+    if (same(one, was)) return two;
+    if (same(two, was) || same(one, two)) return one;
+    both.push((one ?? two).name);
+    return one ?? two;
+  });
+  return { clips: clips.filter(Boolean), both };
+}

@@ -1,0 +1,122 @@
+// Sending a file in pieces: what breaks off is sent again, and a file picked once more goes on where it was.
+
+import { Problem, ask, askJson, headers, sendJson } from "./service.js";
+
+const KEPT = "reelpress-upload";
+const AT_ONCE = 3;
+const PAUSES_MS = [500, 1500, 4000, 8000, 15_000];
+
+/** The upload that was begun in this browser and not ended: {id, name, size}, or null. */
+export function begun() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT));
+  } catch {
+    return null;
+  }
+}
+
+export function forget() {
+  localStorage.removeItem(KEPT);
+}
+
+/** How much of an upload is there, from 0 to 1; null if the service does not know it. */
+export async function shareOf(id) {
+  try {
+    const state = await askJson(`v1/uploads/${id}`);
+    return 1 - missingBytes(state) / Math.max(state.size_bytes, 1);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+/** Delete what was sent of an upload. */
+export async function discard(id) {
+  forget();
+  await ask(`v1/uploads/${id}`, { method: "DELETE" }).catch(() => {});
+}
+
+/**
+ * Send a file and return the id of its upload. `onBytes(sent, all)` hears how far it is; `signal` ends it, and it can be
+ * gone on with. Throws Problem.
+ */
+export async function send(file, { onBytes, signal }) {
+  const before = begun();
+  const same = before && before.name === file.name && before.size === file.size;
+  let state = same ? await askJson(`v1/uploads/${before.id}`).catch(() => null) : null;
+  state ??= await sendJson("v1/uploads", { name: file.name, size_bytes: file.size });
+  localStorage.setItem(KEPT, JSON.stringify({ id: state.id, name: file.name, size: file.size }));
+  if (!state.is_complete) {
+    await sendMissing(file, state, onBytes, signal);
+    await sendJson(`v1/uploads/${state.id}/complete`);
+  }
+  return state.id;
+}
+
+async function sendMissing(file, state, onBytes, signal) {
+  const left = [...state.missing];
+  let there = file.size - missingBytes(state);
+  const under = new Map(); // bytes on their way, by segment
+  const tell = () => onBytes(there + [...under.values()].reduce((sum, sent) => sum + sent, 0), file.size);
+  tell();
+  const worker = async () => {
+    for (let number = left.shift(); number !== undefined; number = left.shift()) {
+      const part = file.slice(number * state.segment_bytes, (number + 1) * state.segment_bytes);
+      await sendSegment(`v1/uploads/${state.id}/segments/${number}`, part, signal, (sent) => {
+        under.set(number, sent);
+        tell();
+      });
+      under.delete(number);
+      there += part.size;
+      tell();
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+async function sendSegment(path, part, signal, onSent) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      await put(path, part, signal, onSent);
+      return;
+    } catch (error) {
+      const passes = error.status === 0 || error.status === 429 || error.status >= 500;
+      if (signal.aborted || !passes || tries >= PAUSES_MS.length) throw error;
+      onSent(0);
+      await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[tries]));
+    }
+  }
+}
+
+/** fetch cannot say how far it is; this old one can. */
+function put(path, part, signal, onSent) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const stop = () => request.abort();
+    request.open("PUT", path);
+    for (const [name, value] of Object.entries(headers({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", (event) => onSent(Math.min(event.loaded, part.size)));
+    request.addEventListener("load", () => (request.status < 300 ? resolve() : reject(refused(request))));
+    request.addEventListener("error", () => reject(new Problem("The service does not answer.", { hint: "What was sent stays there." })));
+    request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
+    request.addEventListener("loadend", () => signal.removeEventListener("abort", stop));
+    signal.addEventListener("abort", stop);
+    request.send(part);
+  });
+}
+
+function refused(request) {
+  let said = {};
+  try {
+    said = JSON.parse(request.responseText);
+  } catch {
+    // an answer of something before the service; its number has to do
+  }
+  return new Problem(said.detail || `The service answered ${request.status}.`, { status: request.status, code: said.code, hint: said.hint });
+}
+
+function missingBytes(state) {
+  const last = state.count === undefined ? Math.ceil(state.size_bytes / state.segment_bytes) - 1 : state.count - 1;
+  const size = (number) => (number === last ? state.size_bytes - last * state.segment_bytes : state.segment_bytes);
+  return state.missing.reduce((sum, number) => sum + size(number), 0);
+}
