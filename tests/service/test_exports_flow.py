@@ -21,12 +21,13 @@ CAPTIONS = {"cues": [{"start_s": 1.2, "end_s": 1.8, "text": "Forty-two"}], "styl
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
+def service(tmp_path_factory, tiny_model):
     folder = tmp_path_factory.mktemp("flow")
     started = Service(
         {
             "REELPRESS_DATA_DIR": str(folder / "data"), "REELPRESS_PORT": "0", "REELPRESS_WORKER_JOBS": "2",
             "REELPRESS_CACHE_DIR": str(folder / "cache"), "GPU_ENABLED": "false",
+            "REELPRESS_TRANSCRIBE_MODEL": str(tiny_model),
         },
         folder / "log",
     )  # fmt: skip
@@ -57,7 +58,7 @@ class Asked:
     def wait(self, path: str, *ends: str) -> Any:
         deadline = time.monotonic() + PATIENCE_S
         while (found := self("GET", path))["status"] not in ends:
-            assert found["status"] in ("queued", "running", "draft"), found
+            assert found["status"] in ("queued", "running", "draft"), found["error"]
             assert time.monotonic() < deadline, f"{found}\n{self.log.read_text()[-4000:]}"
             time.sleep(0.1)
         return found
@@ -95,6 +96,10 @@ def test_a_long_video_becomes_clips(ask: Asked, service: Service, long_video: Pa
     analysis = ask.wait(f"/v1/analyses/{analysis['id']}", "done")
     shots = analysis["framing"]["shots"]
     assert (shots[0]["start_s"], shots[-1]["end_s"]) == (1.0, 3.0)
+
+    heard = ask("POST", f"/v1/videos/{video['id']}/captions", json={"start_s": 1.0, "end_s": 3.0, "language": "en"})
+    heard = ask.wait(f"/v1/analyses/{heard['id']}", "done")
+    assert (heard["kind"], heard["captions"]["origin"]) == ("captions", "transcription")  # of a tone: no words
 
     clips = [
         {

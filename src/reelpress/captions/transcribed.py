@@ -45,7 +45,8 @@ def _timed(words: Iterable[Word]) -> list[tuple[Word, Word]]:
     spoken = sorted((word for word in words if clean(word.text)), key=lambda word: word.start_s)
     later = [word.start_s for word in spoken[1:]]
     found = []
-    for word, next_s in zip(spoken, [*later, float("inf")], strict=True):
+    # where nothing was said there is one more of the latter
+    for word, next_s in zip(spoken, [*later, float("inf")], strict=False):
         end_s = min(max(word.end_s, word.start_s + _LEAST_WORD_S), word.start_s + _LONGEST_WORD_S, next_s)
         if next_s - end_s < _JOINED_S:
             end_s = next_s

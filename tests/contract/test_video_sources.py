@@ -1,0 +1,60 @@
+"""Where clips read their video in a store that signs addresses: the bytes they need, and no others."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from reelpress.errors import InputError
+from reelpress.jobs.clip_model import VideoSource
+from reelpress.jobs.sources import Sources, version_of_object
+from reelpress.run.process import CancelToken
+from reelpress.service_settings import load_service
+from reelpress.storage.scratch import Scratch
+
+import holdings
+from conftest import s3_store
+
+pytestmark = pytest.mark.usefixtures("clean_environment")
+SIZE_BYTES = 8 * 2**20
+
+
+@pytest.fixture
+def sources(s3_server, tmp_path):
+    settings = load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None)
+    settings.scratch.mkdir(parents=True)
+    store = s3_store(f"http://{s3_server[0]}:{s3_server[1]}", tmp_path.name)
+    return Sources(settings, store, Scratch(settings.scratch)), store
+
+
+def source_of(store, key="long.mp4"):
+    holdings.put(store, key, bytes(range(256)) * (SIZE_BYTES // 256))
+    version = version_of_object(store, key)
+    return VideoSource(
+        kind="object", value=key, size_bytes=SIZE_BYTES, version=version, name=key, is_ours=True
+    )  # fmt: skip
+
+
+def test_a_signed_address_is_read_in_ranges(sources):
+    opened_by, store = sources
+    known = source_of(store)
+    with opened_by.opened("v", known, cancel=CancelToken()) as source:
+        assert (source.path, source.size_bytes) == (None, SIZE_BYTES)
+        assert source.read_bytes < SIZE_BYTES / 4
+        assert "X-Amz" not in source.url + source.name
+        with opened_by.opened("v", known, cancel=CancelToken()) as other:
+            assert other is source
+
+
+def test_another_object_under_the_key_is_refused(sources):
+    opened_by, store = sources
+    known = source_of(store)
+    holdings.put(store, "long.mp4", b"x" * SIZE_BYTES)
+    with pytest.raises(InputError) as refused, contextlib.ExitStack() as stack:
+        stack.enter_context(opened_by.opened("v", known, cancel=CancelToken()))
+    assert refused.value.reason == "changed"
+    store.delete("long.mp4")
+    with pytest.raises(InputError) as refused, contextlib.ExitStack() as stack:
+        stack.enter_context(opened_by.opened("v", known, cancel=CancelToken()))
+    assert refused.value.reason == "missing"
