@@ -8,6 +8,7 @@ import pytest
 
 from reelpress.errors import InputError
 from reelpress.jobs.clip_model import VideoSource
+from reelpress.jobs.private_folder import PrivateFolder
 from reelpress.jobs.sources import Sources, version_of_object
 from reelpress.run.process import CancelToken
 from reelpress.service_settings import load_service
@@ -25,7 +26,7 @@ def sources(s3_server, tmp_path):
     settings = load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None)
     settings.scratch.mkdir(parents=True)
     store = s3_store(f"http://{s3_server[0]}:{s3_server[1]}", tmp_path.name)
-    return Sources(settings, store, Scratch(settings.scratch)), store
+    return Sources(settings, store, Scratch(settings.scratch), PrivateFolder(settings.scratch)), store
 
 
 def source_of(store, key="long.mp4"):

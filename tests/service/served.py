@@ -15,6 +15,11 @@ from typing import Any
 import httpx
 
 
+def without_settings() -> dict[str, str]:
+    """Return the environment without what tests are told by names like those of settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("REELPRESS_")}
+
+
 class Service:
     """``reelpress serve`` as a process."""
 
@@ -25,7 +30,7 @@ class Service:
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, *program],
-                env={**os.environ, **env},
+                env={**without_settings(), **env},
                 stderr=out,
                 stdout=out,
                 start_new_session=True,

@@ -261,9 +261,9 @@ def test_a_video_in_a_store_that_signs_nothing_is_brought_once_and_not_kept(hous
     with next(opening) as one, next(opening) as two:
         assert one.path == two.path
         assert one.path.read_bytes() == b"a long video"
-        houses[1].sources.sweep()
+        houses[1].private.sweep()
         other = House(settings, database, house.store, scratch)
-        other.sources.sweep()  # another process that starts on the same machine
+        other.private.sweep()  # another process that starts on the same machine
         assert one.path.is_file()
     assert not one.path.exists()
 

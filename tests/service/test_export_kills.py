@@ -33,7 +33,7 @@ import clips as media
 from clip_tables import clips_of, job, kinds, put_video, told
 from fleet_of_workers import DEAD_AFTER_S, Fleet, fleet
 from kill_page import ExportBatch, add_exports_to_page
-from served import Service
+from served import Service, without_settings
 
 pytestmark = pytest.mark.faults
 
@@ -85,7 +85,7 @@ class Storm:
         with (self.fleet.folder / f"worker{machine}.log").open("a") as log:
             self.fleet.workers[machine] = subprocess.Popen(
                 [sys.executable, str(PROGRAM), "worker"], stdout=log, stderr=log, text=True, process_group=0,
-                env={**os.environ, **self._environment(machine)},
+                env={**without_settings(), **self._environment(machine)},
             )  # fmt: skip
 
     def _environment(self, machine: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reelpress.errors import OutputError
 from reelpress.jobs.database import Database, open_database
+from reelpress.jobs.private_folder import PrivateFolder
 from reelpress.jobs.sources import Sources
 from reelpress.service_settings import ServiceSettings
 from reelpress.storage.opening import open_store
@@ -18,7 +19,8 @@ class House:
 
     def __init__(self, settings: ServiceSettings, database: Database, store: Store, scratch: Scratch) -> None:
         self.settings, self.database, self.store, self.scratch = settings, database, store, scratch
-        self.sources = Sources(settings, store, scratch)
+        self.private = PrivateFolder(scratch.folder)
+        self.sources = Sources(settings, store, scratch, self.private)
 
     @classmethod
     def open(cls, settings: ServiceSettings) -> House:
@@ -35,6 +37,7 @@ class House:
 
     def close(self) -> None:
         """Close what must be closed."""
+        self.private.remove()
         self.database.close()
 
 

@@ -7,10 +7,7 @@ it is a file. From any other store it is brought here once.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +16,7 @@ from pathlib import Path
 from reelpress.errors import Cancelled, InputError
 from reelpress.jobs.clip_model import VideoSource
 from reelpress.jobs.local_paths import check_path
+from reelpress.jobs.private_folder import PrivateFolder
 from reelpress.run.process import CancelToken
 from reelpress.service_settings import ServiceSettings
 from reelpress.source.opening import OpenSource, open_source
@@ -63,12 +61,10 @@ class _Shared:
 class Sources:
     """The videos that are open in this process; safe to use from several threads."""
 
-    def __init__(self, settings: ServiceSettings, store: Store, scratch: Scratch) -> None:
-        self._settings, self._store, self._scratch = settings, store, scratch
+    def __init__(self, settings: ServiceSettings, store: Store, scratch: Scratch, folder: PrivateFolder) -> None:
+        self._settings, self._store, self._scratch, self._folder = settings, store, scratch, folder
         self._lock = threading.Lock()
         self._shared: dict[str, _Shared] = {}
-        self._mine: Path | None = None
-        self._hold: int | None = None
 
     @contextlib.contextmanager
     def opened(self, video_id: str, source: VideoSource, *, cancel: CancelToken) -> Iterator[OpenSource]:
@@ -119,12 +115,12 @@ class Sources:
         if can_sign(self._store):
             url = sign_download(self._store, source.value, expires_s=_SIGNED_S).url
             # the operator's own store may well be in a private network
-            return held.enter_context(open_source(url, allow_private=True, cache_dir=self._folder()))
+            return held.enter_context(open_source(url, allow_private=True, cache_dir=self._folder.path))
         local = self._store.path_of(source.value)
         return held.enter_context(open_source(local or self._bring(source, held, cancel)))
 
     def _bring(self, source: VideoSource, held: contextlib.ExitStack, cancel: CancelToken) -> Path:
-        path = self._folder() / f"{secrets.token_hex(8)}{Path(source.value).suffix}"
+        path = self._folder.path / f"{secrets.token_hex(8)}{Path(source.value).suffix}"
         with contextlib.ExitStack() as until_brought:
             until_brought.callback(path.unlink, missing_ok=True)
             need = Need(input_bytes=source.size_bytes, output_bytes=0)
@@ -132,30 +128,6 @@ class Sources:
             download(self._store, source.value, path, wanted=Wanted(size_bytes=source.size_bytes), cancel=cancel)
             held.push(until_brought.pop_all())
         return path
-
-    def sweep(self) -> None:
-        """Delete what processes that are gone left here: their locks went with them."""
-        for folder in self._scratch.folder.glob("sources/*"):
-            if folder == self._mine:
-                continue
-            with contextlib.suppress(OSError):
-                fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder)
-                finally:
-                    os.close(fd)
-
-    def _folder(self) -> Path:
-        """Return a folder of this process alone, which it holds by a lock."""
-        with self._lock:
-            while self._mine is None:
-                folder = self._scratch.folder / "sources" / secrets.token_hex(8)
-                folder.mkdir(parents=True, mode=0o700)
-                self._hold = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-                fcntl.flock(self._hold, fcntl.LOCK_SH)
-                self._mine = folder if folder.is_dir() else None  # swept before it was held
-            return self._mine
 
 
 def _refuse_change(source: VideoSource, version: str) -> None:

@@ -291,7 +291,7 @@ class Worker:
                 job: Job | None = find_job(connection, folder.name)
             if job is None or job.status not in UNFINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
-        self.house.sources.sweep()
+        self.house.private.sweep()
 
 
 def forget_workflows(workflow_ids: list[str]) -> None:

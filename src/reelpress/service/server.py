@@ -47,6 +47,7 @@ def serve(settings: ServiceSettings) -> int:
     set_up_logs(settings.log_format)
     _share_memory_between_threads()
     house = House.open(settings)
+    house.private.take_temporary_files()
     try:
         worker = _worker(house)
         listening = _listen(settings.host, settings.port)
@@ -65,6 +66,7 @@ def work(settings: ServiceSettings, *, health_port: int | None) -> int:
     set_up_logs(settings.log_format)
     _share_memory_between_threads()
     house = House.open(settings)
+    house.private.take_temporary_files()
     try:
         worker = _worker(house)
         if worker is None:
