@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -13,15 +16,48 @@ from fake_clips import FakeClips
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install chromium")
+FIREFOX = os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
+COMMANDS = Path(__file__).with_name("firefox_commands.cjs")
+# Playwright reads labels in a way that makes Firefox 153 fall over; with this, it reads them in another.
+LABELS = {"accessibility.ARIAElementReflection.enabled": False}
 Open = Callable[..., Page]
 FOCUSED = """() => {
   const { ariaLabel, labels, textContent } = document.activeElement;
   return (ariaLabel || labels?.[0]?.textContent || textContent).trim();
 }"""
+
+
+@contextmanager
+def started(name: str) -> Iterator[Browser]:
+    """Start a browser: "chromium", or the "firefox" of this machine, which is driven by WebDriver BiDi."""
+    more = {"NODE_OPTIONS": f"--require {COMMANDS}"} if name == "firefox" else {}
+    with mock.patch.dict(os.environ, more):
+        playwright = sync_playwright().start()
+    try:
+        if name == "firefox":
+            must_have(FIREFOX, "Firefox: apt install firefox-esr")
+            browser = playwright.firefox.launch(
+                channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs=LABELS
+            )
+        else:
+            must_have(CHROMIUM, "Chromium: apt install chromium")
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+    finally:
+        playwright.stop()
+
+
+def must_have(program: str | None, what: str) -> None:
+    """Skip the test where a browser is missing; CI has them all."""
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have {what}")
+        pytest.skip(f"there is no {what}")
 
 
 def add_clip(page: Page, start: str, end: str, name: str | None = None) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright  # wizard_pages skips where it is not installed
+from playwright.sync_api import Browser, Page  # wizard_pages skips where it is not installed
 
 from fake_clips import FakeClips
 from fake_media import Media
-from wizard_pages import CHROMIUM, Open
+from wizard_pages import Open, started
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """Chromium, or what the module or BROWSER says: docs/browsers.md has what is known not to work elsewhere."""
+    with started(getattr(request, "param", None) or os.environ.get("BROWSER", "chromium")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")
