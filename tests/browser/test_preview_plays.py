@@ -37,7 +37,10 @@ LOOK = """async (times) => {
   const context = canvas.getContext('2d');
   const seen = [];
   for (const time of times) {
-    await new Promise((done) => { video.onseeked = done; video.currentTime = time; });
+    const seeked = new Promise((done) => { video.onseeked = done; });
+    const presented = new Promise((done) => video.requestVideoFrameCallback(done)); // "seeked" may come before it
+    video.currentTime = time;
+    await Promise.all([seeked, presented]);
     context.drawImage(video, 0, 0, 8, 8);
     seen.push(context.getImageData(4, 4, 1, 1).data[0]);
   }
