@@ -103,9 +103,10 @@ export class MarkStep {
 
   markOut() {
     const { clip, player } = this.#page;
-    if (clip && player.at > clip.start_s + LEAST_S) this.#edge(clip.id, "end", player.at);
-    else this.#create(Math.max(player.at - NEW_S, 0), player.at);
-    this.#page.say(`Out at ${clock(player.at)}.`);
+    const { at } = player; // the playhead goes on to the clip's last picture
+    if (clip && at > clip.start_s + LEAST_S) this.#edge(clip.id, "end", at);
+    else this.#create(Math.max(at - NEW_S, 0), at);
+    this.#page.say(`Out at ${clock(at)}.`);
   }
 
   play(id) {
