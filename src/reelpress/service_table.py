@@ -34,7 +34,7 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="worker_jobs", env=("REELPRESS_WORKER_JOBS",), default="auto", accepts="0 to 256, auto",
         flag="--worker-jobs", parse=optional(number(0, 256, int)),
-        help="Jobs at once in one worker; auto is half the cores, 0 makes a server that only answers.",
+        help="Jobs at once in one worker; auto is half the cores, at least 2 of 2, 0 makes a server that only answers.",
     ),
     Setting(
         name="global_jobs", env=("REELPRESS_GLOBAL_JOBS",), default="auto", accepts="1 to 100000, auto",

@@ -56,7 +56,7 @@ _SERVICE = (
 _WORKING = (
     *_SERVICE,
     click.option("--storage-url", metavar="URL", help="Object store instead of the folder."),
-    click.option("--worker-jobs", metavar="N", help="Jobs at once [half the cores]."),
+    click.option("--worker-jobs", metavar="N", help="Jobs at once [half the cores, or 2]."),
     click.option("--grace", "grace_s", metavar="SECONDS", help="For jobs at the end, then handed back [8]."),
 )
 

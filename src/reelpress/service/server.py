@@ -17,6 +17,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from reelpress.clips.export import default_width
 from reelpress.errors import ExitCode, UsageError
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.ending import on_end, sender
@@ -161,7 +162,9 @@ def _listen(host: str, port: int) -> socket.socket:
 def _worker(house: House) -> Worker | None:
     settings = house.settings
     encoding = Encoding.here()
-    capacity = max(1, encoding.host.cores // 2) if settings.worker_jobs is None else settings.worker_jobs
+    capacity = settings.worker_jobs
+    if capacity is None:
+        capacity = default_width(encoding.host, encoding.policy, uses_gpu=True)
     push_capacity = max(1, capacity) if settings.push_jobs is None else settings.push_jobs
     if settings.worker_jobs == 0 and settings.push_jobs is None:
         push_capacity = 0  # a server that only answers
