@@ -242,8 +242,9 @@ def storm(reel: Path, folder: Path, url: str, *, machines: int, count: int, real
         blowing.start()
         blowing.stop()
         assert [path for n in range(machines) for path in workers.scratch(n).glob("*/*")] == []
+    made = len(blowing.exports)
     batch = ExportBatch(
-        kind="SQLite" if url == "sqlite" else "Postgres", exports=len(blowing.exports), clips=len(blowing.exports) * CLIPS, seen=dict(seen),
+        kind="SQLite" if url == "sqlite" else "Postgres", exports=made, clips=made * CLIPS, seen=dict(seen),
         kills=dict(blowing.kills), asked=dict(blowing.asked), temporary=left, wall_s=time.monotonic() - began,
     )  # fmt: skip
     print(batch)
