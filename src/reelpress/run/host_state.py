@@ -41,7 +41,7 @@ def host_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def stay_at(folder: str | None) -> None:
-    """Have :func:`host_folder` stay in ``folder`` while a process makes its temporary files elsewhere; ``None`` ends it.
+    """Have :func:`host_folder` stay in ``folder`` while temporary files are made elsewhere; ``None`` ends it.
 
     Who has slots of a GPU, and which GPU fails, all processes of the machine must know.
     """
