@@ -17,10 +17,11 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
+	@echo "make serve             the page for vertical shorts, and the API, on http://127.0.0.1:8001/"
 	@echo "make test              every test this machine can run"
 	@echo "make test-thorough     the same with all cases of tests that take a part of theirs (about an hour)"
 	@echo "make test-fast         the tests that start no FFmpeg"
@@ -54,6 +55,10 @@ run: $(RUN_READY)
 		mkdir -p out/made && VIDEO=out/made/sample.mp4 && $(BIN)/python scripts/make_sample.py "$$VIDEO" || exit; \
 	fi; \
 	exec $(BIN)/reelpress compress --overwrite -o out/ -- "$$VIDEO"
+
+# Videos of the home folder may be named by their path; the page is for this machine alone.
+serve: $(READY)
+	@REELPRESS_LOCAL_PATHS="$${REELPRESS_LOCAL_PATHS-$$HOME}" $(BIN)/reelpress serve
 
 test: $(READY)
 	@$(BIN)/python -m pytest $(TEST_OPTIONS)

@@ -89,24 +89,6 @@ def test_no_step_has_a_violation_or_overflows(service: FakeClips, open_page: Ope
     look("keys")
 
 
-def test_the_preview_shows_the_window_that_the_framing_says(service: FakeClips, open_page: Open) -> None:
-    service.add_video()
-    page = open_page()
-    open_draft(page, service, (("One", "6", "20"),))
-    go(page, "Frame")
-    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
-    turn, end = ((13.2 + 19.0) / 2, 0.3), (19.0, 0.7)  # of the path of the shot that follows
-    pan = turn[1] + (18.0 - turn[0]) / (end[0] - turn[0]) * (end[1] - turn[1])
-    for at, middle in ((6.0, 0.4), (13.2, 0.3), (18.0, pan)):
-        page.evaluate("(t) => { document.querySelector('#video').currentTime = t + 0.001 }", at)
-        expect(page.locator("#video")).to_have_js_property("seeking", False)
-        page.wait_for_timeout(100)
-        box, video = (page.locator(name).bounding_box() for name in ("#screen", "#video"))
-        shown = (box["x"] - video["x"] + box["width"] / 2) / video["width"]
-        assert abs(shown - middle) * 1280 < 1  # pixels of the source
-        assert box["width"] / video["width"] == pytest.approx(9 / 16 / (16 / 9), abs=1e-3)
-
-
 def test_who_wants_no_motion_gets_none(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page(reduced_motion="reduce")

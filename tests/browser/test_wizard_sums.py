@@ -9,6 +9,9 @@ import pytest
 
 from reelpress.facts.framing import PathKey, Window, middle_at, window_shares
 from reelpress.facts.values import to_json
+from reelpress.plan.clip_graph import fit_size
+from reelpress.plan.geometry import Size
+from reelpress.plan.window_path import Upright
 
 from fake_clips import FakeClips
 from wizard_pages import Open, needs_chromium
@@ -44,6 +47,18 @@ def test_windows_lie_where_the_engine_puts_them(service: FakeClips, open_page: O
     )
     assert len(found) > 200
     assert found == [pytest.approx(one, abs=1e-12) for one in wanted]
+
+
+def test_a_whole_picture_lies_where_the_engine_puts_it(service: FakeClips, open_page: Open) -> None:
+    sizes = (Size(width=1080, height=1920), Size(width=720, height=1280), Size(width=608, height=1080))
+    cases, wanted = [], []
+    for size, aspect in itertools.product(sizes, (16 / 9, 4 / 3, 2.39, 1.85, 1.0, 9 / 16, 0.5, 1.7786)):
+        inner = fit_size(Upright(width=640, height=360, aspect=aspect), size)
+        cases.append([{"width": size.width, "height": size.height}, aspect])
+        middle = ((size.width - inner.width) // 4 * 2, (size.height - inner.height) // 4 * 2)
+        wanted.append([*middle, inner.width, inner.height])
+    each = "async (all) => { const m = await import('/web/framing.js'); return all.map((one) => m.fitPlace(...one)); }"
+    assert open_page().evaluate(each, cases) == wanted
 
 
 def test_times_are_read_and_written(service: FakeClips, open_page: Open) -> None:

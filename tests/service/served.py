@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+PATIENCE_S = 120.0
+
 
 def without_settings() -> dict[str, str]:
     """Return the environment without what tests are told by names like those of settings."""
@@ -51,3 +53,24 @@ class Service:
         if self.process.poll() is None:
             os.kill(self.process.pid, sign)
         return self.process.wait(60)
+
+
+class Asked:
+    """The API, asked by somebody who takes only success for an answer."""
+
+    def __init__(self, service: Service) -> None:
+        self.client = httpx.Client(base_url=service.url, timeout=60)
+        self.log = service.log
+
+    def __call__(self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201), **more: Any) -> Any:
+        answer = self.client.request(method, path, **more)
+        assert answer.status_code in expect, answer.text
+        return answer.json() if answer.headers.get("content-type") == "application/json" else answer
+
+    def wait(self, path: str, *ends: str) -> Any:
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self("GET", path))["status"] not in ends:
+            assert found["status"] in ("queued", "running", "draft"), found["error"]
+            assert time.monotonic() < deadline, f"{found}\n{self.log.read_text()[-4000:]}"
+            time.sleep(0.1)
+        return found

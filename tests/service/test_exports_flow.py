@@ -5,18 +5,15 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 import clips as media
-from served import Service
+from served import Asked, Service
 
-PATIENCE_S = 120.0
 CAPTIONS = {"cues": [{"start_s": 1.2, "end_s": 1.8, "text": "Forty-two"}], "style": "bold"}
 
 
@@ -41,27 +38,6 @@ def long_video(tmp_path_factory) -> Path:
         tmp_path_factory.mktemp("long") / "long.mp4", *media.picture("640x360", "25", 6), *media.tone(440, 6),
         *media.X264, "-c:a", "aac",
     )  # fmt: skip
-
-
-class Asked:
-    """The API, asked by somebody who takes only success for an answer."""
-
-    def __init__(self, service: Service) -> None:
-        self.client = httpx.Client(base_url=service.url, timeout=60)
-        self.log = service.log
-
-    def __call__(self, method: str, path: str, *, expect: tuple[int, ...] = (200, 201), **more: Any) -> Any:
-        answer = self.client.request(method, path, **more)
-        assert answer.status_code in expect, answer.text
-        return answer.json() if answer.headers.get("content-type") == "application/json" else answer
-
-    def wait(self, path: str, *ends: str) -> Any:
-        deadline = time.monotonic() + PATIENCE_S
-        while (found := self("GET", path))["status"] not in ends:
-            assert found["status"] in ("queued", "running", "draft"), found["error"]
-            assert time.monotonic() < deadline, f"{found}\n{self.log.read_text()[-4000:]}"
-            time.sleep(0.1)
-        return found
 
 
 def streams_of(path: Path) -> list[dict[str, Any]]:

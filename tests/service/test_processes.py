@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import uvicorn
 
 from reelpress.service import server as service_server
 from reelpress.service.patience import PatientH11
+
+from served import without_settings
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
 _LISTENING = re.compile(r"listening on (http://[0-9.:]+)")
@@ -145,3 +148,17 @@ def test_an_address_that_is_listened_on_takes_connections_before_the_server_runs
     listening = service_server._listen("127.0.0.1", 0)
     with listening, socket.create_connection(listening.getsockname(), timeout=5):
         pass
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_what_is_told_to_end_while_it_starts_ends_in_order(tmp_path: Path, command: str) -> None:
+    env = {**without_settings(), "REELPRESS_DATA_DIR": str(tmp_path / "data"), "REELPRESS_PORT": "0"}
+    with (tmp_path / "log").open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-m", "reelpress", command], env=env, stderr=out, stdout=out)
+    deadline = time.monotonic() + 60
+    while "jobs at once" not in (tmp_path / "log").read_text():  # its worker is known, and not yet at work
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(60) == 0, (tmp_path / "log").read_text()

@@ -11,6 +11,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from reelpress.run.host_state import stay_at
+
 _NAME = "processes"
 
 
@@ -50,6 +52,7 @@ class PrivateFolder:
 
     def take_temporary_files(self) -> None:
         """Have all temporary files of this process made here: in the system's folder nobody would clear up."""
+        stay_at(tempfile.gettempdir())
         tempfile.tempdir = str(self.path)
 
     def remove(self) -> None:
@@ -59,6 +62,7 @@ class PrivateFolder:
                 return
             if tempfile.tempdir == str(self._mine):
                 tempfile.tempdir = None
+                stay_at(None)
             shutil.rmtree(self._mine, ignore_errors=True)
             os.close(self._held)
             self._mine = self._held = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from math import floor
 
 import msgspec
 
@@ -150,8 +151,9 @@ def _windows(
     paths = [pieces(window, size, picture, clock, first, last, tolerance_px) for first, last, window in windows]
     moving = any(moves(path, last, size, picture) for path, (_, last, _) in zip(paths, windows, strict=True))
     colours: Colours = stage.colours
-    make = moving_window if moving else still_window
-    return ",".join((*make(paths, size, picture, target, colours), "setsar=1"))  # or `concat` and `vstack` refuse
+    made = None if moving else still_window(paths, size, picture, target, colours)
+    made = made or moving_window(paths, size, picture, target, colours)
+    return ",".join((*made, "setsar=1"))  # or `concat` and `vstack` refuse
 
 
 def pane_sizes(size: Size) -> tuple[Size, Size]:
@@ -163,8 +165,8 @@ def pane_sizes(size: Size) -> tuple[Size, Size]:
 def fit_size(picture: Upright, size: Size) -> Size:
     """Return how large the whole picture is inside the output."""
     if picture.aspect >= size.width / size.height:
-        return Size(width=size.width, height=min(size.height, max(2, 2 * round(size.width / picture.aspect / 2))))
-    return Size(width=min(size.width, max(2, 2 * round(size.height * picture.aspect / 2))), height=size.height)
+        return Size(width=size.width, height=min(size.height, _nearest_even(size.width / picture.aspect)))
+    return Size(width=min(size.width, _nearest_even(size.height * picture.aspect)), height=size.height)
 
 
 def enlargement(stage: Stage, shot: Shot) -> float:
@@ -219,3 +221,8 @@ def _aspect(size: Size) -> Fraction:
 
 def _even(length: float) -> int:
     return max(2, 2 * int(length / 2))
+
+
+def _nearest_even(length: float) -> int:
+    """Round as the page does (web/framing.js), which takes the larger of two."""
+    return max(2, 2 * floor(length / 2 + 0.5))

@@ -2,7 +2,7 @@
 
 FFmpeg crops by whole pixels, and pictures with halved colour by two. A window that stands still is cut a little too
 large, scaled, and cut again where pixels are small; one that moves is cut too large and then resampled at its exact
-place (``perspective``), since whole pixels would show as judder.
+place (``perspective``), since whole pixels would show as judder. So is one that stands where whole pixels do not lead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from reelpress.plan.window_path import Extent, Piece, Upright, corner, line, num
 Colours = Callable[[Size], tuple[str, ...]]
 # How much wider than the window the first cut may be, so that the second one falls on whole pixels.
 _MARGIN_PX = 24
+# How far from its place an edge of a window may end up, in pixels of the output; the preview may be a little off, too.
+MISPLACED_PX = 0.5
 _FRAME = "ld(1)"
 
 
@@ -29,28 +31,36 @@ class _Strip(NamedTuple):
     last: int
 
 
+class _Cuts(NamedTuple):
+    """A strip, both offsets of each window along one axis, and how far off that is at most."""
+
+    strip: _Strip
+    offsets: list[tuple[int, int]]
+    misplaced_px: float
+
+
 def still_window(
     paths: Sequence[Sequence[Piece]], size: Extent, picture: Upright, target: Size, colours: Colours
-) -> tuple[str, ...]:
-    """Return the filters of windows of one size, one after another, each of which holds still."""
-    across = _still_strip(size.width, picture.width, target.width)
-    down = _still_strip(size.height, picture.height, target.height)
-    cuts: list[tuple[float, tuple[int, int], tuple[int, int]]] = []
-    for path in paths:
-        x, y = corner(path, path[0].first, size, picture)
-        cuts.append(
-            (path[0].first, _cut(x, across, size.width, target.width), _cut(y, down, size.height, target.height))
-        )
+) -> tuple[str, ...] | None:
+    """Return the filters of windows of one size, one after another, each of which holds still.
 
-    def places(which: Callable[[tuple[float, tuple[int, int], tuple[int, int]]], int]) -> str:
-        return _steps([(cut[0], which(cut)) for cut in cuts])
+    ``None`` where whole pixels come no nearer than ``MISPLACED_PX`` to the windows' places.
+    """
+    corners = [corner(path, path[0].first, size, picture) for path in paths]
+    across = _still_cuts([x for x, _ in corners], size.width, picture.width, target.width)
+    down = _still_cuts([y for _, y in corners], size.height, picture.height, target.height)
+    if max(across.misplaced_px, down.misplaced_px) > MISPLACED_PX:
+        return None
 
-    first = _crop(across.length, down.length, places(lambda c: c[1][0]), places(lambda c: c[2][0]))
-    made = (first, *colours(Size(width=across.scaled, height=down.scaled)))
-    if (across.scaled, down.scaled) == (target.width, target.height):
+    def places(cuts: _Cuts, which: int) -> str:
+        return _steps([(path[0].first, offsets[which]) for path, offsets in zip(paths, cuts.offsets, strict=True)])
+
+    first = _crop(across.strip.length, down.strip.length, places(across, 0), places(down, 0))
+    scaled = Size(width=across.strip.scaled, height=down.strip.scaled)
+    made = (first, *colours(scaled))
+    if scaled == target:
         return made
-    second = _crop(target.width, target.height, places(lambda c: c[1][1]), places(lambda c: c[2][1]))
-    return (*made, second)
+    return (*made, _crop(target.width, target.height, places(across, 1), places(down, 1)))
 
 
 def moving_window(
@@ -105,15 +115,25 @@ class _Axis:
         return min(2 * floor(place / 2), self.strip.last)
 
 
-def _still_strip(length: float, whole: int, target: int) -> _Strip:
-    """Return the first cut whose scaled length is nearest to an even number."""
+def _still_cuts(places: Sequence[float], length: float, whole: int, target: int) -> _Cuts:
+    """Return the cuts that come nearest to all places."""
+    if whole - length < 1:  # the window is all there is; the rest is not worth resampling
+        return _Cuts(_Strip(whole, target, 0), [(0, 0)] * len(places), 0.0)
     scale = target / length
-    if whole - length < 2:  # the window is all there is
-        return _Strip(whole, target, 0)
     least = 2 * ceil(length / 2 + 1)
     lengths = [n for n in range(least, least + _MARGIN_PX, 2) if n <= whole] or [whole // 2 * 2]
-    best = min(lengths, key=lambda n: abs(n * scale - 2 * round(n * scale / 2)) / n)
-    return _Strip(best, 2 * round(best * scale / 2), (whole - best) // 2 * 2)
+    strips = [_Strip(n, 2 * round(n * scale / 2), (whole - n) // 2 * 2) for n in lengths]
+    return min((_cuts(places, strip, length, target) for strip in strips), key=lambda cuts: cuts.misplaced_px)
+
+
+def _cuts(places: Sequence[float], strip: _Strip, length: float, target: int) -> _Cuts:
+    scale = strip.scaled / strip.length
+    offsets = [_cut(place, strip, length, target) for place in places]
+    off = 0.0
+    for place, (first, second) in zip(places, offsets, strict=True):
+        begin, end = first + second / scale - place, first + (second + target) / scale - place - length
+        off = max(off, abs(begin), abs(end))
+    return _Cuts(strip, offsets, off * target / length)
 
 
 def _moving_strip(length: float, whole: int, target: int) -> _Strip:

@@ -19,6 +19,7 @@ from reelpress.reframe.layouts import choose_framing
 from reelpress.reframe.proxy import read_pictures, take_proxy
 from reelpress.reframe.shots import find_cuts
 from reelpress.run.process import CancelToken
+from reelpress.run.temporary import temporary_folder
 from reelpress.source.opening import OpenSource
 
 _DECODE_SHARE = 0.4  # of the time an analysis takes; the rest goes into looking
@@ -68,8 +69,8 @@ def _gather(
     start_s, end_s = stretch
     duration_s = end_s - start_s
     detector, movement = open_detector(face_model), Movement()
-    with tempfile.TemporaryDirectory(prefix="reelpress-framing-") as folder:
-        pictures = Path(folder) / "pictures.mkv"
+    with temporary_folder("reelpress-framing-", Path(tempfile.gettempdir())) as folder:
+        pictures = folder / "pictures.mkv"
         looks = take_proxy(
             source, facts, track, ffmpeg=ffmpeg, start_s=start_s, end_s=end_s, target=pictures, cancel=cancel,
             spend=spend, on_share=lambda share: on_share(_DECODE_SHARE * share),

@@ -25,6 +25,7 @@ from reelpress.facts.values import from_json, to_json
 
 T = TypeVar("T")
 
+_meeting_place: str | None = None
 _FIRST_NAP_S, _LONGEST_NAP_S = 0.001, 0.02
 
 
@@ -36,7 +37,16 @@ def host_folder(environ: Mapping[str, str] = os.environ) -> Path:
     runtime = Path(environ.get("XDG_RUNTIME_DIR") or "/nonexistent")
     if runtime.is_absolute() and runtime.is_dir() and runtime.stat().st_uid == os.geteuid():
         return private_folder(runtime / "reelpress")
-    return private_folder(Path(tempfile.gettempdir(), f"reelpress-{os.geteuid()}"))
+    return private_folder(Path(_meeting_place or tempfile.gettempdir(), f"reelpress-{os.geteuid()}"))
+
+
+def stay_at(folder: str | None) -> None:
+    """Have :func:`host_folder` stay in ``folder`` while temporary files are made elsewhere; ``None`` ends it.
+
+    Who has slots of a GPU, and which GPU fails, all processes of the machine must know.
+    """
+    global _meeting_place  # noqa: PLW0603 - as tempfile.tempdir is, which it stands against
+    _meeting_place = folder
 
 
 def private_folder(path: Path) -> Path:

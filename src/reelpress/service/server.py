@@ -44,6 +44,7 @@ def serve(settings: ServiceSettings) -> int:
 
     Raises :class:`UsageError` for settings that cannot be, and for an address that is taken.
     """
+    told = _told_to_end()
     set_up_logs(settings.log_format)
     _share_memory_between_threads()
     house = House.open(settings)
@@ -55,7 +56,7 @@ def serve(settings: ServiceSettings) -> int:
         if worker is not None:
             worker.start()
         with _errands(house):
-            _run(create_app(house, worker), listening, worker, settings.grace_s)
+            _run(create_app(house, worker), listening, worker, settings.grace_s, told)
     finally:
         house.close()
     return int(ExitCode.DONE)
@@ -63,6 +64,7 @@ def serve(settings: ServiceSettings) -> int:
 
 def work(settings: ServiceSettings, *, health_port: int | None) -> int:
     """Do jobs until told to end, answering nothing, or ``/health``, ``/ready`` and ``/metrics`` at ``health_port``."""
+    told = _told_to_end()
     set_up_logs(settings.log_format)
     _share_memory_between_threads()
     house = House.open(settings)
@@ -75,9 +77,9 @@ def work(settings: ServiceSettings, *, health_port: int | None) -> int:
         worker.start()
         with _errands(house):
             if listening is not None:
-                _run(create_health_app(house, worker), listening, worker, settings.grace_s)
+                _run(create_health_app(house, worker), listening, worker, settings.grace_s, told)
             else:
-                _wait_for_end()
+                told.wait()
                 worker.drain(settings.grace_s)
     finally:
         house.close()
@@ -107,9 +109,11 @@ def _errands(house: House) -> Iterator[None]:
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when told to, and lets the worker drain while answers are still on their way."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, worker: Worker | None, grace_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, worker: Worker | None, grace_s: float, told: threading.Event
+    ) -> None:
         super().__init__(config)
-        self._app, self._worker, self._grace_s = app, worker, grace_s
+        self._app, self._worker, self._grace_s, self._told = app, worker, grace_s, told
         self.draining: threading.Thread | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's own form
@@ -117,6 +121,11 @@ class _Server(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+    async def main_loop(self) -> None:
+        """Answer until told to end, which may have been before there were signal handlers of uvicorn's."""
+        if not self._told.is_set():
+            await super().main_loop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections; end streams; let jobs end or hand them back; wait for answers."""
@@ -128,13 +137,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _run(app: FastAPI, listening: socket.socket, worker: Worker | None, grace_s: float) -> None:
+def _run(app: FastAPI, listening: socket.socket, worker: Worker | None, grace_s: float, told: threading.Event) -> None:
     config = uvicorn.Config(
         app, http=PatientH11, ws="none", log_config=None, access_log=False, lifespan="on", proxy_headers=False,
         server_header=False, date_header=True, limit_concurrency=_MOST_CONNECTIONS, timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(grace_s + _AFTER_GRACE_S), h11_max_incomplete_event_size=16 * 1024,
     )  # fmt: skip
-    server = _Server(config, app, worker, grace_s)
+    server = _Server(config, app, worker, grace_s, told)
     host, port = listening.getsockname()[:2]
     _LOG.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     server.run(sockets=[listening])
@@ -186,8 +195,9 @@ def _warn_without_keys(house: House) -> None:
             )
 
 
-def _wait_for_end() -> None:
+def _told_to_end() -> threading.Event:
+    """Return what is set once this process is told to end: it ends in order also while it is still starting."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    told.wait()
+    return told

@@ -104,8 +104,8 @@ export class FrameStep {
     });
   }
 
-  #shot(framing) {
-    return shotAt(framing, this.#page.player.shown);
+  #shot(framing, t = this.#page.player.shown) {
+    return shotAt(framing, t, this.#page.player.fps);
   }
 
   #shares(shot) {
@@ -117,7 +117,7 @@ export class FrameStep {
     const part = button("", () => {
       const { clip, player } = this.#page;
       player.pause();
-      player.seek(Math.max(this.framing(clip).shots[n].start_s, clip.start_s));
+      player.seek(Math.max(player.pictureAt(this.framing(clip).shots[n].start_s + 0.5 / player.fps), clip.start_s));
     }, { class: "shot" });
     return make("li", {}, part);
   }
@@ -179,7 +179,7 @@ export class FrameStep {
     const { clip, draft, analyses, size, studio } = this.#page;
     if (!clip.framing && !analyses.framing(clip, clip.layout, size)?.framing) studio.loosened.add(clip.id); // a hand was faster
     const framing = fitted(this.framing(clip), clip.start_s, clip.end_s);
-    const index = framing.shots.indexOf(shotAt(framing, this.#page.player.shown));
+    const index = framing.shots.indexOf(this.#shot(framing));
     if (!framing.shots[index]) return;
     draft.change(clip.id, { framing: replaced(framing, index, change(framing.shots[index])) });
     this.#page.redraw();
@@ -195,7 +195,7 @@ export class FrameStep {
   #relay(layout) {
     const { clip, analyses, player, size } = this.#page;
     const found = analyses.framing(clip, layout, size)?.framing;
-    this.#edit((shot) => relaid(shot, layout, found && shotAt(found, player.shown)));
+    this.#edit((shot) => relaid(shot, layout, found && this.#shot(found)));
     if (!found && layout !== "fit") this.#askFor(clip, layout, player.shown);
   }
 
@@ -203,15 +203,15 @@ export class FrameStep {
   async #askFor(clip, layout, t) {
     const { analyses, draft, size } = this.#page;
     analyses.askFraming(clip, layout, size, { by: `${clip.id} ${layout}`, soon: true });
-    const before = JSON.stringify(shotAt(this.framing(draft.find(clip.id)), t));
+    const before = JSON.stringify(this.#shot(this.framing(draft.find(clip.id)), t));
     await this.#page.until(() => !isOpen(analyses.framing(clip, layout, size)) && analyses.framing(clip, layout, size));
     const now = draft.find(clip.id);
     const found = analyses.framing(clip, layout, size)?.framing;
     if (!now?.framing || !found) return;
-    const index = now.framing.shots.indexOf(shotAt(now.framing, t));
+    const index = now.framing.shots.indexOf(this.#shot(now.framing, t));
     const shot = now.framing.shots[index];
     if (JSON.stringify(shot) !== before) return; // a hand was faster
-    draft.change(clip.id, { framing: replaced(now.framing, index, relaid(shot, layout, shotAt(found, t))) });
+    draft.change(clip.id, { framing: replaced(now.framing, index, relaid(shot, layout, this.#shot(found, t))) });
     this.#page.redraw();
   }
 
@@ -222,7 +222,7 @@ export class FrameStep {
     await this.#page.until(() => analyses.framing(clip, clip.layout, size) && !isOpen(analyses.framing(clip, clip.layout, size)));
     const found = analyses.framing(clip, clip.layout, size)?.framing ?? centred(clip.start_s, clip.end_s);
     if (this.#page.clip?.id !== clip.id) return;
-    this.#edit((shot) => ({ ...shotAt(found, player.shown), start_s: shot.start_s, end_s: shot.end_s }));
+    this.#edit((shot) => ({ ...this.#shot(found), start_s: shot.start_s, end_s: shot.end_s }));
     this.#page.say("The shot is framed automatically again.");
   }
 }

@@ -27,15 +27,25 @@ export function pathAt(window, t) {
   return [end.x, end.y];
 }
 
-/** The shot at a time: the first one before the beginning, the last one after the end. */
-export function shotAt(framing, t) {
+/**
+ * The shot of the picture of a time: the first one before the beginning, the last one after the end. Shots change at the
+ * picture that is nearest, as in reelpress/plan/clip_graph.py: times of some containers are rounded.
+ */
+export function shotAt(framing, t, fps) {
   const { shots } = framing;
-  return shots.find((shot) => t < shot.end_s) ?? shots.at(-1);
+  return shots.find((shot) => t + 0.5 / fps < shot.end_s) ?? shots.at(-1);
 }
 
 /** The shape of a shot's windows, in a short of this size: a pane of a split is half as high. */
 export function aspectOf(layout, width, height) {
   return layout === "split" ? width / (height / 2) : width / height;
+}
+
+/** Where the whole picture lies in a short that it is fitted into: left, top, width and height, as in plan/clip_graph.py. */
+export function fitPlace({ width, height }, displayAspect) {
+  const even = (length) => 2 * Math.round(length / 2);
+  const [wide, high] = displayAspect >= width / height ? [width, even(width / displayAspect)] : [even(height * displayAspect), height];
+  return [Math.floor((width - wide) / 4) * 2, Math.floor((height - high) / 4) * 2, wide, high];
 }
 
 /** Where framing fell back on something less, each once. */

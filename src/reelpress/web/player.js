@@ -1,6 +1,8 @@
 // The video as it is watched while clips are cut: play, shuttle, frames, and what picture is on the screen.
 
 const SPEEDS = [1, 2, 4, 8];
+const EARLY_FRAMES = 0.05;
+const LEAST_S = 1 / 30; // how long a picture of the small copy lasts at least, as in preview/graph.py
 const REVERSE_MS = 120; // between the pictures of a video that runs backwards
 
 export class Player {
@@ -11,7 +13,7 @@ export class Player {
   #timer;
   fps = 25;
   duration = 0;
-  /** The time of the picture that is on the screen. */
+  /** When the picture that is on the screen begins. */
   shown = 0;
 
   /** `onMove` hears that the playhead or the picture moved, `onState` that it plays, stands or cannot. */
@@ -22,7 +24,7 @@ export class Player {
     for (const kind of ["play", "pause", "ended", "ratechange", "volumechange", "error", "loadeddata"]) {
       video.addEventListener(kind, () => onState());
     }
-    for (const kind of ["seeked", "timeupdate", "loadeddata"]) video.addEventListener(kind, () => this.#picture(video.currentTime));
+    for (const kind of ["seeked", "timeupdate", "loadeddata"]) video.addEventListener(kind, () => this.#moved());
     this.#watch();
   }
 
@@ -67,7 +69,7 @@ export class Player {
     const wasPlaying = this.isPlaying;
     this.#stopReverse();
     this.#video.pause();
-    if (wasPlaying) this.#at = this.#grid(at);
+    if (wasPlaying) this.#at = this.pictureAt(at);
     this.#video.playbackRate = 1;
     this.onState();
   }
@@ -86,7 +88,7 @@ export class Player {
   /** Go on by frames, on the source's own grid. */
   step(frames) {
     this.pause();
-    this.seek((Math.round(this.at * this.fps) + frames) / this.fps);
+    this.seek(this.pictureAt(this.at) + frames / this.fps);
   }
 
   /** Faster in a direction with every call, as J and L do. */
@@ -119,8 +121,9 @@ export class Player {
     this.#reverse = 0;
   }
 
-  #grid(t) {
-    return Math.round(t * this.fps) / this.fps;
+  /** When the picture that is seen at a time begins; a little less is for want of digits, as in plan/clip_clock.py. */
+  pictureAt(t) {
+    return Math.floor(t * this.fps + EARLY_FRAMES) / this.fps;
   }
 
   /** Called for every new picture; where a browser cannot tell, for every one that it draws. */
@@ -135,10 +138,17 @@ export class Player {
       return;
     }
     const next = () => {
-      if (!video.paused) this.#picture(video.currentTime);
+      if (!video.paused) this.#moved();
       requestAnimationFrame(next);
     };
     requestAnimationFrame(next);
+  }
+
+  /** The playhead is elsewhere: unless that is still the picture that the browser told of, its beginning is worked out. */
+  #moved() {
+    const t = this.#video.currentTime;
+    const lasts = Math.max(1 / this.fps, LEAST_S);
+    this.#picture(this.shown <= t && t < this.shown + lasts ? this.shown : this.pictureAt(t));
   }
 
   #picture(t) {

@@ -1,7 +1,8 @@
-// The short as it will be: the video moved under a window of its shape, by the framing that the export is made by.
+// The short as it will be, drawn picture by picture by the framing that the export is made by. Moved by CSS the video
+// would be some pixels of the screen off, and its window not always that of the picture shown.
 
 import { byId, mark } from "./dom.js";
-import { aspectOf, middleAt, shotAt, windowShares } from "./framing.js";
+import { aspectOf, fitPlace, middleAt, shotAt, windowShares } from "./framing.js";
 
 const SOFT_PX = 30; // the background of a fit is drawn this wide and enlarged: a blur that every browser has
 const DARKEN = "rgb(0 0 0 / 30%)"; // as in plan/clip_graph.py
@@ -11,50 +12,34 @@ export class ShortView {
   #video = byId("video");
   #canvas = byId("composed");
   #soft = document.createElement("canvas");
-  #shown = null; // {framing, size, aspect}
+  #shown = null; // {framing, size, aspect, fps}
+  #t = 0;
+
+  constructor() {
+    new ResizeObserver(() => this.draw(this.#t)).observe(this.#screen);
+  }
 
   /** Show a framing; null shows the whole picture. */
   show(shown) {
     this.#shown = shown;
+    this.#canvas.hidden = !shown;
     mark(this.#screen, "data-view", shown ? "short" : "whole");
-    if (!shown) {
-      this.#canvas.hidden = true;
-      for (const name of ["width", "height", "transform"]) this.#video.style[name] = "";
-      return;
-    }
-    byId("studio").style.setProperty("--short-ratio", String(shown.size.width / shown.size.height));
+    if (shown) byId("studio").style.setProperty("--short-ratio", String(shown.size.width / shown.size.height));
   }
 
-  /** Draw the picture of a time. */
+  /** Draw the picture that begins at a time. */
   draw(t) {
-    if (!this.#shown) return;
-    const { framing, size, aspect } = this.#shown;
-    const shot = shotAt(framing, t);
-    const composed = shot.layout === "fit" || shot.layout === "split";
-    this.#canvas.hidden = !composed;
-    if (composed) {
-      this.#compose(shot, t);
-      return;
-    }
-    const [window] = shot.windows;
-    const shares = windowShares(aspect, aspectOf(shot.layout, size.width, size.height), window.zoom);
-    const [x, y] = middleAt(window, t, shares);
-    const { style } = this.#video;
-    style.width = `${100 / shares[0]}%`;
-    style.height = `${100 / shares[1]}%`;
-    style.transform = `translate(${-(x - shares[0] / 2) * 100}%, ${-(y - shares[1] / 2) * 100}%)`;
-  }
-
-  #compose(shot, t) {
+    this.#t = t;
+    if (!this.#shown || !this.#video.videoWidth) return;
+    const { framing, size, aspect, fps } = this.#shown;
+    const shot = shotAt(framing, t, fps);
     const canvas = this.#canvas;
-    const { size, aspect } = this.#shown;
     const width = Math.min(Math.round(this.#screen.clientWidth * (devicePixelRatio || 1)), size.width);
     const height = Math.round((width * size.height) / size.width);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
-    if (!this.#video.videoWidth) return;
     if (shot.layout === "fit") this.#fit(context, width, height, aspect);
-    else this.#split(context, shot, t, width, height);
+    else this.#windows(context, shot, t, width, height);
   }
 
   #fit(context, width, height, aspect) {
@@ -65,16 +50,16 @@ export class ShortView {
     context.drawImage(this.#soft, 0, 0, width, height);
     context.fillStyle = DARKEN;
     context.fillRect(0, 0, width, height);
-    const [wide, high] = aspect >= width / height ? [width, width / aspect] : [height * aspect, height];
-    context.drawImage(this.#video, (width - wide) / 2, (height - high) / 2, wide, high);
+    const [left, top, wide, high] = fitPlace(this.#shown.size, aspect).map((length) => (length * width) / this.#shown.size.width);
+    context.drawImage(this.#video, left, top, wide, high);
   }
 
-  #split(context, shot, t, width, height) {
+  #windows(context, shot, t, width, height) {
     const { size, aspect } = this.#shown;
-    const half = height / 2;
+    const high = height / shot.windows.length;
     shot.windows.forEach((window, n) => {
-      const shares = windowShares(aspect, aspectOf("split", size.width, size.height), window.zoom);
-      this.#part(context, shares, middleAt(window, t, shares), n * half, width, half);
+      const shares = windowShares(aspect, aspectOf(shot.layout, size.width, size.height), window.zoom);
+      this.#part(context, shares, middleAt(window, t, shares), n * high, width, high);
     });
   }
 

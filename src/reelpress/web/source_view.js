@@ -23,7 +23,7 @@ export class SourceView {
     this.#windows.addEventListener("focusin", (event) => this.#does.pane(Number(event.target.dataset.pane)));
   }
 
-  /** Show {framing, size, aspect}. */
+  /** Show {framing, size, aspect, fps}. */
   show(shown) {
     this.#shown = shown;
     if (shown) this.#root.style.setProperty("--ratio", String(shown.aspect));
@@ -32,7 +32,7 @@ export class SourceView {
   draw(t) {
     if (!this.#shown || !this.#root.checkVisibility()) return;
     this.#t = t;
-    const shot = shotAt(this.#shown.framing, t);
+    const shot = this.#shot();
     const places = shot.windows.map((window) => this.#place(shot, window));
     this.#paint(places);
     keep(this.#windows, places.map((place, pane) => ({ place, pane })), ({ pane }) => String(pane), ({ pane }) => this.#make(pane), (element, { place: [x, y, w, h] }) => {
@@ -42,6 +42,10 @@ export class SourceView {
       mark(element, "aria-valuenow", Math.round(x * 100));
       mark(element, "aria-valuetext", `${Math.round(x * 100)} percent across, ${Math.round(y * 100)} percent down`);
     });
+  }
+
+  #shot() {
+    return shotAt(this.#shown.framing, this.#t, this.#shown.fps);
   }
 
   #place(shot, window) {
@@ -76,7 +80,7 @@ export class SourceView {
     const element = event.target.closest(".window");
     if (!element || event.button) return;
     const pane = Number(element.dataset.pane);
-    const shot = shotAt(this.#shown.framing, this.#t);
+    const shot = this.#shot();
     const [x, y] = this.#place(shot, shot.windows[pane]);
     const { width, height } = this.#root.getBoundingClientRect();
     const [fromX, fromY] = [event.clientX, event.clientY];
@@ -90,7 +94,7 @@ export class SourceView {
     event.preventDefault();
     event.stopPropagation();
     const pane = Number(event.target.dataset.pane);
-    const shot = shotAt(this.#shown.framing, this.#t);
+    const shot = this.#shot();
     const [x, y] = this.#place(shot, shot.windows[pane]);
     const step = STEP * (event.shiftKey ? 5 : 1);
     this.#does.move(pane, x + way[0] * step, y + way[1] * step);

@@ -69,6 +69,7 @@ export class Studio {
 
   show(words) {
     const { step, video, draft, size, aspect } = this.#page;
+    const { fps } = this.player;
     write(byId("studio-title"), `${words}: ${video.name}`);
     mark(byId("studio"), "data-step", step);
     byId("clip-tabs-box").hidden = step === "mark";
@@ -78,7 +79,7 @@ export class Studio {
     byId("zones").hidden = step === "mark" || !byId("show-zones").checked;
     this.frames.settle(draft.clips);
     this.#showTabs();
-    const shown = step !== "mark" && this.#page.clip ? { framing: this.frames.framing(this.#page.clip), size, aspect } : null;
+    const shown = step !== "mark" && this.#page.clip ? { framing: this.frames.framing(this.#page.clip), size, aspect, fps } : null;
     this.short.show(shown);
     this.source.show(step === "frame" ? shown : null);
     if (step === "mark") this.marks.show();
