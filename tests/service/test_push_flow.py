@@ -172,7 +172,7 @@ def test_a_redelivery_while_it_runs_waits_and_does_not_run_it_twice(
 ) -> None:
     clip = clips.plain(tmp_path / "long.mp4", size="1280x720", seconds=20)
     put(s3, tmp_path.name, "uploads/long.mp4", clip)
-    service = serve()
+    service = serve(REELPRESS_WORKER_JOBS="1")
     url = f"{service.url}/process-video"
     task = tasks.create_task(url, body("uploads/long.mp4"))
     while service.get("/v1/jobs")["counts"].get("running", 0) == 0:

@@ -157,7 +157,8 @@ export class ChooseStep {
     const before = begun();
     if (before && !byId("resume").hidden && (before.name !== file.name || before.size !== file.size)) discard(before.id);
     this.#complain(null);
-    if (file.size > this.#page.info.max_upload_bytes) {
+    const most = this.#page.info?.max_upload_bytes; // not known yet when a file is picked at once; the service asks, too
+    if (most && file.size > most) {
       this.#complain({ message: `${file.name} is too large: ${bytes(file.size)}.` });
       return;
     }
