@@ -39,7 +39,9 @@ class Batch:
 
 def _machine_today() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    machine = (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    )
     return f"{time.strftime('%d %B %Y', time.gmtime())}; {machine}; other work on it meanwhile."
 
 
