@@ -87,8 +87,7 @@ class _ClipWork:
         self.host, self.request, self.policy = host, request, policy
         self.face_model, self.cache_dir, self.overwrite = face_model, cache_dir, overwrite
         self.emit, self.cancel = emit, cancel
-        named = os.fspath(source.path) if source.path is not None else source.name
-        self.job = Job(id=job_id, input=named, key=source.fingerprint)
+        self.job = Job(id=job_id, input=source.input_name, key=source.fingerprint)
         self.book = Book(policy.usd_per_cpu_hour)
         self.percent = 0.0
         self.loudness: Loudness | None = None

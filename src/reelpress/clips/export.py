@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import secrets
 import threading
@@ -155,16 +154,11 @@ def summary_of(
     kept = sum(is_kept(r) for r in receipts)
     counts = {status: sum(r.status == status for r in receipts) for status in ("rejected", "failed", "cancelled")}
     return ExportSummary(
-        input=named(source), folder=str(folder), clips=len(receipts), kept=kept,
+        input=source.input_name, folder=str(folder), clips=len(receipts), kept=kept,
         encoded=sum(r.status in DELIVERED for r in receipts) - kept, **counts, exit_code=exit_code,
         wall_s=round(wall_s, 3), cpu_s=round(sum(r.cpu_s for r in receipts if not is_kept(r)), 3),
         read_bytes=source.read_bytes,
     )  # fmt: skip
-
-
-def named(source: OpenSource) -> str:
-    """Return how events and receipts name a source: a file by its path, an address without its query."""
-    return source.name if source.path is None else os.fspath(source.path)
 
 
 def is_kept(receipt: Receipt) -> bool:
@@ -190,7 +184,6 @@ class _Export:
         on_event: OnEvent,
     ) -> None:
         self._source, self._clips, self._folder, self._host, self._policy = source, clips, folder, host, policy
-        self._named = named(source)
         self._platforms, self._face_model, self._cache_dir = platforms, face_model, cache_dir
         self._overwrite, self._on_event = overwrite, on_event
         self._names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
@@ -247,7 +240,7 @@ class _Export:
         clip = self._clips[index]
         job = self._jobs[index] = secrets.token_hex(6)
         self._emit(
-            Queued(job=job, input=self._named, index=index, name=clip.name, start_s=clip.start_s,
+            Queued(job=job, input=self._source.input_name, index=index, name=clip.name, start_s=clip.start_s,
                    end_s=clip.end_s, output=str(self._folder.path / self._names[index]))
         )  # fmt: skip
         self._pending[pool.submit(self._one, index, self._tokens[index])] = index
@@ -322,7 +315,7 @@ class _Export:
         book = Book(self._policy.usd_per_cpu_hour)
         ends: dict[type[ReelpressError], Status] = {InputError: "rejected", Cancelled: "cancelled"}
         book.fail(next((status for kind, status in ends.items() if isinstance(error, kind)), "failed"), error)
-        return self._tell_end(book.receipt(job, self._named, self._host))
+        return self._tell_end(book.receipt(job, self._source.input_name, self._host))
 
     def _tell_end(self, receipt: Receipt) -> Receipt:
         self._emit(Started(job=receipt.job, input=receipt.input))
