@@ -26,16 +26,12 @@ from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
 from reelpress.plan.platforms import PlatformName, platform_warnings
-from reelpress.policy import RunPolicy
+from reelpress.policy import RunPolicy, clips_at_once
 from reelpress.receipt import Receipt, Status
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import OpenSource
 from reelpress.source.probing import probe_stretches
 
-# What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
-_CLIP_MEMORY_MB = 700
-# Encodes at once on a GPU where nobody counted its sessions; those without a slot wait for one.
-_GPU_CLIPS = 4
 _TICK_S = 0.1
 _STOPPED = "Stopped as asked; nothing was delivered."
 KEPT = "kept_finished"  # the reason's code in the receipt of a clip that an earlier run delivered
@@ -92,20 +88,6 @@ class ExportSummary(Value, frozen=True, kw_only=True, tag_field="event", tag="ex
     read_bytes: int
 
 
-def default_width(host: HostFacts, policy: RunPolicy, *, uses_gpu: bool) -> int:
-    """Return how many clips to work on at once.
-
-    On two cores two at once took 24 % less time than one after another, and four at once 29 % more. A GPU encodes
-    beside what the cores do, so there it is as many as its encoder sessions, if that is more.
-    """
-    width = min(host.cores, max(2, host.cores // 2))
-    if uses_gpu and host.gpu_note is None:
-        width = max(width, policy.gpu.sessions or _GPU_CLIPS)
-    if host.memory_mb is not None:
-        width = min(width, host.memory_mb // _CLIP_MEMORY_MB)
-    return max(1, width)
-
-
 def export_clips(
     source: OpenSource,
     clips: Sequence[ClipRequest],
@@ -128,7 +110,7 @@ def export_clips(
     it was, is kept, with a reason that says so (``kept_finished``). A file that is no clip of the same wishes is left
     alone, and the clip fails, unless ``overwrite`` is set.
 
-    ``jobs`` are at work at once, :func:`default_width` if ``None``. ``platforms`` adds warnings to receipts of what
+    ``jobs`` are at work at once, :func:`clips_at_once` if ``None``. ``platforms`` adds warnings to receipts of what
     these platforms may not take. ``on_event`` is called from several threads, never two at once. Once ``stop_if`` is
     true, asked ten times a second, everything is cancelled; so it is by ``KeyboardInterrupt``.
 
@@ -143,7 +125,7 @@ def export_clips(
             overwrite=overwrite, on_event=on_event or (lambda _event: None),
         )  # fmt: skip
         uses_gpu = any(clip.hardware != "off" for clip in clips)
-        width = min(jobs or default_width(host, policy, uses_gpu=uses_gpu), len(clips))
+        width = min(jobs or clips_at_once(host, policy, uses_gpu=uses_gpu), len(clips))
         return export.run(width, control or ExportControl(), stop_if)
 
 
