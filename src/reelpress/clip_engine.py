@@ -26,9 +26,9 @@ from reelpress.gpus import gpus_of
 from reelpress.judge import TOLERABLE
 from reelpress.plan.clip import plan_clip, refuse, within
 from reelpress.plan.clip_clock import Clock, clip_clock
-from reelpress.plan.clip_ladder import input_args
+from reelpress.plan.clip_ladder import clip_crf, input_args
 from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, main_audio, measuring_filters
-from reelpress.plan.encoders import SHORTS, SHORTS_CRF, cpu_row
+from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
 from reelpress.policy import RunPolicy
 from reelpress.receipt import ClipRecord, Gate, Receipt
@@ -197,7 +197,7 @@ class _ClipWork:
         def further(attempt: Attempt, output: Path, _facts: MediaFacts) -> tuple[Gate, ...]:
             gates: tuple[Gate, ...] = ()
             if attempt.gpus:
-                least_db = min_db(self._crf() / cpu_row("h264").crf_max)
+                least_db = min_db(clip_crf(self.request) / cpu_row("h264").crf_max)
                 seen = compare_clip(
                     attempt.ffmpeg, self.source.url, output, clip.places, fps=float(clip.fps), files=files,
                     least_db=least_db, cancel=self.cancel, spend=self.book.spend,
@@ -220,11 +220,6 @@ class _ClipWork:
         )
         if too_large is not None:
             raise OutputError("The clip grew beyond what its bit rate allows.", evidence=too_large)
-
-    def _crf(self) -> float:
-        request = self.request
-        default = SHORTS_CRF if request.preset == SHORTS else cpu_row("h264").crf_default
-        return default if request.crf is None else request.crf
 
     def _check_source(self) -> None:
         """Raise what kept the source from being read to its end, if anything did."""

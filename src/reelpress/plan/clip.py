@@ -22,6 +22,7 @@ from reelpress.plan.clip_graph import Stage, before_framing, enlargement, shot_f
 from reelpress.plan.clip_ladder import (
     MAX_GOP_S,
     ClipShape,
+    clip_crf,
     cpu_attempts,
     gpu_attempts,
     input_args,
@@ -245,7 +246,7 @@ def _filters_of(graph: str, clock: Clock, audio: AudioTrack | None, level: Level
 
 def _devices(shape: ClipShape, host: HostFacts) -> tuple[tuple[Attempt, ...], tuple[Reason, ...]] | Reject:
     policy = shape.request.hardware
-    text = f"libx264, preset {shape.request.preset}, CRF {shape.crf:g}."
+    text = f"libx264, preset {shape.request.preset}, CRF {clip_crf(shape.request):g}."
     settings = Reason(code="settings", text=text, fact=None)
     if policy == "off":
         asked = Reason(code="cpu_asked", text="The CPU was asked for.", fact=None)

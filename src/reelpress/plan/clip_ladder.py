@@ -58,18 +58,18 @@ class ClipShape(Value, frozen=True, kw_only=True):
     input_options: tuple[str, ...]
     prepares: str | None  # why the source cannot be decoded on a GPU
 
-    @property
-    def crf(self) -> float:
-        """The CRF that is asked for, on x264's scale."""
-        default = SHORTS_CRF if self.request.preset == SHORTS else cpu_row("h264").crf_default
-        return default if self.request.crf is None else self.request.crf
+
+def clip_crf(request: ClipRequest) -> float:
+    """Return the CRF that is asked for, on x264's scale."""
+    default = SHORTS_CRF if request.preset == SHORTS else cpu_row("h264").crf_default
+    return default if request.crf is None else request.crf
 
 
 def cpu_attempts(shape: ClipShape, host: HostFacts) -> tuple[Attempt, ...]:
     """Return an attempt for each FFmpeg that has the encoder and the filters, newest first."""
-    row = cpu_row("h264")
+    row, request = cpu_row("h264"), shape.request
     quality = (
-        *quality_args(row, crf=shape.crf, preset=shape.request.preset, hdr=None, threads=shape.request.threads),
+        *quality_args(row, crf=clip_crf(request), preset=request.preset, hdr=None, threads=request.threads),
         "-g:v:0", str(gop_frames(shape.clock.fps)), "-bf:v:0", str(B_FRAMES),
     )  # fmt: skip
     return tuple(
@@ -136,7 +136,7 @@ def _decodes(shape: ClipShape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
 def _cq(shape: ClipShape, row: EncoderRow, gpu: GpuFacts) -> CqChoice:
     if shape.request.preset == SHORTS and shape.request.crf is None:
         return CqChoice(cq=SHORTS_CQ, provenance="the preset's own", calibrated=False)
-    return cq_for(row, gpu.compute_capability, shape.crf)
+    return cq_for(row, gpu.compute_capability, clip_crf(shape.request))
 
 
 def _on_gpu(shape: ClipShape, row: EncoderRow, team: Team, rung: Rung) -> Attempt:
