@@ -44,6 +44,10 @@ INPUT_FORMATS = VIDEO_FORMATS + ELEMENTARY_FORMATS + AUDIO_FORMATS
 
 INPUT_PROTOCOLS = ("file",)
 
+# What FFmpeg calls the demuxer of MP4 and MOV, and what it is told before it reads an MP4 that we wrote.
+MP4_DEMUXER = "mov,mp4,m4a,3gp,3g2,mj2"
+OUR_MP4 = ("-protocol_whitelist", "file", "-format_whitelist", MP4_DEMUXER)
+
 
 def format_whitelist() -> str:
     """Return the value of FFmpeg's ``-format_whitelist``."""
