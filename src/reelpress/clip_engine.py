@@ -27,7 +27,7 @@ from reelpress.judge import TOLERABLE
 from reelpress.plan.clip import plan_clip, refuse, within
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_ladder import clip_crf, input_args
-from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, main_audio, measuring_filters
+from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, measuring_filters
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
 from reelpress.policy import RunPolicy
@@ -163,7 +163,7 @@ class _ClipWork:
 
     def _level(self, request: ClipRequest, clock: Clock) -> Level:
         """Listen to the clip, and once more through the limiter where one is needed."""
-        audio = main_audio(self.facts)
+        audio = self.facts.main_audio
         if audio is None or request.loudness_lufs is None:
             return level_for(msgspec.structs.replace(request, loudness_lufs=None), None)
         self._analysed(_FRAMING_SHARE)

@@ -29,7 +29,7 @@ from reelpress.plan.clip_ladder import (
     most_bytes,
     no_gpu_decode,
 )
-from reelpress.plan.clip_sound import AS_IT_IS, Level, main_audio, sound_filters
+from reelpress.plan.clip_sound import AS_IT_IS, Level, sound_filters
 from reelpress.plan.compress import deinterlace, no_video
 from reelpress.plan.encoders import SHORTS, X264_PRESETS, cpu_row
 from reelpress.plan.expect import AUDIO_TOLERANCE_S
@@ -98,7 +98,7 @@ def plan_clip(
     if isinstance(drawn, Reject):
         return drawn
     graph, tolerance_px = drawn
-    audio = main_audio(media)
+    audio = media.main_audio
     shape = ClipShape(
         media=media, track=track, audio=audio, request=request, size=size, clock=clock, graph=graph, level=level,
         filters=_filters_of(graph, clock, audio, level), protocols=protocols,
