@@ -29,7 +29,7 @@ from reelpress.plan.encoders import (
     quality_args,
 )
 from reelpress.plan.geometry import Size
-from reelpress.plan.gpu_ladder import CUDA_DEVICE, GpuLadder, Team, teams_of, why_no_gpu
+from reelpress.plan.gpu_ladder import CUDA_DEVICE, GpuLadder, Team, no_nvdec, teams_of, why_no_gpu
 from reelpress.plan.ladder import BUILD_FAILURES, has_filters
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Reason, Rung
 from reelpress.plan.nvenc import ALL_FEATURES, CqChoice, cq_for, nvenc_args
@@ -117,15 +117,9 @@ def most_bytes(clock: Clock, audio_bitrate_bps: int) -> int:
 
 def no_gpu_decode(track: VideoTrack) -> str | None:
     """Return why a GPU should not decode a source, or ``None`` where it does that right."""
-    checks = (
-        (track.crop is not None or track.is_cut_left_or_top, "it is cropped, which FFmpeg does not do to GPU frames"),
-        (bool(track.is_interlaced), "it is interlaced"),
-        (track.changes_size, "its picture changes size midway"),
-        (bool(track.width % 2 or track.height % 2), "its picture has an odd size"),
-        (min(track.width, track.height) < 64, "its picture is too small for NVDEC"),
-        (max(track.width, track.height) > 8192, "its picture is too large for NVDEC"),
-    )
-    return next((text for hit, text in checks if hit), None)
+    if track.crop is not None or track.is_cut_left_or_top:
+        return "it is cropped, which FFmpeg does not do to GPU frames"
+    return "it is interlaced" if track.is_interlaced else no_nvdec(track)
 
 
 def _decodes(shape: ClipShape, gpu: GpuFacts, build: FfmpegFacts) -> bool:

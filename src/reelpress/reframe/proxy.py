@@ -20,6 +20,7 @@ from reelpress.errors import Cancelled, InputError
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import crop_filter
+from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
 
@@ -30,11 +31,9 @@ SAMPLES_PER_S = 5
 # Without an index FFmpeg seeks to any packet, not to a keyframe: it starts this much earlier (see check/pictures.py).
 _RUN_UP_S = 12.0
 _INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
-_CLOCK_HZ = 1_000_000  # as text FFmpeg tells no more than six digits of a time, but all of a count
 _BLACK = "blackframe=amount=98:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _MEMORY_BYTES = 16 * 10**9  # address space
-_FRAME = re.compile(r"frame:\d+ +pts:(-?\d{1,18}) ")
 _VALUE = re.compile(r"lavfi\.(scd\.mafd|scd\.score|blackframe\.pblack)=(-?[0-9.]{1,20})$")
 
 
@@ -73,7 +72,7 @@ def take_proxy(
     slot, before = f"floor(t*{SAMPLES_PER_S}+0.001)", f"floor(prev_selected_t*{SAMPLES_PER_S}+0.001)"
     chain = ",".join((
         *head, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
-        f"settb=1/{_CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
+        f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
         f"select='isnan(prev_selected_t)+gt({slot},{before})'",
     ))  # fmt: skip
     reader = _Looks(lambda t_s: on_share(min(1.0, max(0.0, t_s / duration_s))))
@@ -121,8 +120,8 @@ class _Looks:
         self._on_time = on_time
 
     def feed(self, line: str) -> None:
-        if (frame := _FRAME.match(line)) is not None:
-            t_s = int(frame[1]) / _CLOCK_HZ
+        if (frame := FRAME_LINE.match(line)) is not None:
+            t_s = int(frame[1]) / CLOCK_HZ
             self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0, is_black=False))
             self._on_time(t_s)
         elif self.looks and (found := _VALUE.match(line)) is not None:
