@@ -33,7 +33,6 @@ from reelpress.source.opening import OpenSource
 from reelpress.source.probing import probe_stretches
 
 _TICK_S = 0.1
-_STOPPED = "Stopped as asked; nothing was delivered."
 KEPT = "kept_finished"  # the reason's code in the receipt of a clip that an earlier run delivered
 
 
@@ -236,7 +235,7 @@ class _Export:
             waiting = next((f for f, place in self._pending.items() if place == number), None)
             if waiting is not None and waiting.cancel():  # it need not wait for a place to hear of it
                 del self._pending[waiting]
-                self._ended[number] = self._end_early(Cancelled(_STOPPED), self._jobs[number])
+                self._ended[number] = self._end_early(Cancelled(), self._jobs[number])
 
     def _one(self, index: int, cancel: CancelToken) -> Receipt:
         clip, name, job = self._clips[index], self._names[index], self._jobs[index]
@@ -273,7 +272,7 @@ class _Export:
         """
         while not self._probing.acquire(timeout=_TICK_S):
             if cancel.is_cancelled:
-                raise Cancelled(_STOPPED)
+                raise Cancelled
         try:
             if self._facts is None and not self._probes_apart:
                 with contextlib.suppress(InputError):

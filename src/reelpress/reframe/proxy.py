@@ -89,7 +89,7 @@ def take_proxy(
     )  # fmt: skip
     spend(done.cpu_s)
     if done.stopped == "cancelled":
-        raise Cancelled("Stopped as asked; nothing was delivered.")
+        raise Cancelled
     if done.returncode != 0 or not reader.looks or reader.looks[-1].t_s < duration_s - _SHORT_S:
         source.check_unchanged()  # FFmpeg takes what could not be read for the end
         if source.failure is not None:
