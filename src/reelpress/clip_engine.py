@@ -24,9 +24,10 @@ from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import gpus_of
 from reelpress.judge import TOLERABLE
-from reelpress.plan.clip import plan_clip, refuse, within
+from reelpress.plan.clip import plan_clip
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_ladder import clip_crf, input_args
+from reelpress.plan.clip_refusals import refuse, within
 from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, measuring_filters
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
