@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from reelpress.facts.formats import OUR_MP4
+from reelpress.facts.formats import OUR_MP4, run_up_s
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
@@ -19,10 +19,6 @@ from reelpress.run.process import CancelToken, Limits, run
 
 PLACES = (0.03, 0.35, 0.65, 0.95)  # shares of the programme
 AROUND_S = 0.2  # more where pictures are further apart than this
-# Without an index FFmpeg seeks to any packet, not to a keyframe, and what it then decodes is broken, or nothing, up to
-# the next one: it starts this much earlier, where broadcasts have had a keyframe or two.
-_RUN_UP_S = 12.0
-_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _REPEATS = 1000  # an end to it: FFmpeg 9 compares a frame that repeats for ever with nothing for ever
 # Small, since what an encoder does to detail is not the question. The worse of brightness and colours counts.
 SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
@@ -109,10 +105,8 @@ def best_match(
     at_s, around_s = when
     path, facts, track = source
     made, made_track = output
-    # FFmpeg's decoder for VVC makes other pictures than from the beginning when it starts midway
-    run_up_s = 0.0 if facts.container in _INDEXED and track.codec != "vvc" else _RUN_UP_S
     from_s = max(0.0, at_s - around_s)
-    skipped_s = min(from_s, run_up_s)
+    skipped_s = min(from_s, run_up_s(facts.container, track.codec))
     # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
     seek, clock = (_seek(track, from_s - skipped_s), "null") if from_s > skipped_s else ((), "setpts=PTS-STARTPTS")
     graph = (

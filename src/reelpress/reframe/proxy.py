@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
+from reelpress.facts.formats import RUN_UP_S, run_up_s
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import crop_filter
@@ -28,9 +29,6 @@ Picture = NDArray[np.uint8]
 
 LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
-# Without an index FFmpeg seeks to any packet, not to a keyframe: it starts this much earlier (see check/pictures.py).
-_RUN_UP_S = 12.0
-_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _BLACK = "blackframe=amount=98:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _MEMORY_BYTES = 16 * 10**9  # address space
@@ -84,7 +82,7 @@ def take_proxy(
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
         ),
-        limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + _RUN_UP_S, memory_bytes=_MEMORY_BYTES),
+        limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + RUN_UP_S, memory_bytes=_MEMORY_BYTES),
         cancel=cancel, on_line=reader.feed,
     )  # fmt: skip
     spend(done.cpu_s)
@@ -145,13 +143,13 @@ def _place(
     Times count from the track's first picture. Read from its beginning a file is at 0 with that, else where it was
     sought.
     """
-    run_up_s = 0.0 if facts.container in _INDEXED and track.codec != "vvc" else _RUN_UP_S
-    from_s = start_s - run_up_s
+    run_s = run_up_s(facts.container, track.codec)
+    from_s = start_s - run_s
     if from_s <= 0:
         seek: tuple[str, ...] = ()
         skipped_s, clock = start_s, "setpts=PTS-STARTPTS"
     else:
         seek = ("-seek_timestamp", "1", "-ss", f"{(track.start_s or 0.0) + from_s:.6f}")
-        skipped_s, clock = run_up_s, "null"
+        skipped_s, clock = run_s, "null"
     window = f"trim=start={skipped_s:.6f}:duration={duration_s:.6f}"
     return seek, (clock, window, f"setpts=PTS-{skipped_s:.6f}/TB")
