@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.errors import StorageError
+from reelpress.errors import InputError, StorageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
@@ -19,6 +19,7 @@ from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House, user_prefix
 from reelpress.jobs.model import Stage
 from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
+from reelpress.look import Look, look_at
 from reelpress.run.process import CancelToken
 from reelpress.storage.download import download
 from reelpress.storage.scratch import Need
@@ -61,6 +62,15 @@ class Desk:
     def clear(self) -> None:
         """Delete the job's files here; its input, where that was a path, is no file of ours."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def look(self, source: Path) -> Look:
+        """Look at an input. Raises :class:`InputError` for what is no video, or longer than is allowed."""
+        look = look_at(source, self.cancel)
+        duration, most = look.facts.duration_s, self.house.settings.max_duration_s
+        if duration is not None and duration > most:
+            evidence = f"{duration:.1f} s, {most:g} s allowed"
+            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
+        return look
 
     def put(
         self,

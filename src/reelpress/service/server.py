@@ -17,13 +17,13 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from reelpress.clips.export import default_width
 from reelpress.errors import ExitCode, UsageError
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.ending import on_end, sender
 from reelpress.jobs.house import House
 from reelpress.jobs.housekeeping import Housekeeping
 from reelpress.jobs.worker import Worker, forget_workflows
+from reelpress.policy import clips_at_once
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
 from reelpress.service.keys import has_good_key
@@ -173,7 +173,7 @@ def _worker(house: House) -> Worker | None:
     encoding = Encoding.here()
     capacity = settings.worker_jobs
     if capacity is None:
-        capacity = default_width(encoding.host, encoding.policy, uses_gpu=True)
+        capacity = clips_at_once(encoding.host, encoding.policy, uses_gpu=True)
     push_capacity = max(1, capacity) if settings.push_jobs is None else settings.push_jobs
     if settings.worker_jobs == 0 and settings.push_jobs is None:
         push_capacity = 0  # a server that only answers
