@@ -16,6 +16,7 @@ from reelpress.jobs.database import Database, encode
 from reelpress.jobs.ledger import Charging, note_end
 from reelpress.jobs.model import Job, Kind, new_id
 from reelpress.jobs.reading import children_of
+from reelpress.jobs.spending import tell_budget
 from reelpress.jobs.tables import SECRETS, WEBHOOKS
 from reelpress.service_settings import ServiceSettings
 from reelpress.webhooks.outbox import add
@@ -33,7 +34,8 @@ def on_end(settings: ServiceSettings, charging: Charging | None = None) -> Calla
     """
 
     def tell(connection: Connection, job: Job) -> None:
-        note_end(connection, job, charging)
+        if note_end(connection, job, charging) is not None:
+            tell_budget(connection, settings.budget, settings.webhook_url, now=time.time())
         if job.kind not in _TOLD:
             return
         url = job.spec.webhook or settings.webhook_url

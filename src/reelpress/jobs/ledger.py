@@ -7,23 +7,29 @@ written after the event that tells of the end, under the same lock.
 
 from __future__ import annotations
 
+import os
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from reelpress.facts.values import Value, from_json
 from reelpress.jobs.database import encode
+from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.model import Job
 from reelpress.jobs.reading import receipt_of
 from reelpress.jobs.tables import LEDGER, SPENDING
 from reelpress.observe.budget import periods_of
 from reelpress.observe.entry import Entry, Worked, entry_of
-from reelpress.observe.prices import StorageRates, Tariff
+from reelpress.observe.prices import StorageRates, Tariff, storage_rates
 from reelpress.receipt import Receipt
+from reelpress.service_settings import ServiceSettings
 
 # Kinds that an engine works on; videos, analyses and exports have no receipt.
 KEPT_KINDS = ("compress", "clip")
 LEDGER_LASTS_S = 400 * 86_400.0  # a year, and what is needed to compare its last month with the same one
+# Where S3's tools look for a store that is not Amazon's, as storage/opening.py does.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 # Stages of a job during which the engine's own stages are counted.
 _OF_THE_ENGINE = frozenset({"queued", "probe", "compress", "analyse", "render", "check", "finished"})
 
@@ -33,6 +39,15 @@ class Charging(Value, frozen=True, kw_only=True):
 
     tariff: Tariff
     storage: StorageRates | None = None
+
+
+def charging_for(settings: ServiceSettings, encoding: Encoding) -> Charging:
+    """Return by what a worker on this machine charges jobs. Raises :class:`UsageError` for prices that are none."""
+    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
+    storage = storage_rates(
+        settings.storage_prices, settings.storage, endpoint=endpoint, own_file=encoding.settings.prices_file
+    )
+    return Charging(tariff=encoding.tariff, storage=storage)
 
 
 def note_end(connection: Connection, job: Job, charging: Charging | None = None) -> Entry | None:

@@ -23,6 +23,7 @@ from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.ending import on_end, sender
 from reelpress.jobs.house import House
 from reelpress.jobs.housekeeping import Housekeeping
+from reelpress.jobs.ledger import charging_for
 from reelpress.jobs.worker import Worker, forget_workflows
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
@@ -179,8 +180,11 @@ def _worker(house: House) -> Worker | None:
         push_capacity = 0  # a server that only answers
     if not capacity and not push_capacity:
         return None
+    # each is charged its share of the machine
+    encoding = Encoding(encoding.settings, encoding.host, at_once=max(capacity, push_capacity))
     return Worker(
-        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house.settings)
+        house, encoding, capacity=capacity, push_capacity=push_capacity,
+        on_end=on_end(house.settings, charging_for(house.settings, encoding)),
     )  # fmt: skip
 
 
