@@ -125,8 +125,8 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
         help="What keeping outputs costs; auto follows the store's address. See docs/costs.md.",
     ),
     Setting(
-        name="budget_usd", env=("REELPRESS_BUDGET",), default="none", accepts="0.01 to 10000000 USD, none",
-        parse=optional(number(0.01, 1e7, float)),
+        name="budget_usd", env=("REELPRESS_BUDGET",), default="none", accepts="0.0001 to 10000000 USD, none",
+        parse=optional(number(0.0001, 1e7, float)),
         help="What jobs may cost in a day or month; told at 50, 80, 100 and 120 %. See docs/costs.md.",
     ),
     Setting(
@@ -145,11 +145,13 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="regression_factor", env=("REELPRESS_REGRESSION_FACTOR",), default="2", accepts="1.05 to 100",
-        parse=number(1.05, 100, float), help="Jobs that take this many times as long as the baseline are told of.",
+        flag="--factor", parse=number(1.05, 100, float),
+        help="Jobs that take this many times as long as the baseline are told of.",
     ),
     Setting(
         name="regression_samples", env=("REELPRESS_REGRESSION_SAMPLES",), default="20", accepts="2 to 100000",
-        parse=number(2, 100_000, int), help="Jobs of one encoder and size that must have ended before they are judged.",
+        flag="--min-samples", parse=number(2, 100_000, int),
+        help="Jobs of one encoder and size that must have ended before they are judged.",
     ),
     Setting(
         name="regression_window_h", env=("REELPRESS_REGRESSION_WINDOW",), default="24", accepts="1 to 8760 hours",

@@ -24,6 +24,7 @@ from reelpress.jobs.ending import on_end, sender
 from reelpress.jobs.house import House
 from reelpress.jobs.housekeeping import Housekeeping
 from reelpress.jobs.ledger import charging_for
+from reelpress.jobs.performance import SpeedWatch
 from reelpress.jobs.worker import Worker, forget_workflows
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
@@ -96,13 +97,16 @@ def _share_memory_between_threads() -> None:
 
 @contextlib.contextmanager
 def _errands(house: House) -> Iterator[None]:
-    """Send webhooks and throw away what is old, for as long as the context lasts."""
+    """Send webhooks, throw away what is old, and watch how fast jobs are, for as long as the context lasts."""
     sending, keeping = sender(house.database, house.settings), Housekeeping(house, forget_workflows)
+    watching = SpeedWatch(house.database, house.settings)
     sending.start()
     keeping.start()
+    watching.start()
     try:
         yield
     finally:
+        watching.stop()
         keeping.stop()
         sending.stop(wait_s=2.0)  # what is under way then is sent again by others
 
