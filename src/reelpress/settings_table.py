@@ -223,7 +223,7 @@ SETTINGS: tuple[Setting, ...] = (
 # Names of ours in the environment that are not settings of the engine: they steer its tests and `reelpress jobs`.
 RESERVED = frozenset({
     "REELPRESS_MEDIA", "REELPRESS_MUTATIONS", "REELPRESS_TRACEBACK", "REELPRESS_URL", "REELPRESS_API_KEY",
-    "REELPRESS_THOROUGH",
+    "REELPRESS_THOROUGH", "REELPRESS_HARDWARE",
 })  # fmt: skip
 
 BY_NAME = {row.name: row for row in SETTINGS}
