@@ -89,7 +89,7 @@ class _ClipWork:
         self.face_model, self.cache_dir, self.overwrite = face_model, cache_dir, overwrite
         self.emit, self.cancel = emit, cancel
         self.job = Job(id=job_id, input=source.input_name, key=source.fingerprint)
-        self.book = Book(policy.usd_per_cpu_hour)
+        self.book = Book(policy.tariff(host))
         self.percent = 0.0
         self.loudness: Loudness | None = None
 

@@ -22,6 +22,8 @@ from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.ending import on_end, sender
 from reelpress.jobs.house import House
 from reelpress.jobs.housekeeping import Housekeeping
+from reelpress.jobs.ledger import charging_for
+from reelpress.jobs.performance import SpeedWatch
 from reelpress.jobs.worker import Worker, forget_workflows
 from reelpress.policy import clips_at_once
 from reelpress.service.access import is_loopback
@@ -95,13 +97,16 @@ def _share_memory_between_threads() -> None:
 
 @contextlib.contextmanager
 def _errands(house: House) -> Iterator[None]:
-    """Send webhooks and throw away what is old, for as long as the context lasts."""
+    """Send webhooks, throw away what is old, and watch how fast jobs are, for as long as the context lasts."""
     sending, keeping = sender(house.database, house.settings), Housekeeping(house, forget_workflows)
+    watching = SpeedWatch(house.database, house.settings)
     sending.start()
     keeping.start()
+    watching.start()
     try:
         yield
     finally:
+        watching.stop()
         keeping.stop()
         sending.stop(wait_s=2.0)  # what is under way then is sent again by others
 
@@ -179,8 +184,11 @@ def _worker(house: House) -> Worker | None:
         push_capacity = 0  # a server that only answers
     if not capacity and not push_capacity:
         return None
+    # each is charged its share of the machine
+    encoding = Encoding(encoding.settings, encoding.host, at_once=max(capacity, push_capacity))
     return Worker(
-        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house.settings)
+        house, encoding, capacity=capacity, push_capacity=push_capacity,
+        on_end=on_end(house.settings, charging_for(house.settings, encoding)),
     )  # fmt: skip
 
 
