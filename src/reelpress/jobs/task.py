@@ -113,11 +113,12 @@ class Task:
 
     def _deliver(self, step: RunStep, made: Delivered) -> None:
         def notify() -> str:
-            try:
-                self._enter("notify")
-                self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
-            except (Cancelled, FencedOff, SQLAlchemyError):
-                self._leave_to_others()
+            with self.house.telemetry.span("notify", job=self.claim.job.id):
+                try:
+                    self._enter("notify")
+                    self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
+                except (Cancelled, FencedOff, SQLAlchemyError):
+                    self._leave_to_others()
             return ""
 
         step("notify", notify)

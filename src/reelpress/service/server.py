@@ -182,7 +182,7 @@ def _worker(house: House) -> Worker | None:
     if not capacity and not push_capacity:
         return None
     return Worker(
-        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house.settings)
+        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house)
     )  # fmt: skip
 
 
