@@ -20,7 +20,10 @@ JOBS = tuple(
     f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 )
 SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
-COMMANDS = ("compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
+COSTS = ("costs", "perf baseline", "perf check", "perf history")
+COMMANDS = (
+    "compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS, *COSTS
+)  # fmt: skip
 
 
 def settings_page() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from reelpress.jobs.model import Job
+from reelpress.observe.baseline import Comparison
 from reelpress.observe.entry import NONE, Entry
 from reelpress.observe.instruments import Instruments
 
@@ -15,6 +16,11 @@ def begin_at_zero(instruments: Instruments) -> None:
     for kind in ("compress", "clip"):
         for status in ("done", "failed", "dead"):
             instruments.add("reelpress_job_results_total", 0, kind=kind, status=status, encoder=NONE)
+
+
+def count_regression(instruments: Instruments, found: Comparison) -> None:
+    """Count jobs of an encoder and size that this process found slower than the baseline allows."""
+    instruments.add("reelpress_performance_regressions_total", encoder=found.encoder, size_class=found.size_class)
 
 
 def count_end(instruments: Instruments, job: Job, entry: Entry | None) -> None:

@@ -18,6 +18,7 @@ from reelpress.jobs.house import House
 from reelpress.jobs.ledger import Charging, note_end
 from reelpress.jobs.model import Job, Kind, new_id
 from reelpress.jobs.reading import children_of
+from reelpress.jobs.spending import tell_budget
 from reelpress.jobs.tables import SECRETS, WEBHOOKS
 from reelpress.service_settings import ServiceSettings
 from reelpress.webhooks.outbox import add
@@ -38,6 +39,8 @@ def on_end(house: House, charging: Charging | None = None) -> Callable[[Connecti
     def tell(connection: Connection, job: Job) -> None:
         entry = note_end(connection, job, charging)
         once_committed(connection, lambda: count_end(house.telemetry.instruments, job, entry))
+        if entry is not None:
+            tell_budget(connection, house.settings.budget, house.settings.webhook_url, now=time.time())
         if job.kind not in _TOLD:
             return
         url = job.spec.webhook or house.settings.webhook_url

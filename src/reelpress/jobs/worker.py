@@ -203,7 +203,8 @@ class Worker:
         with self._claiming:
             claim = claim_next(
                 self.house.database, self.id, now=time.time(), max_attempts=settings.max_attempts, only=only,
-                global_limit=settings.global_jobs if only is None else None, on_end=self._on_end,
+                budget=settings.budget, global_limit=settings.global_jobs if only is None else None,
+                on_end=self._on_end,
             )  # fmt: skip
             if claim is None:
                 return None
