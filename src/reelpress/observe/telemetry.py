@@ -76,7 +76,6 @@ class Telemetry:
         registry: CollectorRegistry | None = None,
     ) -> None:
         self._meters, self._tracers, self._registry = meters, tracers, registry
-        self._scrape = threading.Lock()
         meter: Meter = meters.get_meter("reelpress", VERSION) if meters is not None else NoOpMeter("reelpress")
         self.tracer: Tracer | None = tracers.get_tracer("reelpress", VERSION) if tracers is not None else None
         self.instruments = Instruments(meter)
@@ -87,11 +86,12 @@ class Telemetry:
         return self._registry is not None
 
     def text(self) -> bytes:
-        """Return all figures in Prometheus's text format."""
-        from prometheus_client import CollectorRegistry, generate_latest
+        """Return all figures in Prometheus's text format; nothing without :attr:`has_text`."""
+        if self._registry is None:
+            return b""
+        from prometheus_client import generate_latest
 
-        with self._scrape:  # the reader behind it is for one at a time
-            return generate_latest(self._registry or CollectorRegistry())
+        return generate_latest(self._registry)
 
     @contextmanager
     def span(
@@ -155,15 +155,10 @@ def open_telemetry(exports: Exports, *, to: MetricExporter | None = None) -> Tel
     readers: list[MetricReader] = []
     registry = None
     if exports.prometheus:
-        from opentelemetry.exporter.prometheus import PrometheusMetricReader
-        from prometheus_client import CollectorRegistry
-        from prometheus_client.platform_collector import PlatformCollector
-        from prometheus_client.process_collector import ProcessCollector
+        from reelpress.observe.prometheus import open_registry
 
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        readers.append(PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=registry))
+        registry, reader = open_registry()
+        readers.append(reader)
     if exports.otlp_metrics:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
