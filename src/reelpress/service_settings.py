@@ -53,6 +53,8 @@ class ServiceSettings(Value, frozen=True, kw_only=True):
     regression_samples: int
     regression_window_h: float
     log_format: str
+    metrics: tuple[str, ...]
+    traces: str
 
     @property
     def budget(self) -> Budget | None:

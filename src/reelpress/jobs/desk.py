@@ -22,6 +22,7 @@ from reelpress.jobs.model import Stage
 from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
 from reelpress.look import Look, look_at
 from reelpress.observe.entry import BUDGET_SPENT
+from reelpress.observe.tracing import AttemptSpans
 from reelpress.plan.model import Reason
 from reelpress.receipt import Receipt
 from reelpress.request import Hardware
@@ -157,8 +158,10 @@ class Desk:
         A claim that ends meanwhile, or a database that is gone, stops the engine, which would take it for a failure of
         its own; :meth:`raise_if_lost` says it afterwards.
         """
+        spans = AttemptSpans(self.house.telemetry.tracer)
 
         def listen(event: Event) -> None:
+            spans.note(event)
             try:
                 take(event)
             except (FencedOff, SQLAlchemyError) as error:

@@ -47,6 +47,7 @@ JOBS = Table(
     Column("kind", Text, nullable=False, server_default="compress"),
     Column("parent", Text),
     Column("details", Text),  # what a job of a kind has found out, beyond what all jobs have
+    Column("trace", Text),  # the traceparent of the request that submitted it
     UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
     Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
     Index("jobs_of_user", "user_id", "created_at"),
@@ -214,4 +215,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_of_parent ON <schema>jobs (parent, kind)",
         "CREATE INDEX jobs_of_kind ON <schema>jobs (kind, user_id, created_at, id)",
     ),
+    ("ALTER TABLE <schema>jobs ADD COLUMN trace TEXT",),
 )

@@ -102,7 +102,7 @@ def read_job(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
 def cancel_job(job_id: JobId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Cancel a job; a finished one stays as it is."""
     job = cancel(
-        house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings)
+        house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house)
     )  # fmt: skip
     wake(request)
     return answer(job)
