@@ -17,7 +17,7 @@ class Defined(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Part of a definition; a name that is not known is an error of whoever wrote it."""
 
 
-class Query(Defined):
+class Query(Defined, frozen=True, kw_only=True):
     """One query in PromQL. ``record`` is the name under which Prometheus computes it ahead."""
 
     expr: str
@@ -25,7 +25,7 @@ class Query(Defined):
     record: str | None = None
 
 
-class Panel(Defined):
+class Panel(Defined, frozen=True, kw_only=True):
     """One diagram or number; ``threshold`` draws a line at which an alert begins."""
 
     title: str
@@ -37,14 +37,14 @@ class Panel(Defined):
     threshold: float | None = None
 
 
-class Row(Defined):
+class Row(Defined, frozen=True, kw_only=True):
     """Panels under one heading."""
 
     title: str
     panel: tuple[Panel, ...]
 
 
-class Board(Defined):
+class Board(Defined, frozen=True, kw_only=True):
     """All panels, in order."""
 
     title: str
@@ -52,7 +52,7 @@ class Board(Defined):
     row: tuple[Row, ...]
 
 
-class Alert(Defined, rename={"hold": "for"}):
+class Alert(Defined, frozen=True, kw_only=True, rename={"hold": "for"}):
     """When somebody is told, and what. ``hold`` is a duration of PromQL; ``summary`` a template of Prometheus."""
 
     name: str
@@ -65,7 +65,7 @@ class Alert(Defined, rename={"hold": "for"}):
     google: bool = True
 
 
-class Alerts(Defined):
+class Alerts(Defined, frozen=True, kw_only=True):
     """All alerts. ``site`` is where the documentation stands."""
 
     site: str
