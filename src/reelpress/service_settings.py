@@ -43,6 +43,8 @@ class ServiceSettings(Value, frozen=True, kw_only=True):
     transcribe_model: str | None
     keep_days: float
     log_format: str
+    metrics: tuple[str, ...]
+    traces: str
 
     @property
     def data(self) -> Path:

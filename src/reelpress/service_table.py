@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reelpress.settings_table import Setting, choice, number, optional, quantity, switch
+
+
+def _several(*names: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of some of these names with ``,`` between, or of ``none``."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = tuple(dict.fromkeys(part.strip() for part in text.lower().split(",")))
+        if chosen == ("none",):
+            return ()
+        if set(chosen) - set(names):
+            raise ValueError("not one of them")
+        return chosen
+
+    return parse
+
 
 SERVICE_SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -122,6 +139,17 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="log_format", env=("REELPRESS_LOG_FORMAT",), default="auto", accepts="auto, json, text",
         parse=choice("auto", "json", "text"), help="Log lines; auto is text on a terminal and JSON elsewhere.",
+    ),
+    Setting(
+        name="metrics", env=("REELPRESS_METRICS",), default="auto",
+        accepts="prometheus, otlp, gcp with ',' between; auto, none",
+        parse=_several("auto", "prometheus", "otlp", "gcp"),
+        help="Where figures go; auto is prometheus, and otlp where OTEL_EXPORTER_OTLP_ENDPOINT is set. "
+        "See docs/metrics.md.",
+    ),
+    Setting(
+        name="traces", env=("REELPRESS_TRACES",), default="auto", accepts="auto, otlp, none",
+        parse=choice("auto", "otlp", "none"), help="Where traces go; auto is otlp where that variable is set.",
     ),
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House, user_prefix
 from reelpress.jobs.model import Stage
 from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
+from reelpress.observe.tracing import AttemptSpans
 from reelpress.run.process import CancelToken
 from reelpress.storage.download import download
 from reelpress.storage.scratch import Need
@@ -117,8 +118,10 @@ class Desk:
         A claim that ends meanwhile, or a database that is gone, stops the engine, which would take it for a failure of
         its own; :meth:`raise_if_lost` says it afterwards.
         """
+        spans = AttemptSpans(self.house.telemetry.tracer)
 
         def listen(event: Event) -> None:
+            spans.note(event)
             try:
                 take(event)
             except (FencedOff, SQLAlchemyError) as error:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from reelpress.jobs.clip_model import ClipWanted
 from reelpress.jobs.database import Database, encode
+from reelpress.jobs.ledger import Charging, note_end
 from reelpress.jobs.model import Job, Kind, new_id
 from reelpress.jobs.reading import children_of
 from reelpress.jobs.tables import SECRETS, WEBHOOKS
@@ -25,10 +26,14 @@ from reelpress.webhooks.signing import new_secret
 _TOLD: dict[Kind, str] = {"compress": "job", "export": "export"}
 
 
-def on_end(settings: ServiceSettings) -> Callable[[Connection, Job], None]:
-    """Return what workers call for every job that ends; of clips, their export tells, when the last one ends."""
+def on_end(settings: ServiceSettings, charging: Charging | None = None) -> Callable[[Connection, Job], None]:
+    """Return what workers call for every job that ends: it gets its line in the ledger, and whoever asked is told.
+
+    Of clips, their export tells, when the last one ends. ``charging`` is by what this process charges jobs.
+    """
 
     def tell(connection: Connection, job: Job) -> None:
+        note_end(connection, job, charging)
         if job.kind not in _TOLD:
             return
         url = job.spec.webhook or settings.webhook_url

@@ -33,11 +33,12 @@ class FencedOff(ReelpressError):  # noqa: N818 - it is what happened
 
 
 class Claim(Value, frozen=True, kw_only=True):
-    """A worker's right to work on a job."""
+    """A worker's right to work on a job. ``trace`` is the ``traceparent`` of the request that submitted it."""
 
     job: Job
     fence: int
     worker: str
+    trace: str | None = None
 
     @property
     def workflow_id(self) -> str:
@@ -300,7 +301,8 @@ def _take(connection: Connection, row: Any, worker: str, now: float) -> Claim:  
     connection.execute(TURNS.update().where(TURNS.c.served < row["turn"]).values(served=row["turn"]))
     data = {"worker": worker, "attempt": row["attempts"] + 1}
     add_event(connection, row["id"], row["user_id"], "started", now, data)
-    return Claim(job=get_job(connection, row["id"]), fence=row["fence"] + 1, worker=worker)
+    job = get_job(connection, row["id"])
+    return Claim(job=job, fence=row["fence"] + 1, worker=worker, trace=row["trace"])
 
 
 def _park(database: Database, seen: Job, now: float, max_attempts: int, on_end: OnEnd) -> None:

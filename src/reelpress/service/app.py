@@ -28,8 +28,9 @@ from reelpress.service import (
 )
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
+from reelpress.service.gauges import show_gauges
 from reelpress.service.guards import BoundedBodies, StrictHeaders
-from reelpress.service.metrics import CountedRequests, Metrics
+from reelpress.service.metrics import CountedRequests
 from reelpress.service.rates import Rates
 from reelpress.service.readiness import ReadinessCheck
 from reelpress.settings import load
@@ -73,11 +74,11 @@ def _app(house: House, worker: Worker | None, modules: Iterable[ModuleType]) -> 
     app.state.encoding = worker.encoding.settings if worker is not None else load()
     app.state.readiness = ReadinessCheck(house, worker, app.state.encoding)
     app.state.verifier = push.verifier_of(house)
-    app.state.metrics = Metrics(house, app.state.feed, worker)
+    show_gauges(house, worker, app.state.feed)
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
-    app.add_middleware(CountedRequests, metrics=app.state.metrics)
+    app.add_middleware(CountedRequests, telemetry=house.telemetry)
     for module in modules:
         app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -26,6 +26,7 @@ from reelpress.jobs.housekeeping import Housekeeping
 from reelpress.jobs.worker import Worker, forget_workflows
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
+from reelpress.service.gauges import show_gauges
 from reelpress.service.keys import has_good_key
 from reelpress.service.logs import set_up_logs
 from reelpress.service.patience import PatientH11
@@ -79,6 +80,7 @@ def work(settings: ServiceSettings, *, health_port: int | None) -> int:
             if listening is not None:
                 _run(create_health_app(house, worker), listening, worker, settings.grace_s, told)
             else:
+                show_gauges(house, worker)
                 told.wait()
                 worker.drain(settings.grace_s)
     finally:
