@@ -16,10 +16,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from show_dashboard import draw, picture
+
 from monitoring.definition import FOLDER, duration_s, load_alerts, load_board
 from monitoring.firing import Firing, firings
 from monitoring.server import Prometheus, make_blocks, make_recorded_blocks, serving
-from show_dashboard import draw, picture
 from simulation.traffic import DAY_S, START_S
 from simulation.week import Simulated, simulate
 
@@ -86,8 +87,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/week"))
     parser.add_argument("--days", type=float, default=7.0)
-    parser.add_argument("--videos", type=float, default=40.0, help="an hour, on average [40]")
+    parser.add_argument("--videos", type=float, default=20.0, help="an hour, on average [20]")
     parser.add_argument("--scrape", type=float, default=60.0, help="seconds between scrapes [60]")
+    parser.add_argument("--budget", type=float, default=7.0, help="USD a day [7]")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-pictures", action="store_true")
     options = parser.parse_args()
@@ -100,6 +102,7 @@ def main() -> int:
         simulated = simulate(
             folder, folder / "week.om", names=names_asked_for(), seed=options.seed, length_s=options.days * DAY_S,
             videos_an_hour=options.videos, scrape_every_s=options.scrape,
+            budget_usd=options.budget,
         )  # fmt: skip
         print(f"{simulated.jobs} jobs, {simulated.samples} samples in {time.monotonic() - began:.0f} s", flush=True)
         make_blocks(folder / "week.om", folder / "prometheus")
@@ -116,7 +119,9 @@ def main() -> int:
                 print(picture(draw(prometheus, options.out / "week", start=START_S, end=simulated.end)))
     print(table(found, simulated))
     wrong = faults(found, simulated)
-    print("\n".join(wrong) or f"Every alert fired for its cause, and for no other, in {time.monotonic() - began:.0f} s.")
+    print(
+        "\n".join(wrong) or f"Every alert fired for its cause, and for no other, in {time.monotonic() - began:.0f} s."
+    )
     return 1 if wrong else 0
 
 

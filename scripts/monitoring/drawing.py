@@ -20,7 +20,8 @@ _CSS = """
 body{margin:0;font:12px system-ui,sans-serif;background:#f4f5f6;color:#1d1f21}
 h1{font-size:18px;margin:12px 16px 4px}.board{position:relative;margin:0 8px}
 .panel{position:absolute;box-sizing:border-box;padding:3px}
-.in{background:#fff;border:1px solid #dcdfe3;border-radius:3px;height:100%;overflow:hidden;box-sizing:border-box;padding:3px 6px}
+.in{background:#fff;border:1px solid #dcdfe3;border-radius:3px;height:100%;overflow:hidden;padding:3px 6px}
+.in{box-sizing:border-box}
 h2{font-size:15px;margin:6px 4px}h3{font-size:12px;margin:0;font-weight:600;line-height:18px;white-space:nowrap}
 .stat{font-size:26px;text-align:center;padding-top:14px;color:#1a7f37}.stat.bad{color:#b3261e}
 .legend{line-height:14px;font-size:10.5px}.legend span{margin-right:8px;white-space:nowrap}
@@ -127,9 +128,8 @@ def _diagram(
                 out.append(f'<polygon points="{" ".join(top + base)}" fill="{colour}" fill-opacity="0.45"/>')
             out.append(f'<polyline points="{" ".join(top)}" fill="none" stroke="{colour}" stroke-width="1.3"/>')
     if limit is not None:
-        out.append(
-            f'<line x1="{_LEFT}" x2="{width - 4}" y1="{y(limit)}" y2="{y(limit)}" stroke="#b3261e" stroke-dasharray="4 3"/>'
-        )
+        at_limit = f'x1="{_LEFT}" x2="{width - 4}" y1="{y(limit)}" y2="{y(limit)}"'
+        out.append(f'<line {at_limit} stroke="#b3261e" stroke-dasharray="4 3"/>')
     return "".join(out) + "</svg>"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from monitoring.server import Series
 
 

@@ -40,7 +40,7 @@ class Prometheus:
         self._client = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def query_range(self, expr: str, *, start: float, end: float, step_s: float) -> list[Series]:
-        """Return the values of a query at every step. Raises ``ValueError`` with what Prometheus said of a wrong one."""
+        """Return the values of a query at every step. Raises ``ValueError`` with what was said of a wrong one."""
         if (end - start) / step_s >= _MOST_POINTS:
             raise ValueError(f"{(end - start) / step_s:.0f} steps are more than Prometheus answers")
         asked = {"query": expr, "start": start, "end": end, "step": step_s}

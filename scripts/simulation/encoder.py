@@ -6,13 +6,13 @@ import random
 from datetime import UTC, datetime
 from typing import Literal
 
-from simulation.traffic import Video
-
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.values import Value
 from reelpress.observe.prices import Tariff
 from reelpress.plan.model import Reason
 from reelpress.receipt import AttemptRecord, CostParts, FileRecord, Quality, Receipt, Stage
+
+from simulation.traffic import Video
 
 # Seconds of programme in a second; starting values of the order that field reports have, not measurements.
 SPEED = {"h264_nvenc": 9.0, "libx264": 2.6}

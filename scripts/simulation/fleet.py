@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
-from simulation.encoder import GPU, Encoding, encode
-from simulation.traffic import START_S, Incident, Trouble, Video
 
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.values import to_json
@@ -30,6 +28,9 @@ from reelpress.observe.prices import Tariff
 from reelpress.plan.model import Reason
 from reelpress.run.breaker import Breaker
 from reelpress.run.slots import GpuSlots, Lease
+
+from simulation.encoder import GPU, Encoding, encode
+from simulation.traffic import START_S, Incident, Trouble, Video
 
 _FFMPEG = "/usr/bin/ffmpeg"
 _BACK_AFTER_S = 30.0  # a platform starts a worker anew
@@ -202,7 +203,7 @@ class Fleet:
             process.breaker.failed(GPU, _FFMPEG, failure, job=job, reprobe=reprobe)
         elif process.has_gpu:
             lease = process.slots.acquire([GPU], patience_s=0.0)
-        fails = FailureKind.CRASHED if self.is_on("errors") and dice.random() < 0.4 else None
+        fails = FailureKind.CRASHED if self.is_on("errors") and dice.random() < 0.7 else None
         slowness = 4.0 if self.is_on("slow encoder") else 1.0
         made = encode(
             video, dice, job=job, now=now, tariff=process.tariff, has_gpu=process.has_gpu, gpu_fails=gpu_fails,

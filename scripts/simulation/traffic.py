@@ -9,14 +9,15 @@ from typing import Literal
 
 from reelpress.facts.values import Value
 
-# A Monday, midnight. Budgets go by days, and a Prometheus takes what is past.
-START_S = datetime(2026, 11, 16, tzinfo=UTC).timestamp()
+# A Monday morning, in the past, as a Prometheus wants it.
+START_S = datetime(2026, 11, 16, 8, tzinfo=UTC).timestamp()
 HOUR_S, DAY_S = 3600.0, 86_400.0
 
 Trouble = Literal[
     "gpu lost", "errors", "rush", "workers stopped", "worker killed", "poisonous input", "slow encoder", "disk full",
     "not scraped", "expensive films",
 ]  # fmt: skip
+_LECTURES, _FILMS = 20, 40
 _BUDGET = ("ReelpressBudgetHalf", "ReelpressBudgetNearlySpent", "ReelpressBudgetSpent", "ReelpressBudgetOverrun")
 
 
@@ -92,24 +93,27 @@ def arrivals(seed: int, length_s: float, videos_an_hour: float, incidents: tuple
             found.append(_video(dice, now))
     for incident in incidents:
         if incident.trouble == "rush":
-            lecture = {"user": "university", "size_bytes": 10**9, "duration_s": HOUR_S}
-            found += [Video(at=incident.start + dice.uniform(0, incident.length_s), **lecture) for _ in range(24)]
+            found += [
+                Video(
+                    at=incident.start + dice.uniform(0, 300), user="university", size_bytes=5 * 10**8, duration_s=1800
+                )
+                for _ in range(_LECTURES)
+            ]
         elif incident.trouble == "poisonous input":
             found.append(
                 Video(at=incident.start, user="mallory", size_bytes=40_000_000, duration_s=30.0, is_poisonous=True)
             )
         elif incident.trouble == "expensive films":
             found += [
-                Video(at=incident.start + number * incident.length_s / 24, user="studio", size_bytes=6 * 10**9,
-                      duration_s=2.2 * HOUR_S)
-                for number in range(24)
-            ]  # fmt: skip
+                Video(at=incident.start + dice.uniform(0, 300), user="studio", size_bytes=6 * 10**9, duration_s=8000)
+                for _ in range(_FILMS)
+            ]
     return sorted(found, key=lambda video: video.at)
 
 
 def _share_of_day(now: float) -> float:
     """Return how busy an hour is, 1 on average: quiet at four in the morning, busy at four in the afternoon."""
-    return 1.0 - 0.7 * math.cos(2 * math.pi * ((now - START_S) % DAY_S - 4 * HOUR_S) / DAY_S)
+    return 1.0 - 0.7 * math.cos(2 * math.pi * ((now - START_S) % DAY_S + 4 * HOUR_S) / DAY_S)
 
 
 def _video(dice: random.Random, at: float) -> Video:

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from simulation.encoder import GPU
-from simulation.fleet import Clock, Fleet, Process
-from simulation.openmetrics import Recording
-from simulation.traffic import START_S, Incident, arrivals, timetable
-
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
 from reelpress.observe.instruments import Seen
 from reelpress.observe.prices import price_book, tariff
 from reelpress.service.gauges import show_gauges
 from reelpress.service_settings import ServiceSettings, load_service
+
+from simulation.encoder import GPU
+from simulation.fleet import Clock, Fleet, Process
+from simulation.openmetrics import Recording
+from simulation.traffic import START_S, Incident, arrivals, timetable
 
 _SEATS = 2
 _DISK_BYTES = 400 * 10**9
@@ -49,18 +49,23 @@ def simulate(
     length_s: float,
     videos_an_hour: float,
     scrape_every_s: float,
+    budget_usd: float,
 ) -> Simulated:
-    """Let so much time pass in a service whose data is in ``folder``, and write what was scraped of it."""
+    """Let so much time pass in a service whose data is in ``folder``, and write what was scraped of it.
+
+    ``budget_usd`` is for a day: more than twice what one costs without films.
+    """
     incidents = timetable(length_s)
     clock = Clock()
-    houses = [House.open(_settings(folder)) for _ in range(2)]
+    houses = [House.open(_settings(folder, budget_usd)) for _ in range(2)]
     try:
         book = {rates.name: rates for rates in price_book().compute}
         processes = []
         for name, house in zip(("gpu-0", "cpu-0"), houses, strict=True):
             has_gpu = name == "gpu-0"
             rates = book["cloud-run-l4" if has_gpu else "cloud-run-cpu"]
-            charged = tariff(rates, cores=4, memory_mb=16_384, has_gpu=has_gpu, at_once=_SEATS)
+            # each job has an instance for itself, as on Cloud Run with a concurrency of 1
+            charged = tariff(rates, cores=4, memory_mb=16_384, has_gpu=has_gpu)
             processes.append(Process(name, house, charged, clock, folder / f"state-{name}", seats=_SEATS))
         fleet = Fleet(processes, incidents, clock, seed)
         for process in processes:
@@ -83,9 +88,9 @@ def simulate(
             house.close()
 
 
-def _settings(folder: Path) -> ServiceSettings:
+def _settings(folder: Path, budget_usd: float) -> ServiceSettings:
     flags = {
-        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": "6", "budget_window": "day",
+        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": str(budget_usd), "budget_window": "day",
         "budget_action": "cpu", "regression_samples": "5", "regression_window_h": "1",
     }  # fmt: skip
     return load_service(flags, environ={}, env_file=None)
@@ -140,4 +145,3 @@ def _show_gpu(process: Process, fleet: Fleet) -> None:
     watch("reelpress_gpu_slots", lambda: [(process.slots.capacity(GPU), {"gpu": "0"})])
     watch("reelpress_gpu_slots_in_use", lambda: [(process.slots.held(GPU), {"gpu": "0"})])
     watch("reelpress_gpu_breaker_open", breaker)
-
