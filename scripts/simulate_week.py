@@ -1,4 +1,4 @@
-"""A week of jobs, seeded, with every trouble that an alert is for, through the service's own code; seen by a Prometheus.
+"""A week of jobs, seeded, with every trouble that an alert is for, through the service's own code, under Prometheus.
 
 Jobs are submitted, claimed, ended, charged and counted by the code of the service on its tables; only the encoders and
 the clock are made up. What its processes would have been scraped for is loaded into a real Prometheus, which is asked

@@ -90,8 +90,8 @@ def simulate(
 
 def _settings(folder: Path, budget_usd: float) -> ServiceSettings:
     flags = {
-        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": str(budget_usd), "budget_window": "day",
-        "budget_action": "cpu", "regression_samples": "5", "regression_window_h": "1",
+        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": str(budget_usd),
+        "budget_window": "day", "budget_action": "cpu", "regression_samples": "5", "regression_window_h": "1",
     }  # fmt: skip
     return load_service(flags, environ={}, env_file=None)
 
