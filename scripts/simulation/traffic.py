@@ -17,7 +17,7 @@ Trouble = Literal[
     "gpu lost", "errors", "rush", "workers stopped", "worker killed", "poisonous input", "slow encoder", "disk full",
     "not scraped", "expensive films",
 ]  # fmt: skip
-_LECTURES, _FILMS = 20, 40
+_LECTURES, _FILMS = 26, 40
 _BUDGET = ("ReelpressBudgetHalf", "ReelpressBudgetNearlySpent", "ReelpressBudgetSpent", "ReelpressBudgetOverrun")
 
 
@@ -60,7 +60,7 @@ _PLAN: tuple[tuple[Trouble, float, tuple[str, ...], tuple[str, ...]], ...] = (
     ("disk full", 45, ("ReelpressDiskLow", "ReelpressDiskFull"), ()),
     ("rush", 30, ("ReelpressQueueOld",), ("ReelpressSlow",)),
     ("workers stopped", 30, ("ReelpressNoWorkers", "ReelpressQueueOld"), ()),
-    ("slow encoder", 100, ("ReelpressSlow",), ("ReelpressQueueOld",)),
+    ("slow encoder", 120, ("ReelpressSlow",), ("ReelpressQueueOld",)),
     ("poisonous input", 30, ("ReelpressDeadJobs", "ReelpressWorkersLost"), ("ReelpressErrorRate",)),
     ("not scraped", 20, ("ReelpressDown",), ()),
     ("expensive films", 90, _BUDGET, ("ReelpressQueueOld", "ReelpressSlow")),

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
+from reelpress.jobs.performance import SpeedWatch
+from reelpress.observe.baseline import Comparison
 from reelpress.observe.instruments import Seen
 from reelpress.observe.prices import price_book, tariff
 from reelpress.service.gauges import show_gauges
@@ -70,6 +72,7 @@ def simulate(
         fleet = Fleet(processes, incidents, clock, seed)
         for process in processes:
             _show(process, fleet)
+        watch = _speed_watch(processes[0])
         videos = arrivals(seed, length_s, videos_an_hour, incidents)
         for video in videos:
             fleet.at(video.at, lambda video=video: fleet.submit(video))  # type: ignore[misc]
@@ -80,6 +83,7 @@ def simulate(
             recording = Recording(file, names)
             for number in range(1, int(length_s // scrape_every_s) + 1):
                 fleet.go_on_until(START_S + number * scrape_every_s)
+                watch.look(clock.now)
                 _scrape(fleet, recording)
             recording.end()
         return Simulated(incidents=incidents, end=clock.now, jobs=len(videos), samples=recording.samples)
@@ -91,9 +95,18 @@ def simulate(
 def _settings(folder: Path, budget_usd: float) -> ServiceSettings:
     flags = {
         "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": str(budget_usd),
-        "budget_window": "day", "budget_action": "cpu", "regression_samples": "5", "regression_window_h": "1",
+        "budget_window": "day", "budget_action": "cpu", "regression_samples": "8", "regression_window_h": "2",
     }  # fmt: skip
     return load_service(flags, environ={}, env_file=None)
+
+
+def _speed_watch(process: Process) -> SpeedWatch:
+    count = process.house.telemetry.instruments
+
+    def regressed(found: Comparison) -> None:
+        count.add("reelpress_performance_regressions_total", encoder=found.encoder, size_class=found.size_class)
+
+    return SpeedWatch(process.house.database, process.house.settings, regressed)
 
 
 def _scrape(fleet: Fleet, recording: Recording) -> None:
