@@ -89,7 +89,6 @@ def main() -> int:
     parser.add_argument("--days", type=float, default=7.0)
     parser.add_argument("--videos", type=float, default=20.0, help="an hour, on average [20]")
     parser.add_argument("--scrape", type=float, default=60.0, help="seconds between scrapes [60]")
-    parser.add_argument("--budget", type=float, default=7.0, help="USD a day [7]")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-pictures", action="store_true")
     options = parser.parse_args()
@@ -102,7 +101,7 @@ def main() -> int:
         simulated = simulate(
             folder, folder / "week.om", names=names_asked_for(), seed=options.seed, length_s=options.days * DAY_S,
             videos_an_hour=options.videos, scrape_every_s=options.scrape,
-            budget_usd=options.budget,
+            asks=not options.no_pictures,
         )  # fmt: skip
         print(f"{simulated.jobs} jobs, {simulated.samples} samples in {time.monotonic() - began:.0f} s", flush=True)
         make_blocks(folder / "week.om", folder / "prometheus")

@@ -26,7 +26,10 @@ class Query(Defined, frozen=True, kw_only=True):
 
 
 class Panel(Defined, frozen=True, kw_only=True):
-    """One diagram or number; ``threshold`` draws a line at which an alert begins."""
+    """One diagram or number; ``threshold`` draws a line at which an alert begins.
+
+    ``log`` makes its axis logarithmic, and ``least`` is where a linear one begins.
+    """
 
     title: str
     unit: Unit
@@ -34,6 +37,8 @@ class Panel(Defined, frozen=True, kw_only=True):
     kind: Literal["lines", "stat"] = "lines"
     about: str = ""
     stacked: bool = False
+    log: bool = False
+    least: float = 0.0
     threshold: float | None = None
 
 

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from monitoring.diagram import COLOURS, diagram
 from monitoring.server import Series
 
-# The classic palette of eight, told apart also by who sees few colours (Okabe and Ito, 2008).
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#8a8a00", "#666666")
 _CELL_WIDTH, _CELL_HEIGHT = 56, 27
-_LEFT, _BOTTOM, _TOP = 52, 20, 6
 _HEAD, _LEGEND_LINE = 22, 14
 _CSS = """
 body{margin:0;font:12px system-ui,sans-serif;background:#f4f5f6;color:#1d1f21}
@@ -75,9 +73,10 @@ def _content(panel: dict[str, Any], ask: Ask, start: float, end: float) -> str:
     lines.sort()
     is_stacked = field["custom"]["stacking"]["mode"] == "normal"
     size = panel["gridPos"]["w"] * _CELL_WIDTH - 20, panel["gridPos"]["h"] * _CELL_HEIGHT - _HEAD - 3 * _LEGEND_LINE
-    svg = _diagram(lines, size, start, end, show, limit, is_stacked=is_stacked)
+    least = None if field["custom"]["scaleDistribution"]["type"] == "log" else float(field["min"])
+    svg = diagram([points for _, points in lines], size, start, end, show, limit, least, is_stacked=is_stacked)
     legend = "".join(
-        f'<span><i style="background:{_COLOURS[n % len(_COLOURS)]}"></i>{html.escape(name)}</span>'
+        f'<span><i style="background:{COLOURS[n % len(COLOURS)]}"></i>{html.escape(name)}</span>'
         for n, (name, _) in enumerate(lines)
     )
     return f'<div class="in"><h3>{title}</h3>{svg}<div class="legend">{legend}</div></div>'
@@ -85,79 +84,6 @@ def _content(panel: dict[str, Any], ask: Ask, start: float, end: float) -> str:
 
 def _legend(template: str, labels: dict[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), template)
-
-
-def _diagram(
-    lines: list[tuple[str, list[tuple[float, float]]]],
-    size: tuple[int, int],
-    start: float,
-    end: float,
-    show: Callable[[float], str],
-    limit: float | None,
-    *,
-    is_stacked: bool,
-) -> str:
-    width, height = size
-    if not lines:
-        return f'<svg width="{width}" height="{height}"><text class="none" x="45%" y="50%">no data</text></svg>'
-    drawn = _stacked(lines) if is_stacked else [(points, None) for _, points in lines]
-    most = max(value for points, _ in drawn for _, value in points)
-    ticks = _ticks(max(most, (limit or 0) * 1.05, 1e-9))
-
-    def x(at: float) -> float:
-        return round(_LEFT + (at - start) / (end - start) * (width - _LEFT - 4), 1)
-
-    def y(value: float) -> float:
-        return round(height - _BOTTOM - value / ticks[-1] * (height - _BOTTOM - _TOP), 1)
-
-    out = [f'<svg width="{width}" height="{height}">']
-    for tick in ticks:
-        out.append(f'<line x1="{_LEFT}" x2="{width - 4}" y1="{y(tick)}" y2="{y(tick)}" stroke="#e8eaed"/>')
-        out.append(f'<text x="{_LEFT - 4}" y="{y(tick) + 3}" text-anchor="end">{show(tick)}</text>')
-    form = "%a %d" if end - start > 2 * 86_400 else "%H:%M"
-    for number in range(1, 7):
-        at = start + (end - start) * number / 7
-        out.append(f'<text x="{x(at)}" y="{height - 5}" text-anchor="middle">{_moment(at, form)}</text>')
-    gap_s = max(300.0, 2.5 * (end - start) / 400)
-    for number, (points, below) in reversed(list(enumerate(drawn))):
-        colour = _COLOURS[number % len(_COLOURS)]
-        for first, last in _runs([at for at, _ in points], gap_s):
-            top = [f"{x(at)},{y(value)}" for at, value in points[first:last]]
-            if below is not None:
-                base = [f"{x(at)},{y(below[at])}" for at, _ in reversed(points[first:last])]
-                out.append(f'<polygon points="{" ".join(top + base)}" fill="{colour}" fill-opacity="0.45"/>')
-            out.append(f'<polyline points="{" ".join(top)}" fill="none" stroke="{colour}" stroke-width="1.3"/>')
-    if limit is not None:
-        at_limit = f'x1="{_LEFT}" x2="{width - 4}" y1="{y(limit)}" y2="{y(limit)}"'
-        out.append(f'<line {at_limit} stroke="#b3261e" stroke-dasharray="4 3"/>')
-    return "".join(out) + "</svg>"
-
-
-def _stacked(
-    lines: list[tuple[str, list[tuple[float, float]]]],
-) -> list[tuple[list[tuple[float, float]], dict[float, float] | None]]:
-    """Return each line on top of those before it, and what it stands on."""
-    base: dict[float, float] = {}
-    drawn: list[tuple[list[tuple[float, float]], dict[float, float] | None]] = []
-    for _, points in lines:
-        below = {at: base.get(at, 0.0) for at, _ in points}
-        base |= {at: below[at] + value for at, value in points}
-        drawn.append(([(at, base[at]) for at, _ in points], below))
-    return drawn
-
-
-def _runs(times: list[float], gap_s: float) -> list[tuple[int, int]]:
-    """Return from where to where points follow each other without a gap."""
-    cuts = [n for n in range(1, len(times)) if times[n] - times[n - 1] > gap_s]
-    return list(zip([0, *cuts], [*cuts, len(times)], strict=True))
-
-
-def _ticks(most: float) -> list[float]:
-    """Return four or five round numbers from 0 to at least ``most``."""
-    rough = most / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
-    return [step * number for number in range(math.ceil(most / step - 1e-9) + 1)]
 
 
 def _moment(at: float, form: str) -> str:

@@ -122,7 +122,7 @@ def _chart(panel: Panel) -> dict[str, Any]:
                 for query in panel.query
             ],
             "thresholds": thresholds,
-            "yAxis": {"scale": "LINEAR"},
+            "yAxis": {"scale": "LOG10" if panel.log else "LINEAR"},
         },
     }
 

@@ -84,7 +84,7 @@ def _field(panel: Panel) -> dict[str, Any]:
         steps.append({"value": panel.threshold, "color": "red"})
     field: dict[str, Any] = {
         "unit": _UNITS.get(panel.unit, panel.unit),
-        "min": 0,
+        **({} if panel.log else {"min": panel.least}),
         "thresholds": {"mode": "absolute", "steps": steps},
     }
     if panel.kind == "stat":
@@ -96,6 +96,7 @@ def _field(panel: Panel) -> dict[str, Any]:
             "fillOpacity": 40 if panel.stacked else 5,
             "showPoints": "never",
             "spanNulls": False,
+            "scaleDistribution": {"type": "log", "log": 10} if panel.log else {"type": "linear"},
             "stacking": {"mode": "normal" if panel.stacked else "none", "group": "A"},
             "thresholdsStyle": {"mode": "line" if panel.threshold is not None else "off"},
         }

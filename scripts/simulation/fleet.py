@@ -24,7 +24,6 @@ from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import WORKERS
 from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import Claim, begin_stage, claim_next, finish, release, take_from_dead
-from reelpress.observe.prices import Tariff
 from reelpress.plan.model import Reason
 from reelpress.run.breaker import Breaker
 from reelpress.run.slots import GpuSlots, Lease
@@ -57,12 +56,12 @@ class Running:
 class Process:
     """One process of the service with its workers; ``has_gpu`` is of the machine it is on."""
 
-    def __init__(self, name: str, house: House, tariff: Tariff, clock: Clock, state: Path, *, seats: int) -> None:
-        self.name, self.house, self.tariff, self.clock, self.seats = name, house, tariff, clock, seats
+    def __init__(self, name: str, house: House, charging: Charging, clock: Clock, state: Path, *, seats: int) -> None:
+        self.name, self.house, self.charging, self.clock, self.seats = name, house, charging, clock, seats
         self.has_gpu = name.startswith("gpu")
         self.breaker = Breaker(state, clock=clock)
         self.slots = GpuSlots(state, {GPU: seats}, clock=clock)
-        self.on_end: OnEnd = on_end(house, Charging(tariff=tariff))
+        self.on_end: OnEnd = on_end(house, charging)
         self.worker: str | None = None
         self.running: dict[str, Running] = {}
         self._numbers = itertools.count(1)
@@ -206,7 +205,7 @@ class Fleet:
         fails = FailureKind.CRASHED if self.is_on("errors") and dice.random() < 0.7 else None
         slowness = 4.0 if self.is_on("slow encoder") else 1.0
         made = encode(
-            video, dice, job=job, now=now, tariff=process.tariff, has_gpu=process.has_gpu, gpu_fails=gpu_fails,
+            video, dice, job=job, now=now, tariff=process.charging.tariff, has_gpu=process.has_gpu, gpu_fails=gpu_fails,
             why_no_gpu=why_no_gpu, fails=fails, slowness=slowness,
         )  # fmt: skip
         return made, lease

@@ -93,22 +93,19 @@ def arrivals(seed: int, length_s: float, videos_an_hour: float, incidents: tuple
             found.append(_video(dice, now))
     for incident in incidents:
         if incident.trouble == "rush":
-            found += [
-                Video(
-                    at=incident.start + dice.uniform(0, 300), user="university", size_bytes=5 * 10**8, duration_s=1800
-                )
-                for _ in range(_LECTURES)
-            ]
+            found += [_long(dice, incident, "university", 5 * 10**8, 1800.0) for _ in range(_LECTURES)]
         elif incident.trouble == "poisonous input":
             found.append(
                 Video(at=incident.start, user="mallory", size_bytes=40_000_000, duration_s=30.0, is_poisonous=True)
             )
         elif incident.trouble == "expensive films":
-            found += [
-                Video(at=incident.start + dice.uniform(0, 300), user="studio", size_bytes=6 * 10**9, duration_s=8000)
-                for _ in range(_FILMS)
-            ]
+            found += [_long(dice, incident, "studio", 20 * 10**9, 8000.0) for _ in range(_FILMS)]
     return sorted(found, key=lambda video: video.at)
+
+
+def _long(dice: random.Random, incident: Incident, user: str, size_bytes: int, duration_s: float) -> Video:
+    """Return one of many that come within five minutes."""
+    return Video(at=incident.start + dice.uniform(0, 300), user=user, size_bytes=size_bytes, duration_s=duration_s)
 
 
 def _share_of_day(now: float) -> float:

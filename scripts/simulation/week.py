@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from starlette.testclient import TestClient
+
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
+from reelpress.jobs.ledger import Charging
 from reelpress.jobs.performance import SpeedWatch
 from reelpress.observe.baseline import Comparison
 from reelpress.observe.instruments import Seen
 from reelpress.observe.prices import price_book, tariff
+from reelpress.service.app import create_app
 from reelpress.service.gauges import show_gauges
 from reelpress.service_settings import ServiceSettings, load_service
 
@@ -21,6 +25,7 @@ from simulation.openmetrics import Recording
 from simulation.traffic import START_S, Incident, arrivals, timetable
 
 _SEATS = 2
+_BUDGET_USD = "7"  # a day: more than twice what one costs without films
 _DISK_BYTES = 400 * 10**9
 _GPU_MEMORY_BYTES = 24 * 2**30
 
@@ -51,24 +56,35 @@ def simulate(
     length_s: float,
     videos_an_hour: float,
     scrape_every_s: float,
-    budget_usd: float,
+    asks: bool,
 ) -> Simulated:
     """Let so much time pass in a service whose data is in ``folder``, and write what was scraped of it.
 
-    ``budget_usd`` is for a day: more than twice what one costs without films.
+    With ``asks`` somebody looks at the list of jobs between scrapes, so that there are requests to be counted.
     """
     incidents = timetable(length_s)
     clock = Clock()
-    houses = [House.open(_settings(folder, budget_usd)) for _ in range(2)]
+    houses = [House.open(_settings(folder)) for _ in range(2)]
     try:
-        book = {rates.name: rates for rates in price_book().compute}
+        prices = price_book()
+        book = {rates.name: rates for rates in prices.compute}
+        stores = {rates.name: rates for rates in prices.storage}
         processes = []
         for name, house in zip(("gpu-0", "cpu-0"), houses, strict=True):
             has_gpu = name == "gpu-0"
             rates = book["cloud-run-l4" if has_gpu else "cloud-run-cpu"]
             # each job has an instance for itself, as on Cloud Run with a concurrency of 1
             charged = tariff(rates, cores=4, memory_mb=16_384, has_gpu=has_gpu)
-            processes.append(Process(name, house, charged, clock, folder / f"state-{name}", seats=_SEATS))
+            processes.append(
+                Process(
+                    name,
+                    house,
+                    Charging(tariff=charged, storage=stores["gcs"]),
+                    clock,
+                    folder / f"state-{name}",
+                    seats=_SEATS,
+                )
+            )
         fleet = Fleet(processes, incidents, clock, seed)
         for process in processes:
             _show(process, fleet)
@@ -79,11 +95,16 @@ def simulate(
         stopped = next(incident for incident in incidents if incident.trouble == "workers stopped")
         fleet.at(stopped.start, fleet.stop_all)
         fleet.at(stopped.start + stopped.length_s, fleet.start_all)
+        reader = (
+            TestClient(create_app(houses[0]), base_url="http://127.0.0.1", client=("127.0.0.1", 1)) if asks else None
+        )
         with openmetrics.open("w") as file:
             recording = Recording(file, names)
             for number in range(1, int(length_s // scrape_every_s) + 1):
                 fleet.go_on_until(START_S + number * scrape_every_s)
                 watch.look(clock.now)
+                if reader is not None:
+                    reader.get("/v1/jobs?limit=20").raise_for_status()
                 _scrape(fleet, recording)
             recording.end()
         return Simulated(incidents=incidents, end=clock.now, jobs=len(videos), samples=recording.samples)
@@ -92,9 +113,9 @@ def simulate(
             house.close()
 
 
-def _settings(folder: Path, budget_usd: float) -> ServiceSettings:
+def _settings(folder: Path) -> ServiceSettings:
     flags = {
-        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": str(budget_usd),
+        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": _BUDGET_USD,
         "budget_window": "day", "budget_action": "cpu", "regression_samples": "8", "regression_window_h": "2",
     }  # fmt: skip
     return load_service(flags, environ={}, env_file=None)
