@@ -61,5 +61,12 @@ def test_a_gpu_is_named_only_if_it_encodes(fake_nvidia: driver.FakeNvidia, tmp_p
         assert (receipt["gpu"] is None) == bool(faults)
         needs = submit(service, clip, hardware="require")
         assert (needs["status"] == "done") != bool(faults), needs
+        text = httpx.get(f"{service.url}/metrics").text
+        assert f'reelpress_job_results_total{{encoder="{encoder[0]}",kind="compress",status="done"}}' in text
+        assert 'reelpress_gpu_memory_bytes{gpu="0"}' in text
+        assert 'reelpress_gpu_slots_in_use{gpu="0"} 0.0' in text
+        missed = 'reelpress_gpu_missed_total{reason="session_limit"} 1.0'
+        fell_back = 'reelpress_fallbacks_total{encoder="h264_nvenc",failure="session_limit"}'
+        assert (missed in text, fell_back in text) == (bool(faults), bool(faults)), text
     finally:
         service.end(signal.SIGKILL)

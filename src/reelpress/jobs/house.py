@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from reelpress.errors import OutputError
+from reelpress.jobs.counting import begin_at_zero
 from reelpress.jobs.database import Database, open_database
 from reelpress.jobs.private_folder import PrivateFolder
 from reelpress.jobs.sources import Sources
@@ -45,7 +46,9 @@ class House:
                 _make(folder)
         database = open_database(settings.database_url, settings.data)
         store, scratch = open_store(settings.storage), Scratch(settings.scratch)
-        return cls(settings, database, store, scratch, open_telemetry(exports))
+        house = cls(settings, database, store, scratch, open_telemetry(exports))
+        begin_at_zero(house.telemetry.instruments)
+        return house
 
     def close(self) -> None:
         """Close what must be closed, once the last figures are sent."""

@@ -7,25 +7,34 @@ written after the event that tells of the end, under the same lock.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from reelpress.facts.values import Value, from_json
 from reelpress.jobs.database import encode
+from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.model import Job
 from reelpress.jobs.reading import receipt_of
 from reelpress.jobs.tables import LEDGER, SPENDING
 from reelpress.observe.budget import periods_of
+from reelpress.observe.cost import MOST_SAMPLES, other_usd, others_of, usd_per_programme_s
 from reelpress.observe.entry import Entry, Worked, entry_of
-from reelpress.observe.prices import StorageRates, Tariff
+from reelpress.observe.prices import StorageRates, Tariff, storage_rates
 from reelpress.receipt import Receipt
+from reelpress.service_settings import ServiceSettings
 
 # Kinds that an engine works on; videos, analyses and exports have no receipt.
 KEPT_KINDS = ("compress", "clip")
 LEDGER_LASTS_S = 400 * 86_400.0  # a year, and what is needed to compare its last month with the same one
+# Where S3's tools look for a store that is not Amazon's, as storage/opening.py does.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 # Stages of a job during which the engine's own stages are counted.
-_OF_THE_ENGINE = frozenset({"queued", "probe", "compress", "analyse", "render", "check", "finished"})
+_OF_THE_ENGINE = frozenset({"queued", "compress", "analyse", "render", "check", "finished"})
 
 
 class Charging(Value, frozen=True, kw_only=True):
@@ -33,6 +42,15 @@ class Charging(Value, frozen=True, kw_only=True):
 
     tariff: Tariff
     storage: StorageRates | None = None
+
+
+def charging_for(settings: ServiceSettings, encoding: Encoding) -> Charging:
+    """Return by what a worker on this machine charges jobs. Raises :class:`UsageError` for prices that are none."""
+    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
+    storage = storage_rates(
+        settings.storage_prices, settings.storage, endpoint=endpoint, own_file=encoding.settings.prices_file
+    )
+    return Charging(tariff=encoding.tariff, storage=storage)
 
 
 def note_end(connection: Connection, job: Job, charging: Charging | None = None) -> Entry | None:
@@ -43,9 +61,11 @@ def note_end(connection: Connection, job: Job, charging: Charging | None = None)
     if job.kind not in KEPT_KINDS or job.started_at is None:
         return None
     entry = _entry(connection, job, charging)
+    entry = msgspec.structs.replace(entry, usd_other=_other_usd(connection, entry))
     row = {
-        "job": job.id, "run": job.run, "user_id": job.user_id, "finished_at": entry.finished_at, "usd": entry.usd,
-        "entry": encode(entry),
+        "job": job.id, "run": job.run, "user_id": job.user_id, "finished_at": entry.finished_at,
+        "encoder": entry.encoder, "size_class": entry.size_class, "usd_per_s": usd_per_programme_s(entry),
+        "usd": entry.usd, "entry": encode(entry),
     }  # fmt: skip
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     # should the same end be written twice, the first stands
@@ -78,7 +98,18 @@ def _entry(connection: Connection, job: Job, charging: Charging | None) -> Entry
     )  # fmt: skip
 
 
-def entries(
+def _other_usd(connection: Connection, entry: Entry) -> float | None:
+    """Return what a job would have cost on the other device, as the newest jobs there cost; ``None`` if too few did."""
+    names = others_of(entry.encoder, entry.device)
+    if not names or usd_per_programme_s(entry) is None:
+        return None
+    alike = sa.and_(LEDGER.c.encoder.in_(names), LEDGER.c.size_class == entry.size_class)
+    query = sa.select(LEDGER.c.usd_per_s).where(alike, LEDGER.c.usd_per_s.is_not(None))
+    found = connection.execute(query.order_by(LEDGER.c.seq.desc()).limit(MOST_SAMPLES)).scalars()
+    return other_usd(entry, [float(usd) for usd in found])
+
+
+def lines(
     connection: Connection,
     *,
     since: float | None = None,
@@ -86,26 +117,12 @@ def entries(
     user_id: str | None = None,
     after_seq: int | None = None,
     limit: int | None = None,
-) -> list[Entry]:
-    """Return lines, the oldest first: those that ended from ``since`` to before ``until``, seconds since 1970.
+) -> Iterator[tuple[int, Entry]]:
+    """Yield lines with their numbers, the oldest first, a few at a time: there may be millions.
 
-    ``after_seq`` continues after a line's number (:func:`last_entry` is the newest one's).
+    Those of jobs that ended from ``since`` to before ``until``, seconds since 1970; ``after_seq`` continues after a
+    line's number.
     """
-    return [entry for _, entry in numbered(
-        connection, since=since, until=until, user_id=user_id, after_seq=after_seq, limit=limit
-    )]  # fmt: skip
-
-
-def numbered(
-    connection: Connection,
-    *,
-    since: float | None = None,
-    until: float | None = None,
-    user_id: str | None = None,
-    after_seq: int | None = None,
-    limit: int | None = None,
-) -> list[tuple[int, Entry]]:
-    """Return the same lines with their numbers."""
     query = sa.select(LEDGER.c.seq, LEDGER.c.entry).order_by(LEDGER.c.seq)
     if since is not None:
         query = query.where(LEDGER.c.finished_at >= since)
@@ -117,7 +134,22 @@ def numbered(
         query = query.where(LEDGER.c.seq > after_seq)
     if limit is not None:
         query = query.limit(limit)
-    return [(row.seq, from_json(row.entry, Entry)) for row in connection.execute(query)]
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
+        yield row.seq, from_json(row.entry, Entry)
+
+
+def entries(
+    connection: Connection,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    user_id: str | None = None,
+    after_seq: int | None = None,
+    limit: int | None = None,
+) -> list[Entry]:
+    """Return the same lines without their numbers."""
+    found = lines(connection, since=since, until=until, user_id=user_id, after_seq=after_seq, limit=limit)
+    return [entry for _, entry in found]
 
 
 def last_entry(connection: Connection) -> int:

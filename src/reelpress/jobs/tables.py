@@ -156,11 +156,15 @@ LEDGER = Table(
     Column("run", Integer, nullable=False),
     Column("user_id", Text, nullable=False),
     Column("finished_at", Float, nullable=False),
+    Column("encoder", Text, nullable=False),
+    Column("size_class", Text, nullable=False),
+    Column("usd_per_s", Float),  # of output; NULL where nothing was made, or a price is not known
     Column("usd", Float, nullable=False),
     Column("entry", Text, nullable=False),
     UniqueConstraint("job", "run", name="one_entry_per_run"),
     Index("ledger_by_time", "finished_at"),
     Index("ledger_of_user", "user_id", "finished_at"),
+    Index("ledger_by_encoder", "encoder", "size_class", "seq"),
 )
 
 # What was spent in each day and month (UTC), as "2026-11-22" and "2026-11": added up as jobs end, so that who claims

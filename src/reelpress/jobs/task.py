@@ -45,13 +45,14 @@ class _Outcome(Value, frozen=True, kw_only=True):
 
     value: msgspec.Raw = msgspec.Raw()
     error: JobError | None = None
+    receipt: str | None = None
     cancelled: bool = False
 
 
 class _Failed(Exception):  # noqa: N818 - carries the error of a step through the workflow
-    def __init__(self, error: JobError | None) -> None:
+    def __init__(self, error: JobError | None, receipt: str | None) -> None:
         super().__init__(error.text if error else "cancelled")
-        self.error = error
+        self.error, self.receipt = error, receipt
 
 
 class Task:
@@ -108,16 +109,17 @@ class Task:
             self._deliver(step, self._work.run(do))
         except _Failed as failed:
             status: Literal["failed", "cancelled"] = "cancelled" if failed.error is None else "failed"
-            self._finish(status, error=failed.error)
+            self._finish(status, error=failed.error, receipt=failed.receipt)
             self._work.clear()
 
     def _deliver(self, step: RunStep, made: Delivered) -> None:
         def notify() -> str:
-            try:
-                self._enter("notify")
-                self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
-            except (Cancelled, FencedOff, SQLAlchemyError):
-                self._leave_to_others()
+            with self.house.telemetry.span("notify", job=self.claim.job.id):
+                try:
+                    self._enter("notify")
+                    self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
+                except (Cancelled, FencedOff, SQLAlchemyError):
+                    self._leave_to_others()
             return ""
 
         step("notify", notify)
@@ -165,12 +167,13 @@ class Task:
                     return _left(cancelled=True)
                 found = _error_of(error, f"stage {stage} of {claim.job.id}")
                 fail(span, found.code)
-                return _left(error=found)
+                receipt = error.receipt_json if isinstance(error, ReelpressError) else None
+                return _left(error=found, receipt=receipt)
 
         claim = self.claim
         outcome = from_json(step(stage, go), _Outcome)
         if outcome.error is not None or outcome.cancelled:
-            raise _Failed(outcome.error)
+            raise _Failed(outcome.error, outcome.receipt)
         return from_json(bytes(outcome.value), kind)
 
     def _enter(self, stage: Stage) -> None:

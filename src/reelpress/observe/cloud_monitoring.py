@@ -101,7 +101,7 @@ class CloudMonitoring(MetricExporter):
         self._written_at = time.monotonic()
         return MetricExportResult.SUCCESS
 
-    def force_flush(self, *_: object) -> bool:
+    def force_flush(self, *_: object, **_more: object) -> bool:
         """Return at once: nothing is kept back."""
         return True
 

@@ -66,8 +66,9 @@ GPU = Label(
 FOLDER = Label(name="folder", values=("data", "scratch"), about="where the service keeps files, and where jobs work")
 ROUTE = Label(name="route", about="the form of a path, as `/v1/jobs/{job_id}`; `none` where there is no such route")
 
-_JOB_BUCKETS = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 3600.0, 14_400.0)
-_STAGE_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 180.0, 300.0, 900.0, 3600.0, 14_400.0)
+# With the plans' 30, 45, 60 and 90 s.
+_JOB_BUCKETS = (1.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0)
+_STAGE_BUCKETS = (0.1, 1.0, 5.0, 15.0, 30.0, 45.0, 60.0, 90.0, 180.0, 600.0, 3600.0)
 _WAIT_BUCKETS = (0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
 _ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0)
 _SPEED_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _LOG = logging.getLogger("reelpress.observe")
-_CLOSING_S = 6.0  # what the last figures may take to be sent: Cloud Run kills 10 s after it asked to end
+# What the last figures may take to be sent. Cloud Run kills 10 s after it asked to end, and Cloud Monitoring takes
+# nothing within 5 s of the last time.
+_CLOSING_S = 6.0
 _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
@@ -72,7 +75,7 @@ class Telemetry:
         tracers: TracerProvider | None = None,
         registry: CollectorRegistry | None = None,
     ) -> None:
-        self._meters, self.tracers, self._registry = meters, tracers, registry
+        self._meters, self._tracers, self._registry = meters, tracers, registry
         self._scrape = threading.Lock()
         meter: Meter = meters.get_meter("reelpress", VERSION) if meters is not None else NoOpMeter("reelpress")
         self.tracer: Tracer | None = tracers.get_tracer("reelpress", VERSION) if tracers is not None else None
@@ -119,11 +122,18 @@ class Telemetry:
 
     def close(self, patience_s: float = _CLOSING_S) -> None:
         """Send what was not sent yet, for ``patience_s`` seconds at most; a second time does nothing."""
-        meters, tracers, self._meters, self.tracers = self._meters, self.tracers, None, None
-        closing = threading.Thread(target=_close, args=(meters, tracers, patience_s), daemon=True)
-        closing.start()
-        closing.join(patience_s)
-        if closing.is_alive():
+        meters, tracers, self._meters, self._tracers = self._meters, self._tracers, None, None
+        # at the same time: where one receiver is away, the other gets its due
+        closing = [
+            threading.Thread(target=_shut_down, args=(each, 1000 * patience_s), daemon=True)
+            for each in (meters, tracers) if each is not None
+        ]  # fmt: skip
+        for thread in closing:
+            thread.start()
+        deadline = time.monotonic() + patience_s
+        for thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in closing):
             _LOG.warning("the last figures and traces could not be sent within %g s", patience_s)
 
 
@@ -188,11 +198,13 @@ def _cloud_monitoring() -> MetricExporter:
     return CloudMonitoring.here()
 
 
-def _close(meters: MeterProvider | None, tracers: TracerProvider | None, patience_s: float) -> None:
-    if tracers is not None:
-        tracers.shutdown()
-    if meters is not None:
-        try:
-            meters.shutdown(timeout_millis=1000 * patience_s)
-        except Exception as error:  # noqa: BLE001 - it raises what its readers did, in one text
-            _LOG.warning("the last figures were not sent: %s", error)
+def _shut_down(provider: MeterProvider | TracerProvider, patience_ms: float) -> None:
+    from opentelemetry.sdk.metrics import MeterProvider
+
+    try:
+        if isinstance(provider, MeterProvider):
+            provider.shutdown(timeout_millis=patience_ms)
+        else:
+            provider.shutdown()
+    except Exception as error:  # noqa: BLE001 - it raises what its readers did, in one text
+        _LOG.warning("the last figures were not sent: %s", error)

@@ -14,6 +14,7 @@ from reelpress.jobs.house import House
 from reelpress.service import (
     analyses_routes,
     clips_routes,
+    costs_routes,
     events_routes,
     exports_routes,
     jobs_routes,
@@ -48,7 +49,7 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
     modules = (
         system_routes, events_routes, jobs_routes, output_routes, uploads_routes, videos_routes, analyses_routes,
-        exports_routes, clips_routes, webhooks_routes, push, pages,
+        exports_routes, clips_routes, costs_routes, webhooks_routes, push, pages,
     )  # fmt: skip
     return _app(house, worker, modules)
 

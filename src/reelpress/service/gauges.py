@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +14,11 @@ import sqlalchemy as sa
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import FINISHED, KINDS, UNFINISHED
+from reelpress.jobs.performance import last_check
+from reelpress.jobs.spending import budget_now
 from reelpress.jobs.tables import JOBS, WEBHOOKS
+from reelpress.observe.baseline import QUANTILES, Comparison
+from reelpress.observe.budget import BudgetState
 from reelpress.observe.instruments import Seen
 from reelpress.service.feed import Feed
 from reelpress.service.gpu_gauges import GpuGauges
@@ -35,6 +39,8 @@ class _Reading(NamedTuple):
     queued_since: float | None
     workers: Counter[str]
     webhooks_pending: int
+    budget: BudgetState | None
+    speed: tuple[Comparison, ...]
 
 
 def show_gauges(house: House, worker: Worker | None, feed: Feed | None = None) -> None:
@@ -57,6 +63,10 @@ class _Gauges:
         watch("reelpress_queue_age_seconds", self._queue_age)
         watch("reelpress_workers", lambda: [(self._now().workers[kind], {"kind": kind}) for kind in ("worker", "push")])
         watch("reelpress_webhooks_pending", lambda: [(self._now().webhooks_pending, {})])
+        watch("reelpress_budget_usd", lambda: self._budget(lambda budget: budget.amount_usd))
+        watch("reelpress_budget_spent_usd", lambda: self._budget(lambda budget: budget.spent_usd))
+        watch("reelpress_budget_state", lambda: self._budget(lambda budget: budget.state))
+        watch("reelpress_performance_ratio", self._speed)
         watch("reelpress_disk_free_bytes", lambda: self._disks("free"))
         watch("reelpress_disk_size_bytes", lambda: self._disks("total"))
         watch("reelpress_build_info", lambda: [(1, {"version": VERSION})])
@@ -77,6 +87,17 @@ class _Gauges:
         since = self._now().queued_since
         yield (max(time.time() - since, 0.0) if since is not None else 0.0), {}
 
+    def _budget(self, read: Callable[[BudgetState], float]) -> Iterable[Seen]:
+        budget = self._now().budget
+        return [] if budget is None else [(read(budget), {})]
+
+    def _speed(self) -> Iterable[Seen]:
+        for found in self._now().speed:
+            for quantile, ratio in zip(QUANTILES, found.ratios, strict=True):
+                if ratio is not None:
+                    labels = {"encoder": found.encoder, "size_class": found.size_class, "quantile": f"{quantile:g}"}
+                    yield ratio, labels
+
     def _disks(self, what: str) -> Iterable[Seen]:
         settings = self._house.settings
         for folder, path in (("data", settings.data), ("scratch", settings.scratch)):
@@ -96,4 +117,6 @@ def _read(house: House) -> _Reading:
             queued_since=connection.execute(oldest).scalar(),
             workers=Counter(w.kind for w in workers_alive(connection, dead_after_s=house.settings.dead_after_s)),
             webhooks_pending=connection.execute(backlog).scalar_one(),
+            budget=budget_now(connection, house.settings.budget, time.time()),
+            speed=last_check(connection),
         )

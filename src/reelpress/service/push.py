@@ -24,6 +24,7 @@ from reelpress.jobs.house import House, user_prefix
 from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec
 from reelpress.jobs.reading import get_job
+from reelpress.jobs.spending import budget_now
 from reelpress.jobs.submission import retry, submit
 from reelpress.jobs.task import Task
 from reelpress.jobs.work import hand_over
@@ -154,10 +155,18 @@ def process_video(
         if task is None:
             job = _read(house, job.id)
             if job.status == "queued":
+                _refuse_on_hold(house, job)
                 raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
         else:
             job = _wait(house, job.id, task, until)
     return _answer(job, shape, sender)
+
+
+def _refuse_on_hold(house: House, job: Job) -> None:
+    with house.database.reading() as connection:
+        state = budget_now(connection, house.settings.budget, time.time())
+    if state is not None and state.holds is not None:
+        raise _later(503, "budget_spent", "The budget is spent; the job waits.", job, _RUNNING_S, evidence=state.holds)
 
 
 def _job_of(house: House, shape: PushShape) -> Job:
