@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs monitoring week bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -32,6 +32,8 @@ help:
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about N minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
@@ -97,6 +99,12 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+
+monitoring: $(READY)
+	@$(BIN)/python scripts/write_monitoring.py
+
+week: $(READY)
+	@$(BIN)/python scripts/simulate_week.py --out out/week
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
