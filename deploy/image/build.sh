@@ -1,7 +1,8 @@
 #!/bin/sh
 # The steps of both images; the Dockerfiles run them one by one, and so can any Debian 12 that is somebody's to change.
 #
-#   build.sh tools       what builds: Python's venv module, uv and hatchling, locked
+#   build.sh builder     what the next steps need of Debian: Python with its venv module, certificates
+#   build.sh tools       /opt/build: uv and hatchling, locked
 #   build.sh depend      /opt/reelpress, a virtual environment with what the service needs, locked
 #   build.sh package     Reelpress itself, into that environment
 #   build.sh system      what runs it: Python, tini, certificates
@@ -35,8 +36,10 @@ check_nvenc() {
 }
 
 case "${1:-}" in
-tools)
+builder)
     install_packages python3 python3-venv ca-certificates
+    ;;
+tools)
     python3 -m venv /opt/build
     /opt/build/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
     ;;
@@ -46,8 +49,8 @@ depend)
         --require-hashes -r requirements-service.lock
     ;;
 package)
-    /opt/build/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-        --no-index --wheel-dir /opt/dist .
+    /opt/build/bin/python -m pip wheel --quiet --disable-pip-version-check --no-cache-dir --no-deps \
+        --no-build-isolation --no-index --wheel-dir /opt/dist .
     /opt/build/bin/uv pip install --quiet --python /opt/reelpress/bin/python --link-mode copy --compile-bytecode \
         --no-deps --no-index /opt/dist/*.whl
     ;;

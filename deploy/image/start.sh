@@ -1,6 +1,6 @@
 #!/bin/sh
 # What a container starts with: secrets from files, a folder for what its processes share, the doctor's word in the
-# log, then the command. REELPRESS_START_CHECK is `auto` (say what works, start whatever it is), `require` (do not
+# log, then the command. REELPRESS_START_CHECK is `auto` (say what works, and do not wait for it), `require` (do not
 # start where no GPU encodes) or `off`.
 set -eu
 
@@ -32,7 +32,7 @@ serve | worker)
     [ "${REELPRESS_LOG_FORMAT:-json}" = text ] && form="" || form=--json
     # shellcheck disable=SC2086 # no option at all is none, not an empty one
     case "$check" in
-    auto) reelpress doctor $form >&2 || echo "The doctor found something wrong; starting all the same." >&2 ;;
+    auto) (reelpress doctor $form >&2 &) ;; # its parent is then process 1, which reaps it
     require) reelpress doctor --hardware require $form >&2 || {
         echo "No GPU encodes here, and REELPRESS_START_CHECK=require." >&2
         exit 4
