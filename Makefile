@@ -113,6 +113,9 @@ lock:
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra postgres --extra gcp --group dev pyproject.toml \
 		-o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra gcp -c requirements.lock \
+		pyproject.toml -o requirements-service.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:image -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
