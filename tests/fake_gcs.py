@@ -55,6 +55,15 @@ class Refused(Exception):  # noqa: N818 - what a request is
         self.status, self.code = status, code
 
 
+def service_account_key() -> str:
+    """The key of the service account that is known here, as Google hands it out."""
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return json.dumps({
+        "type": "service_account", "project_id": "demo-project", "private_key_id": "k1", "client_email": EMAIL,
+        "private_key": _KEY.private_bytes(*form).decode(), "client_id": "1",
+    })  # fmt: skip
+
+
 class FakeGcs:
     """A context manager; ``fail(method, key)`` may return a status that a request is to meet."""
 
@@ -84,15 +93,6 @@ class FakeGcs:
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
-
-    @property
-    def service_account_key(self) -> str:
-        """The key of the service account, as Google hands it out."""
-        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        return json.dumps({
-            "type": "service_account", "project_id": "demo-project", "private_key_id": "k1", "client_email": EMAIL,
-            "private_key": self._key.private_bytes(*form).decode(), "client_id": "1",
-        })  # fmt: skip
 
     def other_key(self) -> None:
         """Trust another key from now on: all that was signed before is forged."""

@@ -23,7 +23,7 @@ from reelpress.storage.upload import upload
 
 import holdings
 from conftest import HASTY, SECRET
-from fake_gcs import FakeGcs
+from fake_gcs import FakeGcs, service_account_key
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 BUCKET = "demo-project.firebasestorage.app"  # how Firebase calls the default bucket of a new project
@@ -43,7 +43,7 @@ def store(gcs: FakeGcs) -> Store:
 
 def open_at(gcs: FakeGcs) -> Store:
     return open_store(
-        f"gs://{BUCKET}/site a", endpoint=gcs.url, service_account_key=gcs.service_account_key, patience=HASTY
+        f"gs://{BUCKET}/site a", endpoint=gcs.url, service_account_key=service_account_key(), patience=HASTY
     )
 
 
@@ -156,7 +156,7 @@ def test_the_place_of_signed_addresses_is_the_bucket_and_prefix(gcs: FakeGcs, st
     assert place == f"{gcs.url}/{BUCKET}/site%20a/"
     for key in ("x", "a/b/c d.mp4", "users/ü.mp4"):
         assert sign_download(store, key).url.startswith(place)
-    real = open_store(f"gs://{BUCKET}", service_account_key=gcs.service_account_key)
+    real = open_store(f"gs://{BUCKET}", service_account_key=service_account_key())
     assert signed_place(real) == f"https://storage.googleapis.com/{BUCKET}/"
     assert signed_place(open_store("memory://")) is None
 
