@@ -17,7 +17,7 @@ from hosting import Hosting, matches
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import make_firebase_site as site  # noqa: E402
+import collect_wizard as site  # noqa: E402
 
 DEPLOY = ROOT / "deploy" / "firebase"
 PLACE = "https://storage.googleapis.com/demo-project.appspot.com/in/"
@@ -47,7 +47,10 @@ def written(tmp_path: Path) -> Path:
     session = tmp_path / "mine.js"
     session.write_text("export const session = {};\n")
     folder = tmp_path / "site"
-    assert site.main([str(folder), *ASKED, "--origin", "https://shorts.example", "--session", str(session)]) == 0
+    assert (
+        site.main(["--folder", str(folder), *ASKED, "--origin", "https://shorts.example", "--session", str(session)])
+        == 0
+    )
     return folder
 
 
@@ -114,11 +117,8 @@ def test_the_site_answers_as_the_service_does(written: Path) -> None:
 
 def test_the_policy_names_the_store_and_nothing_else() -> None:
     assert " https:" not in policy(None)
-    named = policy(PLACE).split("; ")
-    assert [part for part in named if PLACE in part] == [
-        f"media-src 'self' blob: {PLACE}",
-        f"connect-src 'self' {PLACE}",
-    ]
+    named = [part for part in policy(PLACE).split("; ") if PLACE in part]
+    assert named == [f"media-src 'self' blob: {PLACE}", f"connect-src 'self' {PLACE}"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_policy_names_the_store_and_nothing_else() -> None:
 )
 def test_names_that_would_open_the_policy_are_refused(tmp_path: Path, wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
-        site.main([str(tmp_path / "site"), *ASKED, *wrong])
+        site.main(["--folder", str(tmp_path / "site"), *ASKED, *wrong])
     assert not (tmp_path / "site").exists()
 
 
