@@ -69,7 +69,8 @@ def note_end(connection: Connection, job: Job, charging: Charging | None = None)
     }  # fmt: skip
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     # should the same end be written twice, the first stands
-    if connection.execute(insert(LEDGER).values(row).on_conflict_do_nothing()).rowcount != 1:
+    written = insert(LEDGER).values(row).on_conflict_do_nothing().returning(LEDGER.c.seq)
+    if connection.execute(written).first() is None:
         return None
     for period in periods_of(entry.finished_at):
         spent = insert(SPENDING).values(period=period, usd=entry.usd)

@@ -49,8 +49,8 @@ def tell_budget(connection: Connection, budget: Budget | None, webhook_url: str 
     is_new = False
     for step in range(1, state.state + 1):
         row = {"period": state.period, "amount_usd": state.amount_usd, "step": step, "at": now}
-        done = connection.execute(insert(BUDGET_STEPS).values(row).on_conflict_do_nothing())
-        is_new = done.rowcount == 1  # of the last of them, which is the highest
+        told = insert(BUDGET_STEPS).values(row).on_conflict_do_nothing().returning(BUDGET_STEPS.c.step)
+        is_new = connection.execute(told).first() is not None  # in the end, of the highest
     if not is_new:
         return
     data = {"step_percent": round(STEPS[state.state - 1] * 100), **to_plain(state), "text": state.text}
