@@ -92,28 +92,43 @@ METRIC_TABLES = {
 
 
 def metrics_page() -> str:
-    """Return docs/metrics.md with its tables anew: each stands between two comments that name it."""
+    """Return docs/metrics.md with its tables anew: each stands between two comments, the first of which names it."""
     page = (ROOT / "docs" / "metrics.md").read_text()
-    for name, metrics in METRIC_TABLES.items():
+    tables = {name: _metrics_table(metrics) for name, metrics in METRIC_TABLES.items()} | {"labels": _labels_table()}
+    for name, lines in tables.items():
         before, begin, rest = page.partition(f"<!-- metrics: {name} -->\n")
-        _old, end, after = rest.partition("<!-- end -->")
-        page = "".join((before, begin, "\n".join(_metrics_table(metrics)), "\n", end, after))
+        _, end, after = rest.partition("<!-- end -->")
+        if not begin or not end:
+            raise SystemExit(f"docs/metrics.md has no place for the table {name}")
+        page = "".join((before, begin, *(f"{line}\n" for line in lines), end, after))
     return page
 
 
 def _metrics_table(metrics: tuple[Metric, ...]) -> list[str]:
-    lines = ["| metric | labels | meaning |", "|---|---|---|"]
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
     for metric in metrics:
-        labels = "<br>".join(_label(label) for label in metric.labels)
-        kind = "" if metric.kind == "gauge" else f" {metric.kind.capitalize()}."
-        lines.append(f"| `{metric.name}` | {labels} | {metric.help}{kind} |")
+        labels = ", ".join(f"`{label.name}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
     return lines
 
 
-def _label(label: Label) -> str:
-    if 0 < len(label.values) <= 6:
-        return f"`{label.name}`: {', '.join(f'`{value}`' for value in label.values)}"
-    return f"`{label.name}`: {label.about}"
+def _labels_table() -> list[str]:
+    lines = ["| label | of | values |", "|---|---|---|"]
+    of: dict[Label, list[str]] = {}
+    for metric in (metric for metrics in METRIC_TABLES.values() for metric in metrics):
+        for label in metric.labels:
+            of.setdefault(label, []).append(metric.name)
+    for label, names in of.items():
+        where = (
+            f"`{names[0]}`"
+            if len(names) == 1
+            else "several"
+            if len(names) > 2
+            else " and ".join(f"`{n}`" for n in names)
+        )
+        values = ", ".join(f"`{value}`" for value in label.values) if 0 < len(label.values) <= 10 else ""
+        lines.append(f"| `{label.name}` | {where} | {'; '.join(filter(None, (values, label.about)))} |")
+    return lines
 
 
 PAGES = {"settings.md": settings_page, "cli.md": cli_page, "metrics.md": metrics_page}

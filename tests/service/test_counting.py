@@ -5,22 +5,31 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import socket
+import time
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from reelpress.jobs.counting import count_end
+from reelpress.errors import UsageError
+from reelpress.jobs.counting import count_end, count_regression
+from reelpress.jobs.database import encode
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobError
 from reelpress.jobs.submission import cancel
-from reelpress.jobs.tables import JOBS
+from reelpress.jobs.tables import JOBS, PERFORMANCE, SPENDING
 from reelpress.jobs.work import finish
+from reelpress.observe.baseline import Comparison, Quantiles
+from reelpress.observe.budget import period_of
 from reelpress.observe.entry import Entry, Fallback
+from reelpress.observe.telemetry import Exports, open_telemetry
 from reelpress.observe.tracing import asked_with
 from reelpress.receipt import CostParts
 from reelpress.service.app import create_app
+from reelpress.service.gauges import show_gauges
 from reelpress.service_settings import load_service
 
 from job_table import NOW, claim, enlist, put, row
@@ -144,3 +153,57 @@ def test_a_job_keeps_the_trace_it_was_asked_for_in(house):
     assert claim(house.database).trace is None
     with house.database.reading() as connection:
         assert connection.execute(sa.select(JOBS.c.trace).where(JOBS.c.id == job.id)).scalar_one() == traceparent
+
+
+def test_budget_and_speed_are_shown_as_the_database_has_them(tmp_path):
+    flags = {"data_dir": str(tmp_path), "budget_usd": "10"}
+    house = House.open(load_service(flags, environ={}, env_file=None))
+    show_gauges(house, None)
+    nothing = figures(house)
+    assert ("reelpress_performance_ratio", "") not in nothing
+    quantiles = Quantiles(p50=1.0, p95=1.0, p99=1.0)
+    slow = Comparison(
+        encoder="libx264", size_class="small", samples=5, now=quantiles, baseline=quantiles, ratios=(2.5, None, 1.5),
+        regressed=True,
+    )  # fmt: skip
+    with house.database.writing() as connection:
+        connection.execute(SPENDING.insert().values(period=period_of("month", time.time())[0], usd=8.5))
+        connection.execute(PERFORMANCE.insert().values(id=1, checked_at=NOW, comparisons=encode((slow,))))
+    house.close()
+    house = House.open(load_service(flags, environ={}, env_file=None))
+    show_gauges(house, None)
+    count_regression(house.telemetry.instruments, slow)
+    seen = figures(house)
+    house.close()
+    assert [seen[f"reelpress_budget_{what}", ""] for what in ("usd", "spent_usd", "state")] == [10, 8.5, 2]
+    at = 'encoder="libx264",quantile="{}",size_class="small"'
+    assert seen["reelpress_performance_ratio", at.format("0.5")] == 2.5
+    assert seen["reelpress_performance_ratio", at.format("0.99")] == 1.5
+    assert ("reelpress_performance_ratio", at.format("0.95")) not in seen
+    assert seen["reelpress_performance_regressions_total", 'encoder="libx264",size_class="small"'] == 1
+
+
+def test_a_sidecar_scrapes_a_port_of_this_machine_without_a_key(tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", str(port))
+    house = House.open(load_service({"data_dir": str(tmp_path), "host": "0.0.0.0"}, environ={}, env_file=None))
+    with TestClient(create_app(house), base_url="http://video.example") as client:
+        assert client.get("/metrics").status_code == 401
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert 'reelpress_jobs{kind="compress",status="queued"} 0.0' in text
+    house.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")
+    for wrong in ("x", "70000"):
+        monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", wrong)
+        with pytest.raises(UsageError, match="no port"):
+            open_telemetry(Exports(prometheus=True))
+
+
+def test_without_prometheus_there_is_nothing_to_scrape(tmp_path):
+    house = House.open(load_service({"data_dir": str(tmp_path), "metrics": "none"}, environ={}, env_file=None))
+    with TestClient(create_app(house), base_url="http://127.0.0.1:8001") as client:
+        assert client.get("/metrics").status_code == 404
+    house.close()

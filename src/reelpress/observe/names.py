@@ -52,7 +52,9 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 KIND = Label(name="kind", values=JOB_KINDS, about="what a job does")
 ENCODER = Label(
-    name="encoder", values=ENCODER_NAMES, about="the receipt's; `copy` is a remux, `none` is where nothing was written"
+    name="encoder",
+    values=ENCODER_NAMES,
+    about="what delivered, or failed last; `copy` is a remux, `none` is where none ran",
 )
 SIZE_CLASS = Label(
     name="size_class", values=("small", "medium", "large", "huge"),
@@ -164,7 +166,7 @@ JOB_METRICS = (
     _counter(
         "reelpress_gpu_missed_total", "{job}", "Jobs that wanted a GPU where there is one, and were made without.",
         Label(name="reason", values=(*FailureKind, "no_slot", "breaker_open", "no_encoder", "budget_spent"),
-              about="why: a class of [errors.md](errors.md), or one of the words after them"),
+              about="a class of [errors.md](errors.md), or `no_slot`, `breaker_open`, `no_encoder`, `budget_spent`"),
     ),
     _counter("reelpress_input_bytes_total", "By", "Size of the inputs of jobs that are done.", ENCODER),
     _counter("reelpress_output_bytes_total", "By", "Size of their outputs.", ENCODER),
