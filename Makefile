@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs image-check images bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -32,6 +32,8 @@ help:
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
 	@echo "make golden            write the golden plans anew, for review in the diff"
+	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
+	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
 
@@ -93,6 +95,12 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+
+image-check: $(READY)
+	@$(BIN)/python scripts/try_image.py
+
+images: $(READY)
+	@PYTHON=$(BIN)/python scripts/build_images.sh
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
