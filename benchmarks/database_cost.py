@@ -98,7 +98,9 @@ def main() -> int:
                 print(f"a job of {(count(connection) - before).less(rest) / jobs}", flush=True)
                 server.wait(server.submit(long), stage="compress")
                 busy = over(connection, ENCODE_S)
-                print(f"the first while it encodes, a second of {busy / busy.seconds}", flush=True)
+                print(f"while it encodes, a second of {busy / busy.seconds}", flush=True)
+                clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                print(f"{connection.execute(sa.text(clients)).scalar_one() - 1} connections", flush=True)
             server.end()
             engine.dispose()
     return 0
