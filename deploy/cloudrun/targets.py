@@ -44,11 +44,16 @@ def _push(deployment: Deployment) -> list[Step]:
 
 
 def _wizard(deployment: Deployment) -> list[Step]:
+    collect = (
+        "env", "PYTHONPATH=src", "python3", "scripts/collect_wizard.py", f"--project={deployment.project}",
+        f"--bucket={deployment.bucket}", f"--api-service={deployment.api}", f"--region={deployment.region}",
+    )  # fmt: skip
+    place = ("--config=out/firebase/firebase.json", f"--project={deployment.project}")
     return [
-        Step(argv=("python3", "scripts/collect_wizard.py", "--api-service", deployment.api, "--region",
-                   str(deployment.region)), why="The wizard's files, and which service its calls go to."),
-        Step(argv=("firebase", "deploy", "--only=hosting", "--config=out/firebase/firebase.json",
-                   f"--project={deployment.project}", "--non-interactive")),
+        Step(argv=collect, why="The pages' files, and which service their calls go to; docs/firebase.md."),
+        Step(argv=("gcloud", "storage", "buckets", "update", f"gs://{deployment.bucket}",
+                   "--cors-file=out/firebase/cors.json"), why="Browsers upload to the bucket itself."),
+        Step(argv=("firebase", "deploy", "--only=hosting", *place, "--non-interactive")),
     ]  # fmt: skip
 
 
@@ -83,7 +88,7 @@ TARGETS: dict[str, Target] = {
         plan=lambda d, s, _e: services.deploy_api(d, s),
     ),
     "deploy-wizard": Target(
-        help="the page, on Firebase Hosting", needs=_PLACE, plan=lambda d, _s, _e: _wizard(d)
+        help="the page, on Firebase Hosting", needs=_SERVICE, plan=lambda d, _s, _e: _wizard(d)
     ),
     "update-worker-env": Target(
         help="new settings, no new image", needs=_SERVICE, reads_settings=True,

@@ -16,8 +16,9 @@ from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.house import House
 from reelpress.jobs.model import Stage
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
 from reelpress.run.process import CancelToken
 from reelpress.storage.download import download

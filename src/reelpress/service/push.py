@@ -18,16 +18,17 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field
 
-from reelpress.errors import TokenError, UsageError
+from reelpress.errors import UsageError
 from reelpress.facts.values import Value
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import get_job
 from reelpress.jobs.submission import retry, submit
 from reelpress.jobs.task import Task
 from reelpress.jobs.work import hand_over
-from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, identify
+from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, service_account_or_caller
 from reelpress.service.answers import answer, documented
 from reelpress.service.oidc import Verifier, fetch_jwks_at
 from reelpress.service.problems import RequestRefused
@@ -83,15 +84,7 @@ def sender_of(
     settings = request.app.state.house.settings
     task = request.headers.get("x-cloudtasks-taskname")
     tries = request.headers.get("x-cloudtasks-taskretrycount", "0")
-    verifier: Verifier | None = request.app.state.verifier
-    caller = None
-    if bearer is not None and not bearer.credentials.startswith("rp_") and verifier is not None:
-        try:
-            verifier.verify(bearer.credentials)
-        except TokenError as error:
-            raise RequestRefused(401, "token_refused", error.what, evidence=error.evidence) from None
-    else:
-        caller = identify(request, bearer, header)
+    caller = service_account_or_caller(request, request.app.state.verifier, bearer, header)
     sender = Sender(
         is_cloud_tasks=caller is None and task is not None, deadline_s=settings.push_deadline_s, task=task,
         tries=int(tries) if tries.isascii() and tries.isdigit() and len(tries) < 9 else 0,
