@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs gcloud-grammar bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -31,6 +31,7 @@ help:
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
@@ -93,6 +94,11 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+	@$(BIN)/python scripts/write_env_examples.py
+
+# Where gcloud is installed: what its commands take, for machines where it is not.
+gcloud-grammar: $(READY)
+	@$(BIN)/python scripts/gcloud_lines.py
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py

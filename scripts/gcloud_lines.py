@@ -60,6 +60,8 @@ _ALSO = (
     "services enable", "run services update", "run services describe", "alpha monitoring channels create",
     "storage buckets add-iam-policy-binding", "run jobs execute", "tasks list", "storage objects describe",
 )  # fmt: skip
+# What may stand between the brackets of a command's value in a shell line.
+_INSIDE = r"(?:[^()]|\([^()]*\))*"
 _KINDS = {
     "whole": r"-?\d+", "decimal": r"-?\d*\.?\d+", "duration": r"(\d+(\.\d+)?(s|m|h|d|ms|us|w))+",
     "size": r"\d+([KMGTP]i?B?|B)?", "word": r"default",
@@ -118,7 +120,7 @@ def _in_text(text: str, suffix: str) -> list[list[str]]:
     found = []
     for line in text.replace("\\\n", " ").splitlines():
         bare = re.sub(r"^\s*(?:\$ |@|- |if |! )*", "", line)
-        for inner in [bare, *re.findall(r"\$\((gcloud [^()]*)\)", line)]:
+        for inner in [bare, *re.findall(rf"\$\((gcloud {_INSIDE})\)", line)]:
             found += _commands(inner)
     return found
 
@@ -127,7 +129,7 @@ def _commands(line: str) -> list[list[str]]:
     """Return the argument lists of a shell line's gcloud commands."""
     if not re.search(r"(^|[|&;(\s])gcloud\s", line):
         return []
-    lexer = shlex.shlex(re.sub(r"\$\([^()]*\)", "VALUE", line), posix=True, punctuation_chars="|&;()<>")
+    lexer = shlex.shlex(re.sub(rf"\$\({_INSIDE}\)", "VALUE", line), posix=True, punctuation_chars="|&;()<>")
     lexer.whitespace_split = True
     lexer.commenters = "#"
     try:
@@ -139,7 +141,12 @@ def _commands(line: str) -> list[list[str]]:
         for is_end, group in itertools.groupby(words, lambda w: bool(re.fullmatch(r"[|&;()<>]+", w)))
         if not is_end
     ]
-    return [part[part.index("gcloud") + 1 :] for part in parts if "gcloud" in part[:2]]
+    # what a variable names can be looked for by nobody
+    return [
+        [re.sub(r"(--[a-z-]*file[a-z-]*=)\S*\$.*", r"\1/dev/null", word) for word in part[part.index("gcloud") + 1 :]]
+        for part in parts
+        if "gcloud" in part[:2]
+    ]
 
 
 def ask(**request: Any) -> dict[str, Any] | None:  # noqa: ANN401 - JSON

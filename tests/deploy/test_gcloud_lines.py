@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import gcloud_lines  # noqa: E402
+import gcloud_lines
 
 # What must be refused by the real parser and by the recorded grammar alike: commands of the plans that do not exist,
 # and one wrong thing each in lines that are right without it.
@@ -47,7 +42,7 @@ def grammar() -> dict[str, Any]:
 
 
 def test_lines_are_found_where_they_are_known_to_be(lines: dict[str, list[list[str]]]) -> None:
-    for name in ("make deploy-worker-gpu", "make create-queue", "docs/deploy.md", "deploy/cloudbuild.yaml"):
+    for name in ("make deploy-worker-gpu", "make create-queue", "docs/deploy.md", "deploy/cloudbuild.prod.yaml"):
         assert lines.get(name), name
 
 
@@ -89,6 +84,11 @@ def test_documents_name_the_commands_of_the_plans_that_do_not_exist(grammar: dic
     ("text", "suffix", "found"),
     [
         ("```sh\ngcloud run deploy w \\\n  --image=i | tee log\n```", ".md", [["run", "deploy", "w", "--image=i"]]),
+        (
+            '```sh\nfor p in *; do\n  gcloud a b --config-from-file="$p" --url="$(gcloud run c --format=\'value(x)\')"\ndone\n```',
+            ".md",
+            [["a", "b", "--config-from-file=/dev/null", "--url=VALUE"], ["run", "c", "--format=value(x)"]],
+        ),
         ("see gcloud run deploy", ".md", []),
         (
             "  - |\n    if gcloud run services list; then gcloud a b; fi",
