@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs gcloud-grammar bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs gcloud-grammar bench clean perf-gate monitoring week
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -28,10 +28,13 @@ help:
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
 	@echo "make kill-tests        100 kills of workers on each kind of database, into docs/kill-tests.md (about 20 minutes)"
+	@echo "make perf-gate         fails where this commit is slower than main (docs/performance.md)"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
 	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
+	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about N minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
@@ -80,6 +83,9 @@ kill-tests: $(READY)
 	@REELPRESS_KILL_ROUNDS=100 REELPRESS_STORM_EXPORTS=300 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest \
 		tests/service/test_worker_kills.py tests/service/test_export_kills.py
 
+perf-gate: $(READY)
+	@$(BIN)/python scripts/check_performance_regression.py
+
 lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -99,6 +105,12 @@ docs: $(READY)
 # Where gcloud is installed: what its commands take, for machines where it is not.
 gcloud-grammar: $(READY)
 	@$(BIN)/python scripts/gcloud_lines.py
+
+monitoring: $(READY)
+	@$(BIN)/python scripts/write_monitoring.py
+
+week: $(READY)
+	@$(BIN)/python scripts/simulate_week.py --out out/week
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py

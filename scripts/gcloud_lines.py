@@ -115,7 +115,7 @@ def _files() -> list[Path]:
 
 def _in_text(text: str, suffix: str) -> list[list[str]]:
     if suffix == ".md":
-        blocks = re.findall(r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        blocks = re.findall(r"^ *```(?:sh|bash|console|shell)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
         text = "\n".join(blocks)
     found = []
     for line in text.replace("\\\n", " ").splitlines():
@@ -141,12 +141,17 @@ def _commands(line: str) -> list[list[str]]:
         for is_end, group in itertools.groupby(words, lambda w: bool(re.fullmatch(r"[|&;()<>]+", w)))
         if not is_end
     ]
-    # what a variable names can be looked for by nobody
     return [
-        [re.sub(r"(--[a-z-]*file[a-z-]*=)\S*\$.*", r"\1/dev/null", word) for word in part[part.index("gcloud") + 1 :]]
+        [_without_variables(word) for word in part[part.index("gcloud") + 1 :]]
         for part in parts
         if "gcloud" in part[:2]
     ]
+
+
+def _without_variables(word: str) -> str:
+    """Return a word as it might be when the shell has put in its variables: gcloud looks at files and projects."""
+    word = re.sub(r"^(--[a-z-]*file[a-z-]*=).*\$.*", r"\1/dev/null", word)
+    return re.sub(r"^--project=.*\$.*", "--project=my-project", word)
 
 
 def ask(**request: Any) -> dict[str, Any] | None:  # noqa: ANN401 - JSON

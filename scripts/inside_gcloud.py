@@ -27,7 +27,10 @@ from googlecloudsdk import gcloud_main  # noqa: E402
 from googlecloudsdk.calliope import arg_parsers  # noqa: E402
 
 # What a flag's own parser is tried with, to tell what kinds of values it takes.
-SAMPLES = {"text": "some text", "whole": "3", "decimal": "0.5", "duration": "15m", "size": "2Gi", "word": "default"}
+SAMPLES = {
+    "text": ("some text",), "whole": ("3",), "decimal": ("0.5",), "duration": ("15m", "15s"), "size": ("2Gi",),
+    "word": ("default",),
+}  # fmt: skip
 
 
 def parsed(cli: Any, argv: list[str]) -> str | None:  # noqa: ANN401 - gcloud has no types
@@ -92,9 +95,9 @@ def flag(action: Any) -> dict[str, Any]:  # noqa: ANN401
         return {"takes": "mapping", "keys": spec, "needed": needed, "bare": bool(kind.allow_key_only)}
     if isinstance(kind, arg_parsers.ArgList):
         return {"takes": "list"}
-    if isinstance(kind, arg_parsers.FileContents) or "file" in action.option_strings[0]:
+    if "file" in action.option_strings[0] and not takes(kind, "/nonexistent"):
         return {"takes": "file"}
-    accepted = [name for name, text in SAMPLES.items() if takes(kind, text)]
+    accepted = [name for name, texts in SAMPLES.items() if any(takes(kind, text) for text in texts)]
     return {"takes": "text"} if "text" in accepted or not accepted else {"takes": "value", "kinds": accepted}
 
 

@@ -16,8 +16,9 @@ from reelpress.settings_table import SETTINGS
 
 # Never an argument of a command, where every process of the machine could read it: Secret Manager has them. The store's
 # keys are for R2 and S3 (docs/storage.md); a bucket of Google's needs none, the service account is enough.
-SECRETS = ("REELPRESS_DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-# Of the image's start (deploy/image/start.sh), and of the store's clients: no settings of the table.
+SECRETS = ("REELPRESS_DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OTEL_EXPORTER_OTLP_HEADERS")
+# Of the image's start (deploy/image/start.sh), and of the store's clients: no settings of the table. OpenTelemetry's own
+# variables are another such group.
 OTHERS = ("REELPRESS_START_CHECK", "AWS_ENDPOINT_URL", "AWS_REGION")
 # What follows from the deployment; a file that said otherwise would break it.
 DERIVED = (
@@ -49,7 +50,7 @@ def read_settings(path: Path) -> dict[str, str]:
             raise UsageError(f"{name} follows from the deployment.", hint=f"Take it out of {path.name}.")
         if name in _ROWS:
             parse_row(_ROWS[name], value, shown_as=name)
-        elif name not in (*SECRETS, *OTHERS):
+        elif name not in (*SECRETS, *OTHERS) and not name.startswith("OTEL_"):
             raise UsageError(f"{path.name}: {name} is not a setting.", hint="See docs/settings.md.")
     return given
 

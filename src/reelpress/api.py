@@ -14,9 +14,11 @@ from reelpress.events import OnEvent
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import GpuPolicy
+from reelpress.observe.prices import choose_rates
 from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
+from reelpress.probe.nvml import device_present
 from reelpress.receipt import Receipt
 from reelpress.request import Codec, Hardware, Request
 from reelpress.run.process import CancelToken
@@ -191,12 +193,19 @@ def _prepare(
 
 
 def policy_from(settings: Settings) -> RunPolicy:
-    """Return the limits of a run that these settings describe."""
+    """Return how long and with what a run may go on, as these settings say. Raises :class:`UsageError`."""
     return RunPolicy(
         timeout_s=settings.timeout_s,
         stall_timeout_s=settings.stall_timeout_s,
         memory_limit_bytes=settings.memory_limit_bytes,
-        usd_per_cpu_hour=settings.usd_per_cpu_hour,
+        rates=choose_rates(
+            settings.prices,
+            own_file=settings.prices_file,
+            usd_per_cpu_hour=settings.usd_per_cpu_hour,
+            usd_per_gpu_hour=settings.usd_per_gpu_hour,
+            environ=os.environ,
+            has_gpu=device_present(),
+        ),
         decode_whole=settings.decode_check == "whole",
         gpu=GpuPolicy(cache_dir=settings.cache_dir, patience_s=settings.gpu_patience_s, sessions=settings.gpu_sessions),
     )

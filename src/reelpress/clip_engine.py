@@ -89,7 +89,7 @@ class _ClipWork:
         self.emit, self.cancel = emit, cancel
         named = os.fspath(source.path) if source.path is not None else source.name
         self.job = Job(id=job_id, input=named, key=source.fingerprint)
-        self.book = Book(policy.usd_per_cpu_hour)
+        self.book = Book(policy.tariff(host))
         self.percent = 0.0
         self.loudness: Loudness | None = None
 

@@ -108,7 +108,10 @@ class Delivery:
                     gpus=gpus.access(self._host) if any(a.gpus for a in decided.attempts) else None,
                 )  # fmt: skip
                 book.attempts = (*book.attempts, *execution.records)
-                book.spend(sum(r.cpu_s for r in execution.records))
+                book.spend(
+                    sum(r.cpu_s for r in execution.records),
+                    gpu_s=sum(r.wall_s for r in execution.records if r.gpu is not None),
+                )
             book.gates = judge.gates
             book.reasons = (*execution.reasons(), *book.reasons)
             stop_if_cancelled(self._cancel)

@@ -74,6 +74,7 @@ class ReelpressError(Exception):
 
     code = "bug"
     exit_code = ExitCode.BUG
+    receipt_json: str | None = None  # of the work that ended with this, where there is one
 
     def __init__(self, what: str, *, evidence: str | None = None, hint: str | None = None) -> None:
         super().__init__(what)

@@ -85,9 +85,9 @@ def test_documents_name_the_commands_of_the_plans_that_do_not_exist(grammar: dic
     [
         ("```sh\ngcloud run deploy w \\\n  --image=i | tee log\n```", ".md", [["run", "deploy", "w", "--image=i"]]),
         (
-            '```sh\nfor p in *; do\n  gcloud a b --config-from-file="$p" --url="$(gcloud run c --format=\'value(x)\')"\ndone\n```',
+            '```sh\nfor p in *; do\n  gcloud a b --file="$p" --url="$(gcloud run c --format=\'value(x)\')"\ndone\n```',
             ".md",
-            [["a", "b", "--config-from-file=/dev/null", "--url=VALUE"], ["run", "c", "--format=value(x)"]],
+            [["a", "b", "--file=/dev/null", "--url=VALUE"], ["run", "c", "--format=value(x)"]],
         ),
         ("see gcloud run deploy", ".md", []),
         (

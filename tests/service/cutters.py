@@ -37,7 +37,7 @@ class Cutter:
     ) -> Receipt:
         job, emit = more["job_id"], more["on_event"]
         self.cuts.append(job)
-        book = Book(0.0)
+        book = Book()
         made: list[ClipRecord] = []
         with settling(book):  # as the engine does: nothing that is raised in here gets out
             made.append(self._cut(target, request, job, emit, more["cancel"]))

@@ -139,12 +139,12 @@ def export_clips(
     if not clips:
         raise UsageError("There are no clips to cut.", hint="Name at least one.")
     with Folder(folder) as book:
-        export = _Export(
-            source, clips, book, host, policy, platforms=platforms, face_model=face_model, cache_dir=cache_dir,
-            overwrite=overwrite, on_event=on_event or (lambda _event: None),
-        )  # fmt: skip
         uses_gpu = any(clip.hardware != "off" for clip in clips)
         width = min(jobs or default_width(host, policy, uses_gpu=uses_gpu), len(clips))
+        export = _Export(
+            source, clips, book, host, msgspec.structs.replace(policy, at_once=width), platforms=platforms,
+            face_model=face_model, cache_dir=cache_dir, overwrite=overwrite, on_event=on_event or (lambda _event: None),
+        )  # fmt: skip
         return export.run(width, control or ExportControl(), stop_if)
 
 
@@ -319,7 +319,7 @@ class _Export:
 
     def _end_early(self, error: ReelpressError, job: str) -> Receipt:
         """Return the receipt of a clip that came to an end before anything was done for it."""
-        book = Book(self._policy.usd_per_cpu_hour)
+        book = Book(self._policy.tariff(self._host))
         ends: dict[type[ReelpressError], Status] = {InputError: "rejected", Cancelled: "cancelled"}
         book.fail(next((status for kind, status in ends.items() if isinstance(error, kind)), "failed"), error)
         return self._tell_end(book.receipt(job, self._named, self._host))

@@ -105,16 +105,18 @@ class Stages(Desk):
         source = self.source(fetched)
         target = self.folder / f"output.{self.claim.fence}.mp4"
         need = Need(input_bytes=0, output_bytes=fetched.size_bytes)
+        request = self.encoding.request_of(self.spec)
+        request = msgspec.structs.replace(request, hardware=self.hardware(request.hardware))
         with self.house.scratch.reserve(need, job_folder=self.folder):
             receipt = compress_file(
-                source, target, host=self.encoding.host, request=self.encoding.request_of(self.spec),
-                policy=self.encoding.policy, overwrite=True, on_event=self.listening(self._on_event),
+                source, target, host=self.encoding.host, request=request, policy=self.encoding.policy,
+                overwrite=True, on_event=self.listening(self._on_event),
                 cancel=self.cancel, look=self._look,
             )  # fmt: skip
         self._look = None
         self.raise_if_lost()
+        receipt = self.explained(msgspec.structs.replace(receipt, input=fetched.name, output=None))
         raise_for(receipt)
-        receipt = msgspec.structs.replace(receipt, input=fetched.name, output=None)
         made = receipt.result if receipt.status in ("encoded", "copied") else None
         return Compressed(
             file=target.name if made else None, size_bytes=made.size_bytes if made else None,
@@ -218,4 +220,5 @@ def raise_for(receipt: Receipt) -> None:
     )
     error = kind(text, evidence=receipt.evidence, hint=receipt.hint)
     error.code = receipt.error_code or error.code
+    error.receipt_json = to_json(receipt).decode()
     raise error

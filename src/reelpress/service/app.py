@@ -15,6 +15,7 @@ from reelpress.jobs.house import House
 from reelpress.service import (
     analyses_routes,
     clips_routes,
+    costs_routes,
     events_routes,
     exports_routes,
     jobs_routes,
@@ -31,8 +32,9 @@ from reelpress.service import (
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
 from reelpress.service.firebase import firebase_of
+from reelpress.service.gauges import show_gauges
 from reelpress.service.guards import BoundedBodies, StrictHeaders
-from reelpress.service.metrics import CountedRequests, Metrics
+from reelpress.service.metrics import CountedRequests
 from reelpress.service.rates import Rates
 from reelpress.service.readiness import ReadinessCheck
 from reelpress.settings import load
@@ -51,8 +53,7 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
     modules = (
         system_routes, events_routes, jobs_routes, output_routes, uploads_routes, videos_routes, analyses_routes,
-        exports_routes, clips_routes, webhooks_routes, push,
-        storage_events_routes, pages,
+        exports_routes, clips_routes, costs_routes, webhooks_routes, push, storage_events_routes, pages,
     )  # fmt: skip
     return _app(house, worker, modules)
 
@@ -81,11 +82,11 @@ def _app(house: House, worker: Worker | None, modules: Iterable[ModuleType]) -> 
     app.state.store_place = functools.cache(functools.partial(signed_place, house.store))
     app.state.events_verifier = storage_events_routes.events_verifier_of(house)
     app.state.firebase = firebase_of(house)
-    app.state.metrics = Metrics(house, app.state.feed, worker)
+    show_gauges(house, worker, app.state.feed)
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
-    app.add_middleware(CountedRequests, metrics=app.state.metrics)
+    app.add_middleware(CountedRequests, telemetry=house.telemetry)
     for module in modules:
         app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -94,7 +94,7 @@ def read_clip(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
 def cancel_clip(job_id: JobId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Cancel a clip; a finished one stays as it is, and so do the others."""
     _find(house, caller, job_id)
-    job = cancel(house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings))
+    job = cancel(house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house))
     wake(request)
     return _answer(house, job)
 

@@ -27,6 +27,7 @@ from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec
 from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import get_job
+from reelpress.jobs.spending import budget_now
 from reelpress.jobs.submission import retry, submit
 from reelpress.jobs.task import Task
 from reelpress.jobs.undelivered import park_undelivered
@@ -147,9 +148,7 @@ def process_video(
         if not last or error.status not in (429, 503):
             raise
     # the queue would drop the task and tell nobody
-    job = park_undelivered(
-        house.database, job.id, deliveries=sender.tries + 1, now=time.time(), on_end=on_end(house.settings)
-    )
+    job = park_undelivered(house.database, job.id, deliveries=sender.tries + 1, now=time.time(), on_end=on_end(house))
     _LOG.error("task %s: job %s is %s after its last delivery", sender.task, job.id, job.status,
                extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
     if job.status != "dead":
@@ -170,10 +169,18 @@ def _done(house: House, worker: Worker | None, job: Job, shape: PushShape, sende
         if task is None:
             job = _read(house, job.id)
             if job.status == "queued":
+                _refuse_on_hold(house, job)
                 raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
         else:
             job = _wait(house, job.id, task, until)
     return _answer(job, shape, sender)
+
+
+def _refuse_on_hold(house: House, job: Job) -> None:
+    with house.database.reading() as connection:
+        state = budget_now(connection, house.settings.budget, time.time())
+    if state is not None and state.holds is not None:
+        raise _later(503, "budget_spent", "The budget is spent; the job waits.", job, _RUNNING_S, evidence=state.holds)
 
 
 def _job_of(house: House, shape: PushShape) -> Job:

@@ -109,7 +109,7 @@ def delete_video(video_id: VideoId, caller: Writer, house: HouseOf) -> Response:
             if refused.code != "not_finished" or time.monotonic() > deadline:
                 raise
             for job_id in unfinished_of(house.database, video_id):
-                cancel(house.database, job_id, now=time.time(), on_end=on_end(house.settings))
+                cancel(house.database, job_id, now=time.time(), on_end=on_end(house))
             time.sleep(0.1)
     try:
         remove_video_files(house.store, video, details)
