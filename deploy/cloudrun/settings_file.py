@@ -17,8 +17,8 @@ from reelpress.settings_table import SETTINGS
 # Never an argument of a command, where every process of the machine could read it: Secret Manager has them. The store's
 # keys are for R2 and S3 (docs/storage.md); a bucket of Google's needs none, the service account is enough.
 SECRETS = ("REELPRESS_DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "OTEL_EXPORTER_OTLP_HEADERS")
-# Of the image's start (deploy/image/start.sh), and of the store's clients: no settings of the table. OpenTelemetry's own
-# variables are another such group.
+# Of the image's start (deploy/image/start.sh), and of the store's clients: no settings of the table.
+# OpenTelemetry's own variables are another such group.
 OTHERS = ("REELPRESS_START_CHECK", "AWS_ENDPOINT_URL", "AWS_REGION")
 # What follows from the deployment; a file that said otherwise would break it.
 DERIVED = (
