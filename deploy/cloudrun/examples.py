@@ -22,12 +22,21 @@ _PROD: dict[str, dict[str, str | None]] = {
     },
     "The work. An instance that is up also takes jobs of the API and the wizard": {
         "REELPRESS_WORKER_JOBS": "1", "REELPRESS_PUSH_JOBS": "1", "COMPRESSION_TIMEOUT": "1700",
-        "REELPRESS_MEMORY_LIMIT": "6G", "REELPRESS_GRACE": "8", "REELPRESS_MAX_ATTEMPTS": "3",
+        "REELPRESS_MEMORY_LIMIT": None, "REELPRESS_GRACE": "8", "REELPRESS_MAX_ATTEMPTS": "3",
         "REELPRESS_MAX_UPLOAD": "3G", "REELPRESS_MAX_DURATION": "14400", "REELPRESS_TRANSCRIBE_MODEL": None,
     },
     "Whom it tells, what it keeps": {
         "REELPRESS_WEBHOOK_URL": None, "REELPRESS_KEEP_DAYS": "30", "REELPRESS_LOG_FORMAT": "json",
-        "REELPRESS_USD_PER_CPU_HOUR": None,
+    },
+    # nobody can scrape one instance of many: figures are sent
+    "Figures and costs": {
+        "REELPRESS_METRICS": "gcp", "REELPRESS_TRACES": None, "REELPRESS_PRICES": "auto",
+        "REELPRESS_STORAGE_PRICES": "auto", "REELPRESS_BUDGET": None, "REELPRESS_BUDGET_WINDOW": None,
+        "REELPRESS_BUDGET_ACTION": None, "REELPRESS_REGRESSION_FACTOR": None,
+    },
+    "Users of Firebase, new objects of the bucket; see docs/firebase.md": {
+        "REELPRESS_FIREBASE_PROJECT": None, "REELPRESS_FIREBASE_USER_CLAIM": None, "REELPRESS_EVENTS_AUDIENCE": None,
+        "REELPRESS_EVENTS_SERVICE_ACCOUNT": None,
     },
     "Limits of users": {"REELPRESS_MAX_QUEUED": "2000", "REELPRESS_RATE": "600"},
     "Another store than the bucket, as Cloudflare's R2": {"REELPRESS_STORAGE_URL": None},
@@ -48,11 +57,11 @@ def prod_example() -> str:
         lines += ["", f"## {title}."]
         for name, value in names.items():
             row = _ROWS[name]
-            lines.append(f"# {row.help} Accepted: {row.accepts}.")
+            lines += _wrapped(f"{row.help} Accepted: {row.accepts}", ())
             lines.append(f"#{name}={row.default}" if value is None else f"{name}={value}")
     lines += [
         "", "## The start of a container.",
-        "# auto: the doctor's word is logged; require: no start without a GPU; off. Accepted: auto, require, off.",
+        "# auto: the doctor's word is logged; require: no start without a GPU. Accepted: auto, require, off.",
         "REELPRESS_START_CHECK=auto",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
@@ -66,7 +75,7 @@ def deploy_example() -> str:
     for row in VARIABLES:
         lines += [
             "",
-            f"# {row.help} Accepted: {row.accepts}.",
+            *_wrapped(f"{row.help} Accepted: {row.accepts}", ()),
             f"{'#' if row.default else ''}{row.env[0]}={row.default}",
         ]
     return "\n".join(lines) + "\n"
