@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs gcloud-grammar bench clean perf-gate monitoring week
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs gcloud-grammar bench clean perf-gate monitoring week image-check images
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -36,6 +36,8 @@ help:
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
 	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about N minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
+	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
+	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
 
@@ -112,6 +114,12 @@ monitoring: $(READY)
 week: $(READY)
 	@$(BIN)/python scripts/simulate_week.py --out out/week
 
+image-check: $(READY)
+	@$(BIN)/python scripts/try_image.py
+
+images: $(READY)
+	@PYTHON=$(BIN)/python scripts/build_images.sh
+
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
 
@@ -119,6 +127,9 @@ lock:
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra postgres --extra gcp --group dev pyproject.toml \
 		-o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra gcp -c requirements.lock \
+		pyproject.toml -o requirements-service.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:image -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -16,7 +16,7 @@ sys.path[:0] = [
     str(TESTS),
     *(
         str(TESTS / folder)
-        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service")
+        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service", "deploy")
     ),
 ]
 
@@ -43,6 +43,7 @@ TIERS = (
     "corpus",
     "fake_nvidia",
     "gpu",
+    "deploy",
 )
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
