@@ -85,3 +85,10 @@ def test_prod_builds_nothing_and_its_trigger_waits_for_a_yes() -> None:
     prod = [argv for argv in triggers if "--build-config=deploy/cloudbuild.prod.yaml" in argv]
     assert prod
     assert all("--require-approval" in argv for argv in prod)
+
+
+def test_what_is_built_is_there() -> None:
+    text = "".join((DEPLOY / name).read_text() for name in FILES)
+    named = re.findall(r"--file=(\S+)", text) + re.findall(r"args: \[(\.ci/\S+)\]", text)
+    assert len(named) == 3
+    assert [name for name in named if not (DEPLOY.parent / name).is_file()] == []
