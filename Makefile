@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs \
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs gcloud-grammar \
 	monitoring week image-check images bench clean
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
 	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about N minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
@@ -102,6 +103,11 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+	@$(BIN)/python scripts/write_env_examples.py
+
+# Where gcloud is installed: what its commands take, for machines where it is not.
+gcloud-grammar: $(READY)
+	@$(BIN)/python scripts/gcloud_lines.py
 
 monitoring: $(READY)
 	@$(BIN)/python scripts/write_monitoring.py
