@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
+from task_steps import Steps, begin, task_of
 
 from reelpress.errors import Cancelled, StorageError
 from reelpress.facts.values import from_json
@@ -30,7 +31,6 @@ from reelpress.run.process import CancelToken
 
 from job_table import NOW, claim, enlist, put, row, set_row
 from receipts import receipt
-from task_steps import Steps, begin, task_of
 
 FETCHED = Fetched(path="input.mp4", is_foreign=False, size_bytes=4, sha256="00", key="in.mp4", name="in.mp4")
 PASSING = StorageError("The store fails.", reason="unreachable", retryable=True)
