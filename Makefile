@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs image-check images bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs monitoring week image-check images bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -28,9 +28,12 @@ help:
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
 	@echo "make kill-tests        100 kills of workers on each kind of database, into docs/kill-tests.md (about 20 minutes)"
+	@echo "make perf-gate         fails where this commit is slower than main (docs/performance.md)"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about N minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
 	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"
@@ -81,6 +84,9 @@ kill-tests: $(READY)
 	@REELPRESS_KILL_ROUNDS=100 REELPRESS_STORM_EXPORTS=300 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest \
 		tests/service/test_worker_kills.py tests/service/test_export_kills.py
 
+perf-gate: $(READY)
+	@$(BIN)/python scripts/check_performance_regression.py
+
 lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -95,6 +101,12 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+
+monitoring: $(READY)
+	@$(BIN)/python scripts/write_monitoring.py
+
+week: $(READY)
+	@$(BIN)/python scripts/simulate_week.py --out out/week
 
 image-check: $(READY)
 	@$(BIN)/python scripts/try_image.py

@@ -1,4 +1,7 @@
-"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help."""
+"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help.
+
+The tables of docs/metrics.md come from the table of metrics; the rest of that page stands.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from reelpress.observe.names import DATABASE_METRICS, HTTP_METRICS, JOB_METRICS, PROCESS_METRICS, Label, Metric
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS
 from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS, Setting
@@ -16,7 +20,10 @@ JOBS = tuple(
     f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 )
 SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
-COMMANDS = ("compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
+COSTS = ("costs", "perf baseline", "perf check", "perf history")
+COMMANDS = (
+    "compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS, *COSTS
+)  # fmt: skip
 
 
 def settings_page() -> str:
@@ -79,11 +86,56 @@ def _help(command: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+METRIC_TABLES = {
+    "database": DATABASE_METRICS, "process": PROCESS_METRICS, "jobs": JOB_METRICS, "http": HTTP_METRICS,
+}  # fmt: skip
+
+
+def metrics_page() -> str:
+    """Return docs/metrics.md with its tables anew: each stands between two comments, the first of which names it."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    tables = {name: _metrics_table(metrics) for name, metrics in METRIC_TABLES.items()} | {"labels": _labels_table()}
+    for name, lines in tables.items():
+        before, begin, rest = page.partition(f"<!-- metrics: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not begin or not end:
+            raise SystemExit(f"docs/metrics.md has no place for the table {name}")
+        page = "".join((before, begin, *(f"{line}\n" for line in lines), end, after))
+    return page
+
+
+def _metrics_table(metrics: tuple[Metric, ...]) -> list[str]:
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for metric in metrics:
+        labels = ", ".join(f"`{label.name}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
+    return lines
+
+
+def _labels_table() -> list[str]:
+    lines = ["| label | of | values |", "|---|---|---|"]
+    of: dict[Label, list[str]] = {}
+    for metric in (metric for metrics in METRIC_TABLES.values() for metric in metrics):
+        for label in metric.labels:
+            of.setdefault(label, []).append(metric.name)
+    for label, names in of.items():
+        where = (
+            f"`{names[0]}`"
+            if len(names) == 1
+            else "several"
+            if len(names) > 2
+            else " and ".join(f"`{n}`" for n in names)
+        )
+        values = ", ".join(f"`{value}`" for value in label.values) if 0 < len(label.values) <= 10 else ""
+        lines.append(f"| `{label.name}` | {where} | {'; '.join(filter(None, (values, label.about)))} |")
+    return lines
+
+
+PAGES = {"settings.md": settings_page, "cli.md": cli_page, "metrics.md": metrics_page}
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write all of them."""
     for name, page in PAGES.items():
         (ROOT / "docs" / name).write_text(page())
         print(f"docs/{name} written")

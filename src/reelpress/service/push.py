@@ -18,16 +18,18 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field
 
-from reelpress.errors import TokenError, UsageError
+from reelpress.errors import UsageError
 from reelpress.facts.values import Value
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import get_job
+from reelpress.jobs.spending import budget_now
 from reelpress.jobs.submission import retry, submit
 from reelpress.jobs.task import Task
 from reelpress.jobs.work import hand_over
-from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, identify
+from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, service_account_or_caller
 from reelpress.service.answers import answer, documented
 from reelpress.service.oidc import Verifier, fetch_jwks_at
 from reelpress.service.problems import RequestRefused
@@ -83,15 +85,7 @@ def sender_of(
     settings = request.app.state.house.settings
     task = request.headers.get("x-cloudtasks-taskname")
     tries = request.headers.get("x-cloudtasks-taskretrycount", "0")
-    verifier: Verifier | None = request.app.state.verifier
-    caller = None
-    if bearer is not None and not bearer.credentials.startswith("rp_") and verifier is not None:
-        try:
-            verifier.verify(bearer.credentials)
-        except TokenError as error:
-            raise RequestRefused(401, "token_refused", error.what, evidence=error.evidence) from None
-    else:
-        caller = identify(request, bearer, header)
+    caller = service_account_or_caller(request, request.app.state.verifier, bearer, header)
     sender = Sender(
         is_cloud_tasks=caller is None and task is not None, deadline_s=settings.push_deadline_s, task=task,
         tries=int(tries) if tries.isascii() and tries.isdigit() and len(tries) < 9 else 0,
@@ -154,10 +148,18 @@ def process_video(
         if task is None:
             job = _read(house, job.id)
             if job.status == "queued":
+                _refuse_on_hold(house, job)
                 raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
         else:
             job = _wait(house, job.id, task, until)
     return _answer(job, shape, sender)
+
+
+def _refuse_on_hold(house: House, job: Job) -> None:
+    with house.database.reading() as connection:
+        state = budget_now(connection, house.settings.budget, time.time())
+    if state is not None and state.holds is not None:
+        raise _later(503, "budget_spent", "The budget is spent; the job waits.", job, _RUNNING_S, evidence=state.holds)
 
 
 def _job_of(house: House, shape: PushShape) -> Job:
