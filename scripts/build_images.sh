@@ -12,8 +12,12 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 work=$(mktemp -d /var/tmp/reelpress-images.XXXXXX)
 store=(buildah --root "$work/store" --runroot "$work/run" --storage-driver "${STORAGE_DRIVER:-overlay}")
-# shellcheck disable=SC2154 # set by the trap itself
-trap 'code=$?; "${store[@]}" umount --all >/dev/null 2>&1; umount "$work/store/overlay" 2>/dev/null; rm -rf "$work"; exit $code' EXIT
+clean_up() {
+    "${store[@]}" umount --all >/dev/null 2>&1 || true
+    umount "$work/store/overlay" 2>/dev/null || true # buildah's own, which outlives it
+    rm -rf "$work"
+}
+trap clean_up EXIT
 
 say() { echo "$(date +%T) $*"; }
 
