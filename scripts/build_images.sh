@@ -13,8 +13,8 @@ python=${PYTHON:-.venv/bin/python}
 work=$(mktemp -d /var/tmp/reelpress-images.XXXXXX)
 store=(buildah --root "$work/store" --runroot "$work/run" --storage-driver "${STORAGE_DRIVER:-overlay}")
 clean_up() {
-    "${store[@]}" umount --all >/dev/null 2>&1 || true
-    umount "$work/store/overlay" 2>/dev/null || true # buildah's own, which outlives it
+    # a build that failed leaves its container mounted, and buildah's own mount outlives it
+    awk -v below="$work/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
     rm -rf "$work"
 }
 trap clean_up EXIT
