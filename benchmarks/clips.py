@@ -39,6 +39,7 @@ from typing import Any
 import av
 
 from bars import Row
+
 from counting_server import CountingServer
 from x264_search import MeasurementError, find_ffmpeg, machine, rounded
 

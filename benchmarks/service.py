@@ -42,6 +42,7 @@ from typing import Any
 import httpx
 
 from bars import Row
+
 from x264_search import find_ffmpeg, machine, rounded
 
 WORKERS = max(1, (os.cpu_count() or 1) // 2)

@@ -81,7 +81,9 @@ def make_videos(folder: Path, duration_s: float) -> dict[str, Path]:
 
 def seconds_of(tree: Path, video: Path, folder: Path, measure: str) -> float:
     """Return the seconds a commit takes for a video: CPU seconds of all its processes, or those of the clock."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("REELPRESS_")}
+    # compiled modules are kept, as where it is installed: to compile them every time would be most of a short run
+    ours = ("REELPRESS_", "PYTHONDONTWRITEBYTECODE")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     env |= {
         "PYTHONPATH": str(tree / "src"), "REELPRESS_CACHE_DIR": str(folder / f"cache-{tree.name}"),
         "ENABLE_GPU_ACCELERATION": "false",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from monitoring.definition import FOLDER
 from monitoring.drawing import page
-from monitoring.server import Prometheus
+from monitoring.server import Prometheus, Series
 
 _STEPS = 400
 
@@ -25,7 +25,7 @@ def draw(prometheus: Prometheus, out: Path, *, start: float, end: float) -> Path
     board = json.loads((FOLDER / "grafana" / "reelpress.json").read_text())
     step_s = max(15.0, (end - start) / _STEPS)
 
-    def ask(expr: str) -> list:
+    def ask(expr: str) -> list[Series]:
         return prometheus.query_range(expr, start=start, end=end, step_s=step_s)
 
     path = out.with_suffix(".html")

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -174,8 +175,8 @@ def check_box(box: Box) -> None:
     inside = box.run(
         "/bin/sh", "-c", "id -u; env | cut -d= -f1; for f in / /usr /etc /opt/reelpress; do touch $f/x; done"
     )
-    uid, *names = inside.stdout.split()
-    if int(uid) != box.image.uid or inside.stderr.count("Read-only file system") != 4:
+    uid, *names = inside.stdout.split() or ["nobody"]
+    if uid != str(box.image.uid) or inside.stderr.count("Read-only file system") != 4:
         raise Failed(f"the box is not tight: {inside}")
     if extra := set(names) - set(box.image.environment) - {"PWD", "SHLVL", "_", "OLDPWD"}:
         raise Failed(f"the environment has more than was declared: {extra}")
@@ -191,7 +192,6 @@ def try_start(box: Box, folder: Path) -> None:
     if made.returncode != 0:
         raise Failed(f"no key: {made.stderr}")
     api = Api(port, json.loads(made.stdout)["key"])
-    short, long = make_clip(folder, 2, "320x180"), make_clip(folder, 60, "1280x720")
     began = time.monotonic()
     with box.service(log, PORT=str(port), REELPRESS_GRACE=str(GRACE_S)) as (process, pid):
         wait_for("/health", lambda: api.ask("GET", "/health"), START_WITHIN_S, process, log)
@@ -204,13 +204,14 @@ def try_start(box: Box, folder: Path) -> None:
             or box.run(*box.image.health, PORT="1").returncode == 0
         ):
             raise Failed("HEALTHCHECK does not tell whether the service answers")
+        short = make_clip(folder, 2, "320x180")
         job = api.submit(short)
         done = wait_for("a job", lambda: ended(api.ask("GET", f"/v1/jobs/{job}")), JOB_WITHIN_S, process, log)
         output = api.ask("GET", f"/v1/jobs/{job}/output")
         if done["status"] != "done" or b"ftyp" not in output[:16]:
             raise Failed(f"the job ended as {done}")
         print(f"a job: {done['result']['encoder']}, {len(short)} to {len(output)} bytes")
-        job = api.submit(long)
+        job = api.submit(make_clip(folder, 60, "1280x720"))
         wait_for("an encode", lambda: api.ask("GET", f"/v1/jobs/{job}")["percent"] > 0, JOB_WITHIN_S, process, log)
         told = time.monotonic()
         os.kill(pid, box.image.stop)
@@ -293,6 +294,8 @@ def main() -> None:
     asked.add_argument("--root", type=Path, help="the file system of a built image")
     asked.add_argument("--most-mb", type=float, default=1200, help="what it may weigh")
     given = asked.parse_args()
+    if os.geteuid() != 0 or not all(map(shutil.which, ("bwrap", "tini"))):
+        raise Failed("This needs root, bubblewrap and tini: a start is tried in namespaces, as another user.")
     image = Dockerfile(given.dockerfile)
     with tempfile.TemporaryDirectory(prefix="reelpress-image-") as name:
         folder = Path(name)

@@ -12,15 +12,15 @@ class Recording:
         self._file, self._names = file, names
         self.samples = 0
 
-    def add(self, text: bytes, *, instance: str, now: float) -> None:
-        """Add what ``/metrics`` of one process said at ``now``, in seconds since 1970."""
+    def add(self, text: bytes, *, instance: str, now: float, only: str = "") -> None:
+        """Add what ``/metrics`` of one process said at ``now``, in seconds since 1970, of names that begin so."""
         target = f'instance="{instance}",job="reelpress"'
         for line in text.decode().splitlines():
             if line.startswith("#"):
                 continue
             series, _, value = line.rpartition(" ")
             name, brace, labels = series.partition("{")
-            if name not in self._names:
+            if name not in self._names or not name.startswith(only):
                 continue
             own = f",{labels[:-1]}" if brace and labels != "}" else ""
             self._file.write(f"{name}{{{target}{own}}} {value} {now:.3f}\n")

@@ -17,7 +17,7 @@ Trouble = Literal[
     "gpu lost", "errors", "rush", "workers stopped", "worker killed", "poisonous input", "slow encoder", "disk full",
     "not scraped", "expensive films",
 ]  # fmt: skip
-_LECTURES, _FILMS = 26, 40
+_LECTURES, _FILMS = 22, 40
 _BUDGET = ("ReelpressBudgetHalf", "ReelpressBudgetNearlySpent", "ReelpressBudgetSpent", "ReelpressBudgetOverrun")
 
 
@@ -72,7 +72,7 @@ def timetable(length_s: float) -> tuple[Incident, ...]:
 
     Of the last, the budget, alerts last until its window ends.
     """
-    first_s, end_s = 0.14 * length_s, 0.86 * length_s
+    first_s, end_s = 0.14 * length_s, 0.83 * length_s
     step_s = (end_s - first_s) / (len(_PLAN) - 1)
     return tuple(
         Incident(
@@ -93,7 +93,7 @@ def arrivals(seed: int, length_s: float, videos_an_hour: float, incidents: tuple
             found.append(_video(dice, now))
     for incident in incidents:
         if incident.trouble == "rush":
-            found += [_long(dice, incident, "university", 5 * 10**8, 1800.0) for _ in range(_LECTURES)]
+            found += [_long(dice, incident, "university", 5 * 10**8, 1500.0) for _ in range(_LECTURES)]
         elif incident.trouble == "poisonous input":
             found.append(
                 Video(at=incident.start, user="mallory", size_bytes=40_000_000, duration_s=30.0, is_poisonous=True)

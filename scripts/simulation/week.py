@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from starlette.testclient import TestClient
 
 from reelpress.facts.values import Value
+from reelpress.jobs.counting import count_regression
 from reelpress.jobs.house import House
 from reelpress.jobs.ledger import Charging
 from reelpress.jobs.performance import SpeedWatch
-from reelpress.observe.baseline import Comparison
 from reelpress.observe.instruments import Seen
 from reelpress.observe.prices import price_book, tariff
 from reelpress.service.app import create_app
@@ -25,17 +25,9 @@ from simulation.openmetrics import Recording
 from simulation.traffic import START_S, Incident, arrivals, timetable
 
 _SEATS = 2
-_BUDGET_USD = "7"  # a day: more than twice what one costs without films
+_BUDGET_USD = "6.5"  # a day: more than twice what one costs without films
 _DISK_BYTES = 400 * 10**9
 _GPU_MEMORY_BYTES = 24 * 2**30
-
-
-class Disk(NamedTuple):
-    """As :func:`shutil.disk_usage` has it."""
-
-    total: int
-    used: int
-    free: int
 
 
 class Simulated(Value, frozen=True, kw_only=True):
@@ -64,53 +56,58 @@ def simulate(
     """
     incidents = timetable(length_s)
     clock = Clock()
-    houses = [House.open(_settings(folder)) for _ in range(2)]
+    houses = [House.open(_settings(folder)) for _ in range(3 if asks else 2)]
     try:
         prices = price_book()
         book = {rates.name: rates for rates in prices.compute}
         stores = {rates.name: rates for rates in prices.storage}
         processes = []
-        for name, house in zip(("gpu-0", "cpu-0"), houses, strict=True):
+        for name, house in zip(("gpu-0", "cpu-0"), houses, strict=False):
             has_gpu = name == "gpu-0"
             rates = book["cloud-run-l4" if has_gpu else "cloud-run-cpu"]
             # each job has an instance for itself, as on Cloud Run with a concurrency of 1
             charged = tariff(rates, cores=4, memory_mb=16_384, has_gpu=has_gpu)
-            processes.append(
-                Process(
-                    name,
-                    house,
-                    Charging(tariff=charged, storage=stores["gcs"]),
-                    clock,
-                    folder / f"state-{name}",
-                    seats=_SEATS,
-                )
-            )
+            charging = Charging(tariff=charged, storage=stores["gcs"])
+            processes.append(Process(name, house, charging, clock, folder / f"state-{name}", seats=_SEATS))
         fleet = Fleet(processes, incidents, clock, seed)
         for process in processes:
             _show(process, fleet)
-        watch = _speed_watch(processes[0])
+        watch = SpeedWatch(
+            houses[0].database, houses[0].settings, partial(count_regression, houses[0].telemetry.instruments)
+        )
         videos = arrivals(seed, length_s, videos_an_hour, incidents)
         for video in videos:
             fleet.at(video.at, lambda video=video: fleet.submit(video))  # type: ignore[misc]
         stopped = next(incident for incident in incidents if incident.trouble == "workers stopped")
         fleet.at(stopped.start, fleet.stop_all)
         fleet.at(stopped.start + stopped.length_s, fleet.start_all)
-        reader = (
-            TestClient(create_app(houses[0]), base_url="http://127.0.0.1", client=("127.0.0.1", 1)) if asks else None
-        )
         with openmetrics.open("w") as file:
             recording = Recording(file, names)
+            reader = _Reader(houses[2]) if asks else None
             for number in range(1, int(length_s // scrape_every_s) + 1):
                 fleet.go_on_until(START_S + number * scrape_every_s)
                 watch.look(clock.now)
-                if reader is not None:
-                    reader.get("/v1/jobs?limit=20").raise_for_status()
                 _scrape(fleet, recording)
+                if reader is not None:
+                    reader.look(recording, clock.now)
             recording.end()
         return Simulated(incidents=incidents, end=clock.now, jobs=len(videos), samples=recording.samples)
     finally:
         for house in houses:
             house.close()
+
+
+class _Reader:
+    """Looks at the list of jobs by the service's own API. What that process says of time is not simulated."""
+
+    def __init__(self, house: House) -> None:
+        self._telemetry = house.telemetry
+        self._client = TestClient(create_app(house), base_url="http://127.0.0.1", client=("127.0.0.1", 1))
+
+    def look(self, recording: Recording, now: float) -> None:
+        """Ask once, and have it recorded that somebody asked."""
+        self._client.get("/v1/jobs?limit=20").raise_for_status()
+        recording.add(self._telemetry.text(), instance="api-0", now=now, only="reelpress_http_")
 
 
 def _settings(folder: Path) -> ServiceSettings:
@@ -119,15 +116,6 @@ def _settings(folder: Path) -> ServiceSettings:
         "budget_window": "day", "budget_action": "cpu", "regression_samples": "8", "regression_window_h": "2",
     }  # fmt: skip
     return load_service(flags, environ={}, env_file=None)
-
-
-def _speed_watch(process: Process) -> SpeedWatch:
-    count = process.house.telemetry.instruments
-
-    def regressed(found: Comparison) -> None:
-        count.add("reelpress_performance_regressions_total", encoder=found.encoder, size_class=found.size_class)
-
-    return SpeedWatch(process.house.database, process.house.settings, regressed)
 
 
 def _scrape(fleet: Fleet, recording: Recording) -> None:
@@ -143,13 +131,13 @@ def _scrape(fleet: Fleet, recording: Recording) -> None:
 def _show(process: Process, fleet: Fleet) -> None:
     disk = fleet.incident("disk full")
 
-    def usage(folder: Path) -> Disk:
+    def usage(folder: Path) -> tuple[int, int, int]:
         """Fill the scratch disk of the machine with a GPU until somebody cleans up."""
         share = 0.6
         if process.has_gpu and folder.name == "scratch" and disk.lasts_at(fleet.clock.now):
             share = 0.6 - 0.58 * min(1.0, 2.0 * (fleet.clock.now - disk.start) / disk.length_s)
         free = int(_DISK_BYTES * share)
-        return Disk(_DISK_BYTES, _DISK_BYTES - free, free)
+        return _DISK_BYTES, _DISK_BYTES - free, free
 
     show_gauges(process.house, None, clock=fleet.clock, disk_usage=usage)
     if process.has_gpu:

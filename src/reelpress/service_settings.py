@@ -41,6 +41,8 @@ class ServiceSettings(Value, frozen=True, kw_only=True):
     push_issuer: str
     push_jwks_url: str
     push_deadline_s: float
+    push_max_attempts: int | None
+    iam_checked: bool
     firebase_project: str | None
     firebase_jwks_url: str
     firebase_user_claim: str | None

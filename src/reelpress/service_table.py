@@ -142,6 +142,16 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
         parse=number(15, 1800, float), help="Dispatch deadline of the queue; longer work goes to the workers.",
     ),
     Setting(
+        name="push_max_attempts", env=("REELPRESS_PUSH_MAX_ATTEMPTS",), default="none", accepts="1 to 1000, none",
+        parse=optional(number(1, 1000, int)),
+        help="Deliveries that the queue makes of a task; a job that fails in passing at the last is parked as dead.",
+    ),
+    Setting(
+        name="iam_checked", env=("REELPRESS_IAM_CHECKED",), default="false", accepts="true or false", parse=switch,
+        help="On Cloud Run without unauthenticated access: Google has checked the caller's token, and may have taken "
+        "its signature off; what it says is checked all the same.",
+    ),
+    Setting(
         name="firebase_project", env=("REELPRESS_FIREBASE_PROJECT",), default="none", accepts="a project id, none",
         parse=optional(str), help="Firebase project whose users' ID tokens are accepted. See docs/firebase.md.",
     ),

@@ -72,9 +72,9 @@ def test_machines_go_when_there_is_no_work() -> None:
 
 
 def test_what_the_database_is_asked_grows_with_jobs_and_with_those_that_run() -> None:
-    def commits(jobs_per_day: float) -> float:
+    def flushes(jobs_per_day: float) -> float:
         work = fleet.Workload(jobs_per_day=jobs_per_day, busiest=1.0)
-        return fleet.simulate(work, fleet.L4, fleet.Scaling(most=4_000), until_s=3600.0).busiest_commits_per_s
+        return fleet.simulate(work, fleet.L4, fleet.Scaling(most=4_000), until_s=3600.0).busiest_flushes_per_s
 
-    few, many = commits(10_000), commits(100_000)
+    few, many = flushes(10_000), flushes(100_000)
     assert 7 < many / few < 11

@@ -21,6 +21,8 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as GrafanaDashboard
 
 from reelpress.cli.app import app
+from reelpress.observe.cloud_monitoring import CLOUD_METRICS
+from reelpress.observe.names import BY_NAME, METRICS
 from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS
 
@@ -209,3 +211,43 @@ def _is_a_command(words: list[str]) -> None:
         assert found is not None
         command, context = found, click.Context(found, parent=context, info_name=name)
     command.parse_args(context, list(words))
+
+
+# --- what is asked for, and what is measured
+
+
+def _unknown(expr: str) -> list[str]:
+    """Return names, labels and values in a query that nothing measures."""
+    wrong = []
+    for name, _, matchers in re.findall(r"\b(reelpress_\w+)(\{([^}]*)\})?", expr):
+        metric = BY_NAME.get(name) or BY_NAME.get(re.sub(r"_(bucket|sum|count)$", "", name))
+        if metric is None or (metric.kind == "histogram") != (name not in BY_NAME):
+            wrong.append(name)
+            continue
+        labels = {label.name: label.values for label in metric.labels}
+        for label, how, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', matchers):
+            values = labels.get(label, ())
+            found = [v for v in values if re.fullmatch(value, v)] if "~" in how else [v for v in values if v == value]
+            if not found:
+                wrong.append(f"{name}{{{label}{how}{value}}}")
+    grouped = {label.strip() for labels in re.findall(r"by \(([^)]*)\)", expr) for label in labels.split(",")}
+    known = {label.name for metric in METRICS for label in metric.labels} | {"le", "instance"}
+    return wrong + sorted(grouped - known)
+
+
+def test_what_is_asked_for_is_measured():
+    queries = [query for row in load_board().row for panel in row.panel for query in panel.query]
+    for expr in (*(query.expr for query in queries), *(alert.expr for alert in ALERTS)):
+        assert _unknown(expr) == [], expr
+    for query in queries:
+        by = set(re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", query.expr))))
+        assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= by, query.legend
+    assert _unknown("sum by (codec) (reelpress_jobs)") == ["codec"]
+    assert _unknown('reelpress_jobs{status="lost"}') == ["reelpress_jobs{status=lost}"]
+    assert _unknown("reelpress_job_seconds + reelpress_joys") == ["reelpress_job_seconds", "reelpress_joys"]
+
+
+def test_google_shows_what_the_service_writes_there_itself():
+    board = (FOLDER / "google" / "dashboard.json").read_text()
+    for metric in CLOUD_METRICS:
+        assert f"custom.googleapis.com/{metric.path}" in board

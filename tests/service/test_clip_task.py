@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from task_steps import begin, task_of
 
 from reelpress.facts.captions import Captions, Cue
 from reelpress.facts.values import to_json
@@ -25,7 +26,6 @@ import clip_tables
 from clip_tables import clips_of, job, kinds, put_export, put_video
 from cutters import Cutter
 from job_table import NOW, claim, set_row
-from task_steps import begin, task_of
 
 
 @pytest.fixture

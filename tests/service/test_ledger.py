@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -22,6 +23,7 @@ from reelpress.jobs.tables import LEDGER, WEBHOOKS
 from reelpress.jobs.work import begin_stage, finish
 from reelpress.observe.budget import Budget
 from reelpress.observe.prices import Tariff
+from reelpress.observe.telemetry import Telemetry
 from reelpress.receipt import CostParts, Stage
 from reelpress.service_settings import load_service
 
@@ -54,7 +56,8 @@ def made(usd: float = 0.5, wall_s: float = 10.0, **changes) -> str:
 def telling(**settings):
     named = {"webhook_url": "https://ops.example/hook", **settings}
     environ = {f"REELPRESS_{name.upper()}": str(value) for name, value in named.items()}
-    return on_end(load_service(environ=environ, env_file=None), BY_THE_CLOCK)
+    house = SimpleNamespace(settings=load_service(environ=environ, env_file=None), telemetry=Telemetry())
+    return on_end(house, BY_THE_CLOCK)
 
 
 def work(database, told, *, usd=0.5, at=NOW, worker="w1", status="done", text=None, **more):

@@ -9,22 +9,28 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
+from task_steps import Steps, begin, task_of
 
 from reelpress.errors import Cancelled, StorageError
+from reelpress.facts.values import from_json
 from reelpress.jobs import stages as stages_module
 from reelpress.jobs import worker as worker_module
+from reelpress.jobs.ending import on_end
 from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.kinds import Delivered
+from reelpress.jobs.ledger import entries
 from reelpress.jobs.model import JobInput
-from reelpress.jobs.stages import Compressed, Stages, patiently
+from reelpress.jobs.reading import receipt_of
+from reelpress.jobs.stages import Compressed, Probed, Stages, patiently, raise_for
 from reelpress.jobs.task import LeftToOthers
 from reelpress.jobs.work import release
 from reelpress.jobs.worker import Worker
+from reelpress.receipt import CostParts, Receipt
 from reelpress.run.process import CancelToken
 
 from job_table import NOW, claim, enlist, put, row, set_row
-from task_steps import Steps, begin, task_of
+from receipts import receipt
 
 FETCHED = Fetched(path="input.mp4", is_foreign=False, size_bytes=4, sha256="00", key="in.mp4", name="in.mp4")
 PASSING = StorageError("The store fails.", reason="unreachable", retryable=True)
@@ -109,6 +115,25 @@ def test_a_bug_fails_the_job_and_not_the_worker(houses, encoding, monkeypatch):
     assert task.done.wait(20)
     failed = row(houses[0].database, job.id)
     assert (failed.status, failed.error.code, failed.error.evidence) == ("failed", "bug", "ZeroDivisionError")
+
+
+def test_a_job_that_failed_in_the_engine_keeps_its_receipt_and_its_line(houses, encoding, monkeypatch):
+    database = houses[0].database
+    job = put(database)
+    task = task_of(houses[0], encoding, on_end=on_end(houses[0]))
+    made = receipt(status="failed", exit_code=5, encoder=None, device=None, result=None, error="The disk is full.",
+                   error_code="output_failed", usd=0.5, usd_parts=CostParts(cpu=0.5))  # fmt: skip
+    monkeypatch.setattr(Stages, "fetch", lambda _stages: FETCHED)
+    monkeypatch.setattr(Stages, "probe", lambda _stages, _fetched: Probed(same_as=None))
+    monkeypatch.setattr(Stages, "compress", lambda _stages, _fetched: raise_for(made))
+    begin(task)
+    assert task.done.wait(20)
+    with database.reading() as connection:
+        kept, lines = receipt_of(connection, job.id), entries(connection)
+    assert from_json(kept, Receipt).error == "The disk is full."
+    assert [(line.job, line.status, line.error_code, line.usd) for line in lines] == [
+        (job.id, "failed", "output_failed", 0.5)
+    ]
 
 
 def test_faults_that_pass_are_waited_out(monkeypatch):

@@ -78,9 +78,10 @@ def test_a_collector_that_is_away_keeps_nobody_waiting(monkeypatch, caplog):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
     telemetry = open_telemetry(Exports(otlp_metrics=True, otlp_traces=True))
+    telemetry._closing_s = 0.1
     with telemetry.span("job"):
         telemetry.instruments.add("reelpress_workers_lost_total")
-    telemetry.close(patience_s=0.1)
+    telemetry.close()
     assert "could not be sent within 0.1 s" in caplog.text
 
 
@@ -92,7 +93,8 @@ def test_figures_arrive_though_nobody_takes_traces(monkeypatch):
         telemetry = open_telemetry(Exports(otlp_metrics=True, otlp_traces=True))
         with telemetry.span("job"):
             telemetry.instruments.add("reelpress_workers_lost_total")
-        telemetry.close(patience_s=1.0)
+        telemetry._closing_s = 1.0
+        telemetry.close()
     assert collector.value("reelpress_workers_lost") == 1
 
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 
+import msgspec
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
 from reelpress.errors import UsageError
+from reelpress.events import AttemptFailed, AttemptStarted
+from reelpress.facts.failure import FailureKind
 from reelpress.jobs import model
 from reelpress.observe import entry, names
 from reelpress.observe.instruments import Instruments, labels_of
 from reelpress.observe.names import BY_NAME, METRICS, OTHER, Label
 from reelpress.observe.telemetry import Exports, Telemetry, exports_of, open_telemetry
-from reelpress.observe.tracing import asked_with, traceparent_in, traceparent_now
+from reelpress.observe.tracing import AttemptSpans, asked_with, traceparent_in, traceparent_now
+from reelpress.receipt import Stage
+
+from receipts import receipt
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OURS = re.compile("reelpress_")
@@ -149,6 +160,43 @@ def test_otlp_without_an_address_is_refused(metrics, traces):
 def test_a_traceparent_that_makes_no_sense_is_none(header):
     assert traceparent_in(header) is None
     assert traceparent_in(TRACEPARENT) == TRACEPARENT
+
+
+def test_attempts_are_spans_inside_their_stage():
+    exporter = InMemorySpanExporter()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry = Telemetry(tracers=tracers)
+    start = AttemptStarted(job="j", input="i", number=1, of=2, encoder="h264_nvenc", why="x", argv=(), gpu="GPU-1")
+    cpu = msgspec.structs.replace(start, number=2, encoder="libx264", gpu=None)
+    lost = AttemptFailed(
+        job="j", input="i", number=1, encoder="h264_nvenc", failure=FailureKind.DEVICE_LOST, evidence="secret",
+        next_encoder="libx264",
+    )  # fmt: skip
+    stages = (Stage(name="encode", wall_s=2.5, cpu_s=1.0, usd=0.0),)
+    with telemetry.span("compress", job="job_1"):
+        spans = AttemptSpans(telemetry.tracer)
+        events = (start, lost, cpu, receipt(stages=stages))
+        thread = threading.Thread(target=lambda: [spans.note(event) for event in events])
+        thread.start()  # wherever events come from
+        thread.join()
+    made = {span.name: span for span in exporter.get_finished_spans()}
+    assert made.keys() == {"compress", "attempt h264_nvenc", "attempt libx264"}
+    failed, passed, around = made["attempt h264_nvenc"], made["attempt libx264"], made["compress"]
+    assert {failed.parent.span_id, passed.parent.span_id} == {around.context.span_id}
+    assert (failed.status.status_code, failed.status.description) == (StatusCode.ERROR, "device_lost")
+    assert passed.status.status_code == StatusCode.UNSET
+    assert around.attributes == {"reelpress.job": "job_1", "reelpress.encode_s": 2.5}
+
+
+def test_a_span_tells_no_texts_of_errors():
+    exporter = InMemorySpanExporter()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    with pytest.raises(ValueError), Telemetry(tracers=tracers).span("fetch"):
+        raise ValueError("/home/ann/secret.mov")
+    (span,) = exporter.get_finished_spans()
+    assert (span.status.description, span.events) == ("ValueError", ())
 
 
 def test_a_request_s_trace_is_known_while_it_is_answered_and_no_longer():

@@ -57,7 +57,7 @@ def _count_work(instruments: Instruments, job: Job, entry: Entry) -> None:
     if job.started_at is not None and job.finished_at is not None:
         taken_s = max(job.finished_at - job.started_at, 0.0)
         record("reelpress_job_seconds", taken_s, kind=job.kind, encoder=encoder, size_class=entry.size_class)
-    if entry.encode_s > 0 and entry.duration_s > 0:
+    if entry.encode_s > 0 and entry.duration_s > 0 and not entry.fallbacks:  # else it is the speed of both together
         record("reelpress_realtime_ratio", entry.duration_s / entry.encode_s, encoder=encoder)
     add("reelpress_output_bytes_total", entry.output_bytes, encoder=encoder)
     if job.kind == "compress":  # a clip is of a part of its input

@@ -39,7 +39,7 @@ def on_end(house: House, charging: Charging | None = None) -> Callable[[Connecti
         entry = note_end(connection, job, charging)
         once_committed(connection, lambda: count_end(house.telemetry.instruments, job, entry))
         if entry is not None:
-            tell_budget(connection, house.settings.budget, house.settings.webhook_url, now=time.time())
+            tell_budget(connection, house.settings.budget, house.settings.webhook_url, now=entry.finished_at)
         if job.kind not in _TOLD:
             return
         url = job.spec.webhook or house.settings.webhook_url

@@ -156,7 +156,8 @@ JOB_METRICS = (
     ),
     _histogram("reelpress_queue_wait_seconds", "s", "From submission to the start of work.", _WAIT_BUCKETS, KIND),
     _histogram(
-        "reelpress_realtime_ratio", "1", "Seconds of programme for a second of encoding.", _SPEED_BUCKETS, ENCODER
+        "reelpress_realtime_ratio", "1", "Seconds of programme for a second of encoding, where no attempt failed.",
+        _SPEED_BUCKETS, ENCODER,
     ),
     _counter(
         "reelpress_attempts_total", "{attempt}", "Runs of an encoder.", ENCODER,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("reelpress.observe")
 # What the last figures may take to be sent. Cloud Run kills 10 s after it asked to end, and Cloud Monitoring takes
 # nothing within 5 s of the last time.
-_CLOSING_S = 6.0
+_CLOSING_S, _CLOSING_CLOUD_S = 3.0, 6.0
 _ENDPOINTS = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
@@ -74,7 +74,10 @@ class Telemetry:
         meters: MeterProvider | None = None,
         tracers: TracerProvider | None = None,
         registry: CollectorRegistry | None = None,
+        *,
+        closing_s: float = _CLOSING_S,
     ) -> None:
+        self._closing_s = closing_s
         self._meters, self._tracers, self._registry = meters, tracers, registry
         meter: Meter = meters.get_meter("reelpress", VERSION) if meters is not None else NoOpMeter("reelpress")
         self.tracer: Tracer | None = tracers.get_tracer("reelpress", VERSION) if tracers is not None else None
@@ -120,21 +123,21 @@ class Telemetry:
                 fail(span, type(error).__name__)
                 raise
 
-    def close(self, patience_s: float = _CLOSING_S) -> None:
-        """Send what was not sent yet, for ``patience_s`` seconds at most; a second time does nothing."""
+    def close(self) -> None:
+        """Send what was not sent yet, for some seconds at most; a second time does nothing."""
         meters, tracers, self._meters, self._tracers = self._meters, self._tracers, None, None
         # at the same time: where one receiver is away, the other gets its due
         closing = [
-            threading.Thread(target=_shut_down, args=(each, 1000 * patience_s), daemon=True)
+            threading.Thread(target=_shut_down, args=(each, 1000 * self._closing_s), daemon=True)
             for each in (meters, tracers) if each is not None
         ]  # fmt: skip
         for thread in closing:
             thread.start()
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + self._closing_s
         for thread in closing:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in closing):
-            _LOG.warning("the last figures and traces could not be sent within %g s", patience_s)
+            _LOG.warning("the last figures and traces could not be sent within %g s", self._closing_s)
 
 
 def open_telemetry(exports: Exports, *, to: MetricExporter | None = None) -> Telemetry:
@@ -169,7 +172,8 @@ def open_telemetry(exports: Exports, *, to: MetricExporter | None = None) -> Tel
         readers.append(PeriodicExportingMetricReader(to))
     meters = MeterProvider(readers, resource, shutdown_on_exit=False) if readers else None
     tracers = _tracers(resource) if exports.otlp_traces else None
-    return Telemetry(meters, tracers, registry)
+    closing_s = _CLOSING_CLOUD_S if exports.cloud_monitoring else _CLOSING_S
+    return Telemetry(meters, tracers, registry, closing_s=closing_s)
 
 
 def _tracers(resource: Resource) -> TracerProvider:

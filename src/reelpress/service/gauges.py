@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 # One collection asks for several gauges; all of them are of one reading.
 _BELIEVED_S = 1.0
+# Says of a file system its size, what is used and what is free, in bytes.
+DiskUsage = Callable[[Path], tuple[int, int, int]]
+_TOTAL, _FREE = 0, 2
 
 
 class _Reading(NamedTuple):
@@ -43,9 +47,19 @@ class _Reading(NamedTuple):
     speed: tuple[Comparison, ...]
 
 
-def show_gauges(house: House, worker: Worker | None, feed: Feed | None = None) -> None:
-    """Have this process show its gauges for as long as the house is open; GPUs only where a worker uses them."""
-    _Gauges(house)
+def show_gauges(
+    house: House,
+    worker: Worker | None,
+    feed: Feed | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    disk_usage: DiskUsage = shutil.disk_usage,
+) -> None:
+    """Have this process show its gauges for as long as the house is open; GPUs only where a worker uses them.
+
+    ``clock`` says the time in seconds since 1970.
+    """
+    _Gauges(house, clock, disk_usage)
     if feed is not None:
         house.telemetry.instruments.watch("reelpress_event_watchers", lambda: [(feed.watchers, {})])
     if worker is not None:
@@ -53,8 +67,8 @@ def show_gauges(house: House, worker: Worker | None, feed: Feed | None = None) -
 
 
 class _Gauges:
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, house: House, clock: Callable[[], float], disk_usage: DiskUsage) -> None:
+        self._house, self._clock, self._disk_usage = house, clock, disk_usage
         self._lock = threading.Lock()
         self._read: tuple[float, _Reading] | None = None
         watch = house.telemetry.instruments.watch
@@ -67,14 +81,15 @@ class _Gauges:
         watch("reelpress_budget_spent_usd", lambda: self._budget(lambda budget: budget.spent_usd))
         watch("reelpress_budget_state", lambda: self._budget(lambda budget: budget.state))
         watch("reelpress_performance_ratio", self._speed)
-        watch("reelpress_disk_free_bytes", lambda: self._disks("free"))
-        watch("reelpress_disk_size_bytes", lambda: self._disks("total"))
+        watch("reelpress_disk_free_bytes", lambda: self._disks(_FREE))
+        watch("reelpress_disk_size_bytes", lambda: self._disks(_TOTAL))
         watch("reelpress_build_info", lambda: [(1, {"version": VERSION})])
 
     def _now(self) -> _Reading:
         with self._lock:
-            if self._read is None or time.monotonic() - self._read[0] > _BELIEVED_S:
-                self._read = time.monotonic(), _read(self._house)
+            now = self._clock()
+            if self._read is None or not 0 <= now - self._read[0] <= _BELIEVED_S:  # nor where the clock was set back
+                self._read = now, _read(self._house, now)
             return self._read[1]
 
     def _jobs(self) -> Iterable[Seen]:
@@ -85,7 +100,7 @@ class _Gauges:
 
     def _queue_age(self) -> Iterable[Seen]:
         since = self._now().queued_since
-        yield (max(time.time() - since, 0.0) if since is not None else 0.0), {}
+        yield (max(self._clock() - since, 0.0) if since is not None else 0.0), {}
 
     def _budget(self, read: Callable[[BudgetState], float]) -> Iterable[Seen]:
         budget = self._now().budget
@@ -98,13 +113,13 @@ class _Gauges:
                     labels = {"encoder": found.encoder, "size_class": found.size_class, "quantile": f"{quantile:g}"}
                     yield ratio, labels
 
-    def _disks(self, what: str) -> Iterable[Seen]:
+    def _disks(self, place: int) -> Iterable[Seen]:
         settings = self._house.settings
         for folder, path in (("data", settings.data), ("scratch", settings.scratch)):
-            yield getattr(shutil.disk_usage(path), what), {"folder": folder}
+            yield self._disk_usage(path)[place], {"folder": folder}
 
 
-def _read(house: House) -> _Reading:
+def _read(house: House, now: float) -> _Reading:
     by_status = sa.select(JOBS.c.kind, JOBS.c.status, sa.func.count()).group_by(JOBS.c.kind, JOBS.c.status)
     waits = sa.and_(JOBS.c.status == "queued", JOBS.c.queue == "pull")
     by_kind = sa.select(JOBS.c.kind, sa.func.count()).where(waits).group_by(JOBS.c.kind)
@@ -117,6 +132,6 @@ def _read(house: House) -> _Reading:
             queued_since=connection.execute(oldest).scalar(),
             workers=Counter(w.kind for w in workers_alive(connection, dead_after_s=house.settings.dead_after_s)),
             webhooks_pending=connection.execute(backlog).scalar_one(),
-            budget=budget_now(connection, house.settings.budget, time.time()),
+            budget=budget_now(connection, house.settings.budget, now),
             speed=last_check(connection),
         )

@@ -7,6 +7,7 @@ done at will.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -21,6 +22,7 @@ from reelpress.facts.values import Value
 from reelpress.net.answers import get, refusal
 from reelpress.net.client import public_client, read_at_most
 from reelpress.net.wire import Patience
+from reelpress.service_settings import ServiceSettings
 
 GOOGLE_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
@@ -29,6 +31,8 @@ GOOGLE_JWKS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 FetchJwks: TypeAlias = Callable[[str], bytes]
 # How much the clocks of two machines may differ.
 LEEWAY_S = 60
+# What Cloud Run puts in place of the signature of a token that it has checked itself.
+_SIGNATURE_TAKEN_OFF = "SIGNATURE_REMOVED_BY_GOOGLE"
 _KEYS_LAST_S = 3600.0
 _LEAST_BETWEEN_S = 60.0
 _MOST_TOKEN_CHARS = 16 * 1024
@@ -66,7 +70,8 @@ def fetch_jwks_at(url: str, *, allow_private: bool = False) -> bytes:
 class TokenCheck:
     """What every token of one kind is checked for: RS256 by a key of the issuer's, audience, issuer, times, claims.
 
-    Safe to share between threads. ``required`` are the claims that may not be missing.
+    Safe to share between threads. ``required`` are the claims that may not be missing. With ``iam_checked``, a token
+    that has Cloud Run's word in place of its signature is one whose signature Google has checked.
     """
 
     def __init__(
@@ -78,7 +83,9 @@ class TokenCheck:
         jwks_url: str,
         fetch_jwks: FetchJwks = fetch_jwks_at,
         clock: Callable[[], float] = time.monotonic,
+        iam_checked: bool = False,
     ) -> None:
+        self._iam_checked = iam_checked
         self._audience, self._issuers, self._required = tuple(audience), tuple(issuers), tuple(required)
         self._jwks_url, self._fetch_jwks, self._clock = jwks_url, fetch_jwks, clock
         self._lock = threading.Lock()
@@ -91,11 +98,15 @@ class TokenCheck:
         Raises :class:`TokenError` that names the claim that is wrong, and :class:`NetError` if there is no key to check
         the token with: then it is not known whether it is right.
         """
-        key = self._key_of(_kid_of(token))
+        kid = _kid_of(token)
+        signed = not (self._iam_checked and token.rpartition(".")[2] == _SIGNATURE_TAKEN_OFF)
         try:
             claims: dict[str, Any] = jwt.decode(
-                token, key, algorithms=["RS256"], audience=self._audience, issuer=self._issuers, leeway=LEEWAY_S,
-                options={"require": list(self._required)},
+                token, self._key_of(kid) if signed else "", algorithms=["RS256"], audience=self._audience,
+                issuer=self._issuers, leeway=LEEWAY_S,
+                # without a signature, none of these would be checked unless asked for by name
+                options={"require": list(self._required), "verify_signature": signed, "verify_exp": True,
+                         "verify_iat": True, "verify_nbf": True, "verify_aud": True, "verify_iss": True},
             )  # fmt: skip
         except jwt.MissingRequiredClaimError as error:
             raise refused(error.claim, "it is missing") from None
@@ -140,13 +151,15 @@ class Verifier:
         jwks_url: str = GOOGLE_JWKS_URL,
         fetch_jwks: FetchJwks = fetch_jwks_at,
         clock: Callable[[], float] = time.monotonic,
+        iam_checked: bool = False,
     ) -> None:
         if isinstance(audience, str) or not audience or not all(audience) or not email or not issuers:
             raise UsageError("Tokens are checked against at least one audience, an issuer and a service account.")
         self._email = email
         self._check = TokenCheck(
-            audience=audience, issuers=issuers, required=_CLAIMS, jwks_url=jwks_url, fetch_jwks=fetch_jwks, clock=clock
-        )
+            audience=audience, issuers=issuers, required=_CLAIMS, jwks_url=jwks_url, fetch_jwks=fetch_jwks, clock=clock,
+            iam_checked=iam_checked,
+        )  # fmt: skip
 
     def verify(self, token: str) -> Caller:
         """Return who calls; errors as :meth:`TokenCheck.claims`."""
@@ -158,6 +171,16 @@ class Verifier:
         return Caller(
             email=self._email, subject=str(claims.get("sub", "")), issuer=claims["iss"], expires_at=int(claims["exp"])
         )
+
+
+def is_iam_checked(settings: ServiceSettings) -> bool:
+    """Whether Google checks callers before us. Raises :class:`UsageError` where it does not: not on Cloud Run."""
+    if settings.iam_checked and "K_SERVICE" not in os.environ:
+        raise UsageError(
+            "REELPRESS_IAM_CHECKED is for Cloud Run: nobody else takes signatures off tokens.",
+            hint="Leave it out; tokens are checked here.",
+        )
+    return settings.iam_checked
 
 
 def _kid_of(token: str) -> str:

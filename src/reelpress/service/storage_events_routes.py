@@ -25,7 +25,7 @@ from reelpress.jobs.model import JobInput, JobSpec, Status
 from reelpress.jobs.submission import submit
 from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, service_account_or_caller
 from reelpress.service.answers import answer, documented
-from reelpress.service.oidc import Verifier, fetch_jwks_at
+from reelpress.service.oidc import Verifier, fetch_jwks_at, is_iam_checked
 from reelpress.service.paging import wake
 from reelpress.service.problems import RequestRefused
 from reelpress.service.storage_events import Ignored, NewObject, input_of_event, read_event
@@ -58,6 +58,7 @@ def events_verifier_of(house: House) -> Verifier | None:
     return Verifier(
         audience=(audience,), email=account, issuers=(issuer, issuer.removeprefix("https://")),
         jwks_url=settings.push_jwks_url, fetch_jwks=partial(fetch_jwks_at, allow_private=settings.allow_private_urls),
+        iam_checked=is_iam_checked(settings),
     )  # fmt: skip
 
 
