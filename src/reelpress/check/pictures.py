@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from reelpress.facts.formats import INDEXED_FORMATS
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
@@ -21,7 +22,6 @@ AROUND_S = 0.2  # more where pictures are further apart than this
 # Without an index FFmpeg seeks to any packet, not to a keyframe, and what it then decodes is broken, or nothing, up to
 # the next one: it starts this much earlier, where broadcasts have had a keyframe or two.
 _RUN_UP_S = 12.0
-_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _REPEATS = 1000  # an end to it: FFmpeg 9 compares a frame that repeats for ever with nothing for ever
 # Small, since what an encoder does to detail is not the question. The worse of brightness and colours counts.
 SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
@@ -97,7 +97,7 @@ def best_match(
     path, facts, track = source
     made, made_track = output
     # FFmpeg's decoder for VVC makes other pictures than from the beginning when it starts midway
-    run_up_s = 0.0 if facts.container in _INDEXED and track.codec != "vvc" else _RUN_UP_S
+    run_up_s = 0.0 if facts.container in INDEXED_FORMATS and track.codec != "vvc" else _RUN_UP_S
     from_s = max(0.0, at_s - around_s)
     skipped_s = min(from_s, run_up_s)
     # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought

@@ -42,12 +42,21 @@ PLAYLIST_FORMATS = frozenset({
 
 INPUT_FORMATS = VIDEO_FORMATS + ELEMENTARY_FORMATS + AUDIO_FORMATS
 
+# What FFmpeg calls the demuxers that seek to keyframes by an index. In others it seeks to any packet.
+INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+
 INPUT_PROTOCOLS = ("file",)
 
 
 def format_whitelist() -> str:
     """Return the value of FFmpeg's ``-format_whitelist``."""
     return ",".join(INPUT_FORMATS)
+
+
+def container_args(container: str) -> tuple[str, ...]:
+    """Return FFmpeg's options for an input whose demuxer is known: that one alone, and no more of it than need be."""
+    # By itself FFmpeg reads five seconds of every transport stream in search of further programmes; the probe does not.
+    return "-format_whitelist", container, *(("-scan_all_pmts", "0") if container == "mpegts" else ())
 
 
 def protocol_whitelist() -> str:

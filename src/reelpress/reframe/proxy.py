@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
+from reelpress.facts.formats import INDEXED_FORMATS, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
+from reelpress.plan.clip_clock import entry_before, seek_args
 from reelpress.plan.geometry import crop_filter
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
@@ -29,7 +31,6 @@ LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
 # Without an index FFmpeg seeks to any packet, not to a keyframe: it starts this much earlier (see check/pictures.py).
 _RUN_UP_S = 12.0
-_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _CLOCK_HZ = 1_000_000  # as text FFmpeg tells no more than six digits of a time, but all of a count
 _BLACK = "blackframe=amount=98:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
@@ -80,7 +81,7 @@ def take_proxy(
     done = run(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
-            "-protocol_whitelist", source.protocols, "-format_whitelist", facts.container,
+            "-protocol_whitelist", source.protocols, *container_args(facts.container),
             *source.input_options, *seek, "-i", source.url,
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
@@ -143,16 +144,18 @@ def _place(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the options that seek, and the filters that put the beginning of the stretch at time 0.
 
-    Times count from the track's first picture. Read from its beginning a file is at 0 with that, else where it was
-    sought.
+    Times count from the track's first picture, with which a file begins that is read from its beginning. Where it is
+    sought the container's own clock is kept.
     """
-    run_up_s = 0.0 if facts.container in _INDEXED and track.codec != "vvc" else _RUN_UP_S
-    from_s = start_s - run_up_s
+    run_up_s = 0.0 if facts.container in INDEXED_FORMATS and track.codec != "vvc" else _RUN_UP_S
+    entry_s = entry_before(facts, track, start_s)
+    from_s = start_s - run_up_s if entry_s is None else max(start_s - run_up_s, entry_s)
     if from_s <= 0:
         seek: tuple[str, ...] = ()
-        skipped_s, clock = start_s, "setpts=PTS-STARTPTS"
+        begin_s, clock = start_s, "setpts=PTS-STARTPTS"
     else:
-        seek = ("-seek_timestamp", "1", "-ss", f"{(track.start_s or 0.0) + from_s:.6f}")
-        skipped_s, clock = run_up_s, "null"
-    window = f"trim=start={skipped_s:.6f}:duration={duration_s:.6f}"
-    return seek, (clock, window, f"setpts=PTS-{skipped_s:.6f}/TB")
+        origin_s = track.start_s or 0.0
+        seek = seek_args(origin_s + from_s)
+        begin_s, clock = origin_s + start_s, "null"
+    window = f"trim=start={begin_s:.6f}:duration={duration_s:.6f}"
+    return seek, (clock, window, f"setpts=PTS-{begin_s:.6f}/TB")
