@@ -13,8 +13,10 @@ in turn and in the same round, from the same places of the same file and by the 
 The least of the rounds counts: whatever else runs on a machine only ever adds. Memory is the resident memory of the
 whole process tree, summed ten times a second, so pages that processes share count more than once.
 
-*Bytes read*: the same command on an address; a server in this process counts what it sends. The clips' share is what
-the packets of their stretches weigh, from the keyframe before each; the index is everything that is not media data.
+*Bytes read*: the same command on an address, small clips of it since how they are encoded changes nothing of what is
+read; a server in this process counts what it sends. One clip, and several of 10 to 45 seconds, out of MP4, Matroska and
+MPEG-TS. The clips' share is what the packets of their stretches weigh in this container, from the keyframe before each;
+the index is everything before the first and after the last packet, of MPEG-TS what it takes to open it.
 
 *Slots*: a fake NVIDIA driver (tests/fake_nvidia) whose every picture takes its time, so that slots and not cores are
 what there is too little of. Its speed says nothing of a GPU; how the time falls with slots says something of us.
@@ -40,6 +42,7 @@ import av
 
 from bars import Row
 
+from clip_share import cost_of
 from counting_server import CountingServer
 from x264_search import MeasurementError, find_ffmpeg, machine, rounded
 
@@ -49,6 +52,8 @@ COUNTS = (1, 3, 6)
 SLOTS = (1, 2, 3)
 FIRST_S = 7.3  # no keyframe begins there
 NETWORK_BAR = 1.15
+CONTAINERS = ("mp4", "mkv", "ts")
+LENGTHS_S = (10.0, 45.0, 25.0, 30.0, 15.0, 40.0)  # of several clips by HTTP; a single one is as long as asked
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,12 @@ class Film:
     seconds: float
     clip_s: float
 
-    def spans(self, count: int) -> list[Span]:
-        """Return clips spread over the whole source."""
-        step = (self.seconds - FIRST_S) / count
-        if step < self.clip_s:
-            raise MeasurementError(f"{count} clips of {self.clip_s:g} s do not fit into {self.seconds:g} s")
-        return [Span(round(FIRST_S + n * step, 2), self.clip_s) for n in range(count)]
+    def spans(self, count: int, clip_s: Sequence[float] = ()) -> list[Span]:
+        """Return clips spread over the whole source, all of one length or of these in turn."""
+        step, lengths = (self.seconds - FIRST_S) / count, clip_s or (self.clip_s,)
+        if step < max(lengths):
+            raise MeasurementError(f"{count} clips of {max(lengths):g} s do not fit into {self.seconds:g} s")
+        return [Span(round(FIRST_S + n * step, 2), lengths[n % len(lengths)]) for n in range(count)]
 
 
 # Processes
@@ -229,51 +234,20 @@ def compare(ffmpeg: str, film: Film, count: int, rounds: int) -> Iterator[Row]:
 # Bytes
 
 
-def index_bytes(path: Path) -> int:
-    """Return what an MP4 weighs without its media data: index and all the rest."""
-    total, at = 0, 0
-    with path.open("rb") as file:
-        while len(head := file.read(16)) >= 8:
-            size = int.from_bytes(head[:4], "big")
-            if size == 1:
-                size = int.from_bytes(head[8:16], "big")
-            size = size or path.stat().st_size - at
-            total += 0 if head[4:8] == b"mdat" else size
-            at += size
-            file.seek(at)
-    return total
-
-
-def share_bytes(path: Path, cut: Sequence[Span]) -> int:
-    """Return what the packets of the stretches weigh, pictures from the keyframe before each one on."""
-    with av.open(str(path)) as container:
-        video = container.streams.video[0]
-        wanted = [video, *container.streams.audio[:1]]
-        packets = [
-            (float(p.pts * p.time_base), p.size, p.is_keyframe and p.stream is video)
-            for p in container.demux(wanted)
-            if p.pts is not None and p.time_base is not None
-        ]
-    total = 0
-    for span in cut:
-        first = max((at for at, _, is_key in packets if is_key and at <= span.start_s), default=0.0)
-        total += sum(size for at, size, _ in packets if first <= at < span.start_s + span.seconds)
-    return total
-
-
-def network(film: Film, count: int) -> Iterator[Row]:
-    """Cut clips out of an address and compare what was sent with what they are made of."""
-    cut, source = film.spans(count), film.path
-    share, index = share_bytes(source, cut), index_bytes(source)
+def network(film: Film, count: int, clip_s: Sequence[float]) -> Iterator[Row]:
+    """Cut clips out of an address and compare what was sent with what they are made of, and with their container."""
+    cut, source = film.spans(count, clip_s), film.path
+    cost = cost_of(source, [(span.start_s, span.start_s + span.seconds) for span in cut])
     with CountingServer(source).running() as server:
-        ours(server.url, cut, "--hardware", "off", "--allow-private")
+        ours(server.url, cut, "--hardware", "off", "--allow-private", "--size", "180x320")
         sent, requests = server.sent_bytes, server.requests
-    yield Row(f"{count} clips by HTTP: read", sent / 2**20, "MiB")
-    yield Row(f"{count} clips by HTTP: requests", requests, "")
-    yield Row(f"{count} clips by HTTP: share of the source", share / 2**20, "MiB")
-    yield Row(f"{count} clips by HTTP: index", index / 2**20, "MiB")
-    yield Row(f"{count} clips by HTTP: (read - index) / share", (sent - index) / share, "", NETWORK_BAR)
-    yield Row(f"{count} clips by HTTP: read / whole source", sent / source.stat().st_size, "")
+    name = f"{count} clips by HTTP, {source.suffix[1:]}"
+    yield Row(f"{name}: read", sent / 2**20, "MiB")
+    yield Row(f"{name}: requests", requests, "")
+    yield Row(f"{name}: share of the source", cost.share_bytes / 2**20, "MiB")
+    yield Row(f"{name}: index", cost.index_bytes / 2**20, "MiB")
+    yield Row(f"{name}: (read - index) / share", (sent - cost.index_bytes) / cost.share_bytes, "", NETWORK_BAR)
+    yield Row(f"{name}: read / whole source", sent / source.stat().st_size, "")
 
 
 # Slots
@@ -310,12 +284,12 @@ def slots(film: Film, count: int) -> Iterator[Row]:
 # The source
 
 
-def long_source(ffmpeg: str, film: Path, repeats: int, folder: Path) -> Path:
+def long_source(ffmpeg: str, film: Path, repeats: int, folder: Path, container: str = "mp4") -> Path:
     """Repeat a film without encoding it again."""
-    out = folder / "long.mp4"
+    out = folder / f"long.{container}"
     command = [
         *quiet(ffmpeg), "-stream_loop", str(repeats - 1), "-i", f"file:{film}", "-map", "0:v:0", "-map", "0:a:0?",
-        "-c", "copy", "-movflags", "+faststart", f"file:{out}",
+        "-c", "copy", *(("-movflags", "+faststart") if container == "mp4" else ()), f"file:{out}",
     ]  # fmt: skip
     subprocess.run(command, check=True)
     return out
@@ -356,8 +330,11 @@ def main() -> int:
         note(iter([Row("source", film.seconds, "s"), Row("source", source.stat().st_size / 2**20, "MiB")]))
         for count in options.counts if options.only in (None, "ways") else ():
             note(compare(ffmpeg, film, count, options.rounds))
-        for count in options.counts if options.only in (None, "network") else ():
-            note(network(film, count))
+        for container in CONTAINERS if options.only in (None, "network") else ():
+            remote = long_source(ffmpeg, options.media / options.source, options.repeats, Path(folder), container)
+            packed = Film(remote, film.seconds, options.seconds)
+            for count in options.counts:
+                note(network(packed, count, LENGTHS_S if count > 1 else (options.seconds,)))
         if options.only in (None, "slots"):
             note(slots(film, max(options.counts)))
     if options.out:

@@ -13,6 +13,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.probe.media import probe
 from reelpress.receipt import Receipt
 from reelpress.source.opening import open_source
+from reelpress.source.probing import probe_stretches
 
 
 def window(*keys: tuple[float, float, float], zoom: float = 1.0) -> Window:
@@ -33,12 +34,17 @@ def middle(start_s: float = 0.0, end_s: float = 1000.0) -> Framing:
 
 
 def cut(source: Path, target: Path, host: HostFacts, start_s: float, end_s: float, **wishes: Any) -> Receipt:
-    """Cut one clip, small and quickly; without a framing it is the middle of the picture."""
+    """Cut one clip, small and quickly; without a framing it is the middle of the picture.
+
+    ``by_stretch`` has the source probed as one behind an address is.
+    """
+    by_stretch = wishes.pop("by_stretch", False)
     more = {key: wishes.pop(key) for key in ("on_event", "cancel", "policy", "overwrite") if key in wishes}
     told = {"width": 180, "height": 320, "preset": "ultrafast", "hardware": "off", "framing": middle(), **wishes}
     request = ClipRequest(start_s=start_s, end_s=end_s, **told)
     with open_source(source) as opened:
-        return cut_clip(opened, probe(source), target, host=host, request=request, **more)
+        facts = probe_stretches(opened, [(start_s, end_s)]) if by_stretch else probe(source)
+        return cut_clip(opened, facts, target, host=host, request=request, **more)
 
 
 Cut = Callable[..., Receipt]

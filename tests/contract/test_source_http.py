@@ -115,11 +115,38 @@ def test_reading_on_asks_for_more_at_once_and_going_elsewhere_for_little():
     server = Ranges(random.Random(7).randbytes(20_000_000))
     with Peer(server) as peer, opened(peer) as source:
         get(source, 0, 10_000_000)
-        assert len(server.asked) < 12
+        assert len(server.asked) < 30
         lengths = [end - start for start, end in server.asked]
         assert lengths == sorted(lengths)
         get(source, 15_000_000, 15_000_100)
         assert server.asked[-1][1] - server.asked[-1][0] <= 2 * BLOCK_BYTES
+
+
+def test_requests_end_where_what_is_wanted_does_and_are_long_only_there():
+    server = Ranges(random.Random(7).randbytes(20_000_000))
+    begin, end, least = 5_000_000, 12_000_000, 2 * BLOCK_BYTES
+    with Peer(server) as peer, opened(peer) as source:
+        source.expect([(begin, end)])
+        server.asked.clear()
+        assert get(source, begin, end + 500_000) == server.content[begin : end + 500_000]
+        inside = [(start, to) for start, to in server.asked if start < end]
+        assert len(inside) < 8
+        assert inside[-1][1] == -(-end // BLOCK_BYTES) * BLOCK_BYTES
+        beside = [to - start for start, to in server.asked if start >= end]
+        assert max(beside) <= max(least, (end - begin) / 32)
+        get(source, 15_000_000, 15_000_100)
+        assert server.asked[-1][1] - server.asked[-1][0] == least
+
+
+def test_who_reads_on_soon_takes_over_the_request_of_who_hung_up():
+    server = Ranges(random.Random(7).randbytes(20_000_000))
+    with Peer(server) as peer, opened(peer) as source:
+        source.expect([(0, len(server.content))])
+        get(source, 0, 3_000_000)
+        asked = len(server.asked)
+        assert wait_until(lambda: not [t for t in threading.enumerate() if t.name == "reelpress-gateway"][1:])
+        get(source, 3_000_000, 3_100_000)
+        assert len(server.asked) == asked
 
 
 def test_nothing_is_fetched_for_who_hung_up():

@@ -34,6 +34,21 @@ def test_a_clip_is_exactly_the_frames_of_its_stretch(cut: Cut, tmp_path: Path, n
         assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
 
 
+@pytest.mark.parametrize("by_stretch", [False, True])
+def test_a_transport_stream_is_cut_in_time_though_another_stream_begins_before_it(
+    cut: Cut, tmp_path: Path, *, by_stretch: bool
+) -> None:
+    pictures = numbered.clip(tmp_path / "pictures.mkv", 250, "25", *OPEN_GOP)
+    late = ("-itsoffset", "0.5")
+    source = clips.make(
+        tmp_path / "in.ts", *late, "-i", str(pictures), *late, *clips.tone(seconds=10), *clips.tone(seconds=10),
+        "-map", "0:v", "-map", "1:a", "-map", "2:a", "-c:v", "copy", "-c:a", "aac",
+    )  # fmt: skip
+    for first, last in ((120, 131), (201, 212)):
+        cut(source, first / 25 + 0.013, last / 25, by_stretch=by_stretch)
+        assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
+
+
 def test_shots_change_at_their_frame(cut: Cut, tmp_path: Path) -> None:
     source = measure.four_corners(tmp_path / "in.mp4", size=(640, 360))
     left, right = window((0.0, 0.0, 0.5), zoom=2.0), window((0.0, 1.0, 0.5), zoom=2.0)

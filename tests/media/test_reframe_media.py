@@ -18,6 +18,7 @@ from reelpress.probe.media import probe
 from reelpress.reframe.analysis import frame_clip
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import open_source
+from reelpress.source.probing import probe_stretches
 
 import clips
 
@@ -30,13 +31,16 @@ class Analyst:
     def __init__(self, ffmpeg: str, cache: Path) -> None:
         self.ffmpeg, self.cache, self.cpu_s, self.shares = ffmpeg, cache, list[float](), list[float]()
 
-    def frame(self, path: Path, start_s: float, end_s: float, layout: str = "auto", **more: Any) -> Framing:
+    def frame(
+        self, path: Path, start_s: float, end_s: float, layout: str = "auto", *, by_stretch: bool = False, **more: Any
+    ) -> Framing:
         wishes: dict[str, Any] = {
             "ffmpeg": self.ffmpeg, "aspect": Fraction(9, 16), "face_model": None, "cache_dir": self.cache,
             "cancel": CancelToken(), "spend": self.cpu_s.append, "on_share": self.shares.append, **more,
         }  # fmt: skip
         with open_source(path) as source:
-            return frame_clip(source, probe(path), start_s=start_s, end_s=end_s, layout=layout, **wishes)  # type: ignore[arg-type]
+            facts = probe_stretches(source, [(start_s, end_s)]) if by_stretch else probe(path)
+            return frame_clip(source, facts, start_s=start_s, end_s=end_s, layout=layout, **wishes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -51,9 +55,9 @@ def walker(out: Path, x: str = "60+40*t", *more: str, size: str = "640x360", sec
     return clips.make(out, *bars, *block, "-filter_complex", f"[0][1]overlay=x='{x}':y=100", *clips.X264, *more)
 
 
-def two_shots(out: Path, *more: str) -> Path:
+def two_shots(out: Path, *more: str, after_s: float = 1.48) -> Path:
     """Colour bars of 1.48 s, then a walker: the 38th picture is the first of the second shot."""
-    first = ("-f", "lavfi", "-i", "smptehdbars=size=640x360:rate=25:duration=1.48")
+    first = ("-f", "lavfi", "-i", f"smptehdbars=size=640x360:rate=25:duration={after_s}")
     second = ("-f", "lavfi", "-i", "testsrc=size=640x360:rate=25:duration=2.52")
     graph = "[0]setsar=1[a];[1]setsar=1[b];[a][b]concat=n=2"
     return clips.make(out, *first, *second, "-filter_complex", graph, *clips.X264, *more)
@@ -92,6 +96,19 @@ def test_a_cut_is_exact_to_the_picture(analyst: Analyst, tmp_path: Path, name: s
         assert [(shot.start_s, shot.end_s) for shot in framing.shots] == [
             (start_s, pytest.approx(1.48, abs=0.002)), (pytest.approx(1.48, abs=0.002), end_s),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by_stretch", [False, True])
+def test_a_cut_is_exact_where_a_transport_stream_is_sought(
+    analyst: Analyst, tmp_path: Path, *, by_stretch: bool
+) -> None:
+    silent = two_shots(tmp_path / "cut.mkv", "-bf", "2", after_s=16.48)
+    path = clips.make(
+        tmp_path / "cut.ts", "-itsoffset", "0.5", "-i", str(silent), *clips.tone(seconds=19), "-map", "0:v", "-map",
+        "1:a", "-c:v", "copy", "-c:a", "aac",
+    )  # fmt: skip
+    framing = analyst.frame(path, 15.0, 18.0, by_stretch=by_stretch)
+    assert [shot.end_s for shot in framing.shots] == [pytest.approx(16.48, abs=0.002), 18.0]
 
 
 def test_a_turned_picture_is_framed_as_it_is_shown(analyst: Analyst, tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def format_whitelist() -> str:
     return ",".join(INPUT_FORMATS)
 
 
+def container_args(container: str) -> tuple[str, ...]:
+    """Return FFmpeg's options for an input whose demuxer is known: that one alone, and no more of it than need be."""
+    # By itself FFmpeg reads five seconds of every transport stream in search of further programmes; the probe does not.
+    return "-format_whitelist", container, *(("-scan_all_pmts", "0") if container == "mpegts" else ())
+
+
 def protocol_whitelist() -> str:
     """Return the value of FFmpeg's ``-protocol_whitelist``."""
     return ",".join(INPUT_PROTOCOLS)

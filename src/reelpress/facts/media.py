@@ -172,6 +172,22 @@ class Chapter(Value, frozen=True, kw_only=True):
     title: str | None
 
 
+class Stretch(Value, frozen=True, kw_only=True):
+    """A stretch of a file of which the ends were read, in seconds from its first picture, and where it lies.
+
+    ``keyframe_s`` is when a keyframe is shown, at the start or before it, from which decoding was seen to begin well;
+    ``enter_s`` is its decode time, which is where to seek. Both are ``None`` where an index tells keyframes, and where
+    none was seen. The pictures are at about ``begin_byte`` to ``end_byte``, ``None`` where the container does not tell.
+    """
+
+    start_s: float
+    end_s: float
+    keyframe_s: float | None = None
+    enter_s: float | None = None
+    begin_byte: int | None = None
+    end_byte: int | None = None
+
+
 class MediaFacts(Value, frozen=True, kw_only=True):
     """Everything the planner may know about one file.
 
@@ -196,6 +212,7 @@ class MediaFacts(Value, frozen=True, kw_only=True):
     location: str | None  # ISO 6709, as the file spells it
     unknown: dict[str, str]
     damage: tuple[str, ...]
+    stretches: tuple[Stretch, ...] = ()  # what was read instead of all of it; none where every packet was to be read
 
     @property
     def main_video(self) -> VideoTrack | None:

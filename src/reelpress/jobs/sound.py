@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reelpress.errors import Cancelled, InputError
+from reelpress.facts.formats import container_args
 from reelpress.facts.media import MediaFacts
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
@@ -35,7 +36,7 @@ def extract_sound(
     late_s = 0.0 if video is None else max(0.0, (video.start_s or 0.0) - (facts.start_s or 0.0))
     argv = (
         ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "repeat+level+warning", "-progress", "pipe:1", "-y",
-        "-protocol_whitelist", source.protocols, "-format_whitelist", facts.container, *source.input_options,
+        "-protocol_whitelist", source.protocols, *container_args(facts.container), *source.input_options,
         "-ss", f"{start_s + late_s:.6f}", "-t", f"{end_s - start_s:.6f}", "-i", source.url,
         "-map", f"0:{audio.index}", "-vn", "-sn", "-dn", "-af", "aresample=async=1:first_pts=0",
         "-ac", "1", "-ar", str(_RATE_HZ), "-c:a", "pcm_s16le", "-map_metadata", "-1", "-f", "wav", f"file:{target}",

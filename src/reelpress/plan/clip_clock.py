@@ -30,6 +30,8 @@ _EARLY_FRAMES = 0.05
 # FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
 # before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
 _RUN_UP_S = 0.3
+# A keyframe is sought this much before its decode time, which containers round.
+_ENTRY_S = 0.02
 # Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
 _READ_ANYWAY_S = 1.0
 _PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
@@ -39,16 +41,17 @@ class Clock(Value, frozen=True, kw_only=True):
     """The frames of a clip, or of a part of one.
 
     ``start_s`` is the time of the first frame in programme seconds. ``seek_s`` is where FFmpeg begins to read, on the
-    container's clock, ``None`` where that is its beginning; ``lead_s`` is the first frame's time on FFmpeg's clock.
-    ``repeats`` is how often each frame of the source is shown.
+    container's clock, ``None`` where that is its beginning.
+    ``enter_s`` is a place on the container's clock from which decoding is known to begin well, ``None`` where that is
+    any. ``repeats`` is how often each frame of the source is shown.
     """
 
     fps: Fraction
     frames: int
     start_s: float
     seek_s: float | None
-    lead_s: float
     run_up_s: float
+    enter_s: float | None
     origin_s: float  # where programme second 0 is on the container's clock
     floor_s: float  # where the container begins
     filters: tuple[str, ...]
@@ -61,14 +64,12 @@ class Clock(Value, frozen=True, kw_only=True):
 
     @property
     def seek_args(self) -> tuple[str, ...]:
-        """The options that stand before ``-i``; FFmpeg's time 0 is ``seek_s`` then, or else the container's own."""
-        if self.seek_s is None:
-            return ("-copyts",)
-        return ("-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{self.seek_s:.6f}")
+        """The options that stand before ``-i``; times are the container's own then."""
+        return ("-copyts",) if self.seek_s is None else seek_args(self.seek_s)
 
     def shift(self, name: str) -> str:
         """Return the filter (``setpts`` or ``asetpts``) that puts the first frame at 0."""
-        return f"{name}=PTS-{self.lead_s:.6f}/TB"
+        return f"{name}=PTS-{self.origin_s + self.start_s:.6f}/TB"
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -106,21 +107,43 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         text = f"The frame rate becomes {float(fps):.5g} fps, constant."
         reasons = (Reason(code="fps_made_constant", text=text, fact=told),)
     origin_s = track.start_s if track.start_s is not None else (media.start_s or 0.0)
+    entry_s = entry_before(media, track, start_s)
     clock = Clock(
-        fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None, lead_s=0.0,
-        run_up_s=_run_up_s(media, track), origin_s=origin_s,
+        fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None,
+        run_up_s=_run_up_s(media, track), enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
         filters=filters, repeats=repeats,
     )  # fmt: skip
     return _placed(clock), reasons
 
 
+def seek_args(seek_s: float) -> tuple[str, ...]:
+    """Return the options that have an input begin at or before a time on its container's clock, and keep that clock.
+
+    FFmpeg's own, with 0 where it was sought, is wrong for MPEG-TS by its start where a stream that is not used begins
+    before those that are.
+    """
+    return ("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{seek_s:.6f}")
+
+
+def entry_before(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
+    """Return the time to seek to for what is shown at ``start_s``; both in seconds from the first picture.
+
+    ``None`` where no keyframe is known that it can be decoded from.
+    """
+    if track.codec == "vvc":  # FFmpeg's decoder makes other pictures than from the beginning when it starts midway
+        return None
+    known = (s for s in media.stretches if s.keyframe_s is not None and s.keyframe_s <= start_s < s.end_s)
+    return max((s.enter_s - _ENTRY_S for s in known if s.enter_s is not None), default=None)
+
+
 def _placed(clock: Clock) -> Clock:
     first_s = clock.origin_s + clock.start_s
-    if first_s - clock.run_up_s < clock.floor_s + _READ_ANYWAY_S:
-        return msgspec.structs.replace(clock, seek_s=None, lead_s=round(first_s, 6))
-    seek_s = round(first_s - clock.run_up_s, 6)
-    return msgspec.structs.replace(clock, seek_s=seek_s, lead_s=round(first_s - seek_s, 6))
+    seek_s = first_s - clock.run_up_s
+    if clock.enter_s is not None and clock.enter_s <= first_s:
+        seek_s = max(seek_s, clock.enter_s)
+    is_near = seek_s < clock.floor_s + _READ_ANYWAY_S
+    return msgspec.structs.replace(clock, seek_s=None if is_near else seek_s)
 
 
 def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:

@@ -11,6 +11,7 @@ from math import ceil, floor
 
 from reelpress.clip_request import ClipRequest
 from reelpress.facts.failure import NOT_THE_INPUTS_FAULT, FailureKind
+from reelpress.facts.formats import container_args
 from reelpress.facts.host import FfmpegFacts, GpuFacts, HostFacts
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
@@ -170,7 +171,7 @@ def input_args(
 ) -> tuple[str, ...]:
     """Return everything from the allow-lists up to ``-i``: one protocol, one container, one place to begin at."""
     return (
-        "-protocol_whitelist", protocols, "-format_whitelist", media.container,
+        "-protocol_whitelist", protocols, *container_args(media.container),
         "-max_pixels", str(request.max_pixels), *options, *clock.seek_args, "-i",
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 
-from reelpress.facts.formats import format_whitelist, protocol_whitelist
+from reelpress.facts.formats import INDEXED_FORMATS, format_whitelist, protocol_whitelist
 from reelpress.facts.media import AudioTrack, Chapter, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.isobmff import FileBoxes, read_boxes
@@ -148,6 +148,7 @@ class _Reader:
             location=self._tag("com.apple.quicktime.location.ISO6709", "location", "location-eng"),
             unknown=self.unknown,
             damage=tuple(self._damage(scan, problems, header_s, duration_s))[:_MAX_DAMAGE],
+            stretches=() if self.stretches is None else tuple(self.stretches.read),
             **tracks,
         )
         if facts.container == "gif" and scan.is_complete and facts.video and facts.video[0].frames == 1:
@@ -161,7 +162,7 @@ class _Reader:
         if is_whole:
             scan = scan_packets(self.container, self.scans, self._feed, self.request.scan_budget_s)
         else:
-            scan = Scan(is_complete=False, error=read_head(self.container, self.scans, self._feed))
+            scan = Scan(is_complete=False, error=read_head(self.container, self.scans, self.samplers, self._feed))
         for decoder in self.samplers.values():
             if scan.is_complete or decoder.frames == 0:
                 decoder.feed(None)
@@ -189,7 +190,8 @@ class _Reader:
         start = self.scans[main.index].start
         return read_stretches(
             self.container, self.samplers, stretches, zero=start if start is not None else main.start_time or 0,
-            main=main, is_discontinuous=self.jumps, budget_s=self.request.scan_budget_s,
+            main=main, is_discontinuous=self.jumps, is_indexed=self.container.format.name in INDEXED_FORMATS,
+            budget_s=self.request.scan_budget_s,
         )  # fmt: skip
 
     def _feed(self, packet: Packet[Any]) -> None:

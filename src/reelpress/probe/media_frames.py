@@ -70,6 +70,7 @@ class FrameSampler:
         self.has_closed_captions = False
         self.has_dolby_vision = False
         self.corrupt_frames = 0
+        self.last_pts: int | None = None  # of the frame that came out last
         self._head_packets = 0
         self._spent_s = 0.0
         context = stream.codec_context
@@ -140,6 +141,7 @@ class FrameSampler:
         if self.frames == 0:
             self.first_pts, self.first_dts = frame.pts, frame.dts
         self.frames += 1
+        self.last_pts = frame.pts
         self.sizes.add((frame.width, frame.height))
         self.interlaced_frames += frame.interlaced_frame
         self.corrupt_frames += frame.is_corrupt

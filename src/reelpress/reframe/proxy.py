@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
-from reelpress.facts.formats import RUN_UP_S, run_up_s
+from reelpress.facts.formats import RUN_UP_S, container_args, run_up_s
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
+from reelpress.plan.clip_clock import entry_before, seek_args
 from reelpress.plan.geometry import crop_filter
 from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
 from reelpress.run.process import CancelToken, Limits, run
@@ -77,7 +78,7 @@ def take_proxy(
     done = run(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
-            "-protocol_whitelist", source.protocols, "-format_whitelist", facts.container,
+            "-protocol_whitelist", source.protocols, *container_args(facts.container),
             *source.input_options, *seek, "-i", source.url,
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
@@ -140,16 +141,18 @@ def _place(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the options that seek, and the filters that put the beginning of the stretch at time 0.
 
-    Times count from the track's first picture. Read from its beginning a file is at 0 with that, else where it was
-    sought.
+    Times count from the track's first picture, with which a file begins that is read from its beginning. Where it is
+    sought the container's own clock is kept.
     """
     run_s = run_up_s(facts.container, track.codec)
-    from_s = start_s - run_s
+    entry_s = entry_before(facts, track, start_s)
+    from_s = start_s - run_s if entry_s is None else max(start_s - run_s, entry_s)
     if from_s <= 0:
         seek: tuple[str, ...] = ()
-        skipped_s, clock = start_s, "setpts=PTS-STARTPTS"
+        begin_s, clock = start_s, "setpts=PTS-STARTPTS"
     else:
-        seek = ("-seek_timestamp", "1", "-ss", f"{(track.start_s or 0.0) + from_s:.6f}")
-        skipped_s, clock = run_s, "null"
-    window = f"trim=start={skipped_s:.6f}:duration={duration_s:.6f}"
-    return seek, (clock, window, f"setpts=PTS-{skipped_s:.6f}/TB")
+        origin_s = track.start_s or 0.0
+        seek = seek_args(origin_s + from_s)
+        begin_s, clock = origin_s + start_s, "null"
+    window = f"trim=start={begin_s:.6f}:duration={duration_s:.6f}"
+    return seek, (clock, window, f"setpts=PTS-{begin_s:.6f}/TB")

@@ -1,8 +1,9 @@
 """What was fetched of a remote file, kept in blocks on disk for all who read it; nothing is fetched twice at once.
 
 Readers pull: a request is read on only as far as blocks are wanted, and whoever reads on where another stopped takes
-over its request. Requests grow while reading goes on in one stretch, so that an index costs little and a clip few
-requests. The blocks are in a file without a name, which ends with the process whatever happens.
+over its request. What the network brings beyond that is lost, so requests grow only while reading goes on in one
+stretch, faster where that is known to be wanted, and end where it ends. The blocks are in a file without a name, which
+ends with the process whatever happens.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
 from reelpress.errors import Cancelled, NetError, ReelpressError
@@ -20,10 +22,13 @@ from reelpress.source.remote import Part, Remote
 
 BLOCK_BYTES = 32 * 1024
 MAX_KEPT_BYTES = 2 * 2**30  # six clips of a minute at 45 Mbit/s; what was used least lately goes first
-_FIRST_BLOCKS = 2  # of the first request of a stretch; each next one is twice as long
-_MOST_BLOCKS = 256
+# Where all of a stretch is known to be wanted requests become as long as what was read before them in it. Elsewhere it
+# is half as long at most, up to _SOME_BLOCKS or a small part of what was read, or, once it is known what is wanted, a
+# part of the longest of that: what comes in vain stays little.
+_FIRST_BLOCKS, _SOME_BLOCKS, _WANTED_BLOCKS, _MOST_BLOCKS = 2, 4, 8, 256
+_UNKNOWN, _OUTSIDE = 6, 64
 _MOST_WAITING = 8  # requests that nobody reads for the moment
-_FRESH_S = 10.0  # after such a rest a connection may be dead without anybody having noticed
+FRESH_S = 10.0  # after such a rest a connection may be dead without anybody having noticed
 _TRIES = 5  # in a row, without a byte between them
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
@@ -47,7 +52,8 @@ class Blocks:
         self._free: list[int] = []
         self._coming: set[int] = set()
         self._waiting: OrderedDict[int, Part] = OrderedDict()  # by the byte they go on at
-        self._next_blocks: OrderedDict[int, int] = OrderedDict()  # how long the request at this byte may be
+        self._runs: OrderedDict[int, int] = OrderedDict()  # where the stretch began that was read up to this byte
+        self._ranges: list[tuple[int, int]] = []  # that are known to be wanted
         self._failed: dict[int, ReelpressError] = {}
         self._is_closed = False
 
@@ -88,6 +94,14 @@ class Blocks:
             with self._changing:
                 self._coming.discard(index)
                 self._changing.notify_all()
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Say which bytes are going to be read: requests then end where these do, and are short elsewhere.
+
+        What is read is nobody's choice but the readers'.
+        """
+        with self._changing:
+            self._ranges += [(begin, end) for begin, end in ranges if begin < end]
 
     def hang_up(self) -> None:
         """End the requests that nobody reads."""
@@ -136,27 +150,39 @@ class Blocks:
         with self._changing:
             self._stop_if_cancelled()
             part = self._waiting.pop(position, None)
-            blocks = self._next_blocks.pop(position, _FIRST_BLOCKS)
+            began = self._runs.pop(position, position)
+            blocks = self._blocks_at(position, (position - began) // BLOCK_BYTES)
             first = position // BLOCK_BYTES
             # up to what is kept, or on its way, already
             last = next(
                 (i for i in range(first + 1, first + blocks) if i in self._slots or i in self._coming), first + blocks
             )
         if part is not None:
-            if time.monotonic() - part.used_at < _FRESH_S:
+            if time.monotonic() - part.used_at < FRESH_S:
                 return part
             part.close()
-        return self._remote.part(position, last * BLOCK_BYTES - position)
+        part = self._remote.part(position, last * BLOCK_BYTES - position)
+        part.run_began = began
+        return part
+
+    def _blocks_at(self, position: int, run: int) -> int:
+        """Return how many blocks to ask for where so many before them were read in one stretch."""
+        ends = [end for begin, end in self._ranges if begin <= position < end]
+        if ends:
+            to_end = -(-max(ends) // BLOCK_BYTES) - position // BLOCK_BYTES
+            return min(max(_WANTED_BLOCKS, run), _MOST_BLOCKS, to_end)
+        longest = max((end - begin for begin, end in self._ranges), default=0)
+        most = longest // _OUTSIDE // BLOCK_BYTES if longest else max(_SOME_BLOCKS, run // _UNKNOWN)
+        return max(_FIRST_BLOCKS, min(run // 2, most, _MOST_BLOCKS))
 
     def _put_back(self, part: Part) -> None:
         """Keep a request for who reads on, unless it is at its end or leads to what is there already."""
         surplus: list[Part] = []
         with self._changing:
             if part.position >= part.end:
-                blocks = min(2 * max(_FIRST_BLOCKS, -(-part.length // BLOCK_BYTES)), _MOST_BLOCKS)
-                self._next_blocks[part.position] = blocks
-                if len(self._next_blocks) > 1000:
-                    self._next_blocks.popitem(last=False)
+                self._runs[part.position] = part.run_began
+                if len(self._runs) > 1000:
+                    self._runs.popitem(last=False)
                 surplus.append(part)
             elif self._is_closed or part.position // BLOCK_BYTES in self._slots:
                 surplus.append(part)

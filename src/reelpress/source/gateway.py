@@ -13,16 +13,19 @@ import re
 import secrets
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import quote
 
 from reelpress.errors import ReelpressError
-from reelpress.source.blocks import BLOCK_BYTES, Blocks
+from reelpress.source.blocks import BLOCK_BYTES, FRESH_S, Blocks
 
 _HOST = "127.0.0.1"
-_SEND_BYTES = 8 * 1024  # what the kernel holds for FFmpeg was fetched already, and may never be read
+# What the kernel holds for FFmpeg was fetched already, and may never be read. Segments of loopback's usual size, larger
+# than the buffers, would have both sides wait for each other.
+_SEND_BYTES = _SEGMENT_BYTES = 4 * 1024
 _HEADER_S = 30.0
 _POLL_S = 0.1
 _JOIN_S = 2.0
@@ -40,6 +43,7 @@ class Gateway:
         self.host = f"{_HOST}:{self._server.server_address[1]}"
         self._talks: dict[threading.Thread, socket.socket] = {}
         self._changing = threading.Lock()
+        self._idle_since: float | None = None
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_S,), name="reelpress-gateway", daemon=True
         )
@@ -72,20 +76,35 @@ class Gateway:
         )
         with self._changing:
             self._talks[thread] = connection
+            self._idle_since = None
         thread.start()
 
     def ended(self) -> None:
-        """Note that this thread is done; with the last one the remote server is left alone, too."""
+        """Note that this thread is done."""
         with self._changing:
             del self._talks[threading.current_thread()]
-            is_idle = not self._talks
-        if is_idle:
+            self._idle_since = None if self._talks else time.monotonic()
+
+    def rest(self) -> None:
+        """Leave the remote server alone where no program came for a while that reads on where another stopped."""
+        with self._changing:
+            is_over = self._idle_since is not None and time.monotonic() - self._idle_since > FRESH_S
+            if is_over:
+                self._idle_since = None
+        if is_over:
             self.blocks.hang_up()
 
 
 class _Server(ThreadingTCPServer):
     request_queue_size = 64
     gateway: Gateway
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT_BYTES)
+        super().server_bind()
+
+    def service_actions(self) -> None:
+        self.gateway.rest()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the library has it
         self.gateway.serve(request, client_address)

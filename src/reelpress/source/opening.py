@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -54,6 +55,9 @@ class OpenSource:
     def failure(self) -> ReelpressError | None:
         """What kept a part of the source from being read, if it was not read later: why FFmpeg may have failed."""
         return None
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Say which bytes are going to be read, from and to, so that less is fetched in vain; others may be, too."""
 
     def check_unchanged(self) -> None:
         """Raise :class:`InputError` if the source is not what it was when it was opened, or may no longer be read.
@@ -126,7 +130,7 @@ class _LocalSource(OpenSource):
 class _RemoteSource(OpenSource):
     protocols = NETWORK_PROTOCOLS
     # No proxy of the environment's for what is on this very machine; and what waits in a socket may never be read.
-    input_options = ("-http_proxy", "none", "-recv_buffer_size", "32768")
+    input_options = ("-http_proxy", "none", "-recv_buffer_size", "8192")
 
     def __init__(self, address: str, *, allow_private: bool, cache_dir: Path | None, cancel: CancelToken) -> None:
         try:
@@ -171,6 +175,9 @@ class _RemoteSource(OpenSource):
     @property
     def failure(self) -> ReelpressError | None:
         return self._blocks.failure
+
+    def expect(self, ranges: Iterable[tuple[int, int]]) -> None:
+        self._blocks.expect(ranges)
 
     def check_unchanged(self) -> None:
         if self._remote.over is not None:

@@ -56,4 +56,6 @@ def probe_stretches(
             raise source.failure from None
         raise
     source.check_unchanged()
+    places = ((s.begin_byte, s.end_byte) for s in facts.stretches)
+    source.expect((begin, end) for begin, end in places if begin is not None and end is not None)
     return facts

@@ -41,11 +41,12 @@ class Version(NamedTuple):
 class Part:
     """The answer to one request: bytes from ``position`` to ``end``, read as they are wanted, by one thread at a time.
 
-    ``used_at`` is the monotonic time of the last reading.
+    ``used_at`` is the monotonic time of the last reading. ``run_began`` is where reading began that came to it without
+    a gap; it is for who asks to set.
     """
 
     def __init__(self, position: int, end: int, body: Iterator[bytes], request: contextlib.ExitStack) -> None:
-        self.position, self.end, self.length = position, end, end - position
+        self.position, self.end, self.run_began = position, end, position
         self.used_at = time.monotonic()
         self._body, self._request = body, request
         self._rest = b""
