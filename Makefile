@@ -33,7 +33,7 @@ help:
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
-	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 10 minutes)"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 15 minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
