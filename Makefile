@@ -17,7 +17,8 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs monitoring week bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs gcloud-grammar \
+	monitoring week image-check images bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -32,9 +33,12 @@ help:
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
 	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 15 minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
+	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
+	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
 
@@ -99,12 +103,23 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+	@$(BIN)/python scripts/write_env_examples.py
+
+# Where gcloud is installed: what its commands take, for machines where it is not.
+gcloud-grammar: $(READY)
+	@$(BIN)/python scripts/gcloud_lines.py
 
 monitoring: $(READY)
 	@$(BIN)/python scripts/write_monitoring.py
 
 week: $(READY)
 	@$(BIN)/python scripts/simulate_week.py --out out/week
+
+image-check: $(READY)
+	@$(BIN)/python scripts/try_image.py
+
+images: $(READY)
+	@PYTHON=$(BIN)/python scripts/build_images.sh
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
@@ -113,6 +128,9 @@ lock:
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra postgres --extra gcp --group dev pyproject.toml \
 		-o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra gcp -c requirements.lock \
+		pyproject.toml -o requirements-service.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:image -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -38,6 +38,8 @@ from typing import Any
 
 import av
 
+from bars import Row
+
 from counting_server import CountingServer
 from x264_search import MeasurementError, find_ffmpeg, machine, rounded
 
@@ -56,21 +58,6 @@ class Ran:
     wall_s: float
     cpu_s: float
     peak_mb: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number; ``bar`` is what it must not exceed, ``None`` where nothing is asked of it."""
-
-    name: str
-    value: float
-    unit: str
-    bar: float | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Say whether the bar holds."""
-        return "" if self.bar is None else "holds" if self.value <= self.bar else "MISSED"
 
 
 @dataclass(frozen=True)

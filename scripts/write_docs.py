@@ -1,6 +1,7 @@
-"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help.
+"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help,
 
-The tables of docs/metrics.md come from the table of metrics; the rest of that page stands.
+docs/api.md from docstrings, docs/http-api.md from the OpenAPI document. Of docs/metrics.md and docs/fallback.md the tables
+come from the code; the rest of those pages stands.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from reelpress.observe.names import DATABASE_METRICS, HTTP_METRICS, JOB_METRICS,
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS
 from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS, Setting
+
+from reference.fallback import classes_table, numbers_table
+from reference.http_api import http_api_page
+from reference.python_api import api_page
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = tuple(
@@ -92,14 +97,24 @@ METRIC_TABLES = {
 
 
 def metrics_page() -> str:
-    """Return docs/metrics.md with its tables anew: each stands between two comments, the first of which names it."""
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    """Return docs/metrics.md with its tables anew."""
     tables = {name: _metrics_table(metrics) for name, metrics in METRIC_TABLES.items()} | {"labels": _labels_table()}
-    for name, lines in tables.items():
-        before, begin, rest = page.partition(f"<!-- metrics: {name} -->\n")
+    return _filled("metrics", tables)
+
+
+def fallback_page() -> str:
+    """Return docs/fallback.md with its tables anew."""
+    return _filled("fallback", {"classes": classes_table(), "numbers": numbers_table()})
+
+
+def _filled(name: str, tables: dict[str, list[str]]) -> str:
+    """Return a page with tables put in: each stands between two comments, the first of which names it."""
+    page = (ROOT / "docs" / f"{name}.md").read_text()
+    for table, lines in tables.items():
+        before, begin, rest = page.partition(f"<!-- {name}: {table} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not begin or not end:
-            raise SystemExit(f"docs/metrics.md has no place for the table {name}")
+            raise SystemExit(f"docs/{name}.md has no place for the table {table}")
         page = "".join((before, begin, *(f"{line}\n" for line in lines), end, after))
     return page
 
@@ -131,7 +146,10 @@ def _labels_table() -> list[str]:
     return lines
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page, "metrics.md": metrics_page}
+PAGES = {
+    "settings.md": settings_page, "cli.md": cli_page, "metrics.md": metrics_page, "fallback.md": fallback_page,
+    "api.md": api_page, "http-api.md": http_api_page,
+}  # fmt: skip
 
 
 def main() -> None:

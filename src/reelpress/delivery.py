@@ -180,7 +180,7 @@ def settling(book: Book) -> Iterator[None]:
 def stop_if_cancelled(cancel: CancelToken) -> None:
     """Raise :class:`Cancelled` when that was asked for."""
     if cancel.is_cancelled:
-        raise Cancelled("Stopped as asked; nothing was delivered.")
+        raise Cancelled
 
 
 def refuse_target(target: Path, source: Path | None, *, overwrite: bool) -> None:

@@ -235,3 +235,6 @@ class Cancelled(ReelpressError):  # noqa: N818 - not a fault of anybody
 
     code = "cancelled"
     exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, what: str = "Stopped as asked; nothing was delivered.") -> None:
+        super().__init__(what)

@@ -41,6 +41,16 @@ class ServiceSettings(Value, frozen=True, kw_only=True):
     push_issuer: str
     push_jwks_url: str
     push_deadline_s: float
+    push_max_attempts: int | None
+    iam_checked: bool
+    firebase_project: str | None
+    firebase_jwks_url: str
+    firebase_user_claim: str | None
+    firebase_admin_claim: str | None
+    events_audience: str | None
+    events_service_account: str | None
+    events_folder: str
+    events_endings: tuple[str, ...]
     webhook_url: str | None
     transcribe_model: str | None
     keep_days: float

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from reelpress.settings_table import Setting, choice, number, optional, quantity, switch
 
+_OWN_FOLDERS = frozenset({"outputs", "videos", "exports"})
+
 
 def _several(*names: str) -> Callable[[str], tuple[str, ...]]:
     """Return a parser of some of these names with ``,`` between, or of ``none``."""
@@ -19,6 +21,22 @@ def _several(*names: str) -> Callable[[str], tuple[str, ...]]:
         return chosen
 
     return parse
+
+
+def events_folder(text: str) -> str:
+    """Return a folder of a user's objects. Raises :class:`ValueError` for the service's own."""
+    folder = text.strip("/")
+    if not folder or folder.split("/")[0] in _OWN_FOLDERS or ".." in folder.split("/"):
+        raise ValueError("not a folder for inputs")
+    return folder
+
+
+def endings(text: str) -> tuple[str, ...]:
+    """Return endings of names, in lower case. Raises :class:`ValueError` for what does not begin with a dot."""
+    found = tuple(part.strip().lower() for part in text.split(","))
+    if not all(part.startswith(".") and len(part) > 1 for part in found):
+        raise ValueError("not an ending")
+    return found
 
 
 SERVICE_SETTINGS: tuple[Setting, ...] = (
@@ -122,6 +140,49 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="push_deadline_s", env=("REELPRESS_PUSH_DEADLINE",), default="1800", accepts="15 to 1800 seconds",
         parse=number(15, 1800, float), help="Dispatch deadline of the queue; longer work goes to the workers.",
+    ),
+    Setting(
+        name="push_max_attempts", env=("REELPRESS_PUSH_MAX_ATTEMPTS",), default="none", accepts="1 to 1000, none",
+        parse=optional(number(1, 1000, int)),
+        help="Deliveries that the queue makes of a task; a job that fails in passing at the last is parked as dead.",
+    ),
+    Setting(
+        name="iam_checked", env=("REELPRESS_IAM_CHECKED",), default="false", accepts="true or false", parse=switch,
+        help="On Cloud Run without unauthenticated access: Google has checked the caller's token, and may have taken "
+        "its signature off; what it says is checked all the same.",
+    ),
+    Setting(
+        name="firebase_project", env=("REELPRESS_FIREBASE_PROJECT",), default="none", accepts="a project id, none",
+        parse=optional(str), help="Firebase project whose users' ID tokens are accepted. See docs/firebase.md.",
+    ),
+    Setting(
+        name="firebase_jwks_url", env=("REELPRESS_FIREBASE_JWKS_URL",), accepts="an address", parse=str,
+        default="https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com",
+        help="Where the keys are that sign those tokens.",
+    ),
+    Setting(
+        name="firebase_user_claim", env=("REELPRESS_FIREBASE_USER_CLAIM",), default="none", accepts="a claim, none",
+        parse=optional(str), help="Custom claim that must be true; none lets in whoever can sign in to the project.",
+    ),
+    Setting(
+        name="firebase_admin_claim", env=("REELPRESS_FIREBASE_ADMIN_CLAIM",), default="none", accepts="a claim, none",
+        parse=optional(str), help="Custom claim that, when true, makes an administrator; none makes nobody one.",
+    ),
+    Setting(
+        name="events_audience", env=("REELPRESS_EVENTS_AUDIENCE",), default="none", accepts="an address, none",
+        parse=optional(str), help="Audience that tokens of Eventarc or Pub/Sub must name at /events/storage.",
+    ),
+    Setting(
+        name="events_service_account", env=("REELPRESS_EVENTS_SERVICE_ACCOUNT",), default="none",
+        accepts="an e-mail address, none", parse=optional(str), help="Service account those tokens must name.",
+    ),
+    Setting(
+        name="events_folder", env=("REELPRESS_EVENTS_FOLDER",), default="uploads", accepts="a folder",
+        parse=events_folder, help="Folder of each user's objects in which a new video becomes a job.",
+    ),
+    Setting(
+        name="events_endings", env=("REELPRESS_EVENTS_ENDINGS",), default=".mp4,.mov,.m4v,.mkv,.webm,.avi,.ts,.3gp",
+        accepts="endings with ',' between", parse=endings, help="Endings of names that are taken for videos there.",
     ),
     Setting(
         name="webhook_url", env=("REELPRESS_WEBHOOK_URL",), default="none", accepts="an address, none",

@@ -220,10 +220,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )  # fmt: skip
 
-# Names of ours in the environment that are not settings of the engine: they steer its tests and `reelpress jobs`.
+# Names of ours in the environment that are not settings of the engine: they steer its tests, `reelpress jobs`, and the
+# start of a container (deploy/image/start.sh).
 RESERVED = frozenset({
     "REELPRESS_MEDIA", "REELPRESS_MUTATIONS", "REELPRESS_TRACEBACK", "REELPRESS_URL", "REELPRESS_API_KEY",
-    "REELPRESS_THOROUGH", "REELPRESS_HARDWARE",
+    "REELPRESS_THOROUGH", "REELPRESS_HARDWARE", "REELPRESS_START_CHECK",
 })  # fmt: skip
 
 BY_NAME = {row.name: row for row in SETTINGS}

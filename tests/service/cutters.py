@@ -80,7 +80,7 @@ class Cutter:
             progress("encode", 40.0)
             time.sleep(0.005)
         if cancel.is_cancelled:
-            raise Cancelled("Stopped as asked; nothing was delivered.")
+            raise Cancelled
         if self._fails(request):
             raise InputError("There is no such stretch.", evidence="made to fail")
         progress("encode", 99.0)

@@ -11,15 +11,17 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.errors import HardwareError, StorageError
+from reelpress.errors import HardwareError, InputError, StorageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.house import House
 from reelpress.jobs.model import Stage
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
+from reelpress.look import Look, look_at
 from reelpress.observe.entry import BUDGET_SPENT
 from reelpress.observe.tracing import AttemptSpans
 from reelpress.plan.model import Reason
@@ -92,6 +94,15 @@ class Desk:
     def clear(self) -> None:
         """Delete the job's files here; its input, where that was a path, is no file of ours."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def look(self, source: Path) -> Look:
+        """Look at an input. Raises :class:`InputError` for what is no video, or longer than is allowed."""
+        look = look_at(source, self.cancel)
+        duration, most = look.facts.duration_s, self.house.settings.max_duration_s
+        if duration is not None and duration > most:
+            evidence = f"{duration:.1f} s, {most:g} s allowed"
+            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
+        return look
 
     def put(
         self,

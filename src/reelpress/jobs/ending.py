@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from reelpress.jobs.clip_model import ClipWanted
@@ -21,7 +20,7 @@ from reelpress.jobs.reading import children_of
 from reelpress.jobs.spending import tell_budget
 from reelpress.jobs.tables import SECRETS, WEBHOOKS
 from reelpress.service_settings import ServiceSettings
-from reelpress.webhooks.outbox import add
+from reelpress.webhooks.outbox import add, insert_new
 from reelpress.webhooks.sender import Sender
 from reelpress.webhooks.signing import new_secret
 
@@ -112,10 +111,9 @@ def secret_of(database: Database, user_id: str) -> str:
         found = connection.execute(query).scalar_one_or_none()
     if found is not None:
         return str(found)
-    insert = postgresql.insert if database.is_postgres else sqlite.insert
     row = {"user_id": user_id, "secret": new_secret(), "created_at": time.time()}
     with database.writing() as connection:
-        connection.execute(insert(SECRETS).values(row).on_conflict_do_nothing())
+        insert_new(connection, SECRETS, row)
         return str(connection.execute(query).scalar_one())
 
 

@@ -57,12 +57,6 @@ class House:
         self.database.close()
 
 
-def user_prefix(user_id: str) -> str:
-    """Return the prefix of a user's objects; whatever a user is called, no two share one."""
-    plain = user_id.isascii() and user_id.replace("-", "").replace("_", "").isalnum() and len(user_id) <= 64
-    return f"users/{user_id}" if plain else f"users/.{user_id.encode().hex()}"[:230]
-
-
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -28,7 +28,7 @@ from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult
 from reelpress.jobs.work import Claim, note_content
-from reelpress.look import Look, look_at
+from reelpress.look import Look
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken
 from reelpress.storage.keys import safe_name
@@ -85,14 +85,9 @@ class Stages(Desk):
 
     def probe(self, fetched: Fetched) -> Probed:
         """Look at the input, refuse what is beyond the limits, and find out whether the work was done before."""
-        source = self.source(fetched)
-        look = look_at(source, self.cancel)
+        look = self.look(self.source(fetched))
         self._look = Future()
         self._look.set_result(look)
-        duration, most = look.facts.duration_s, self.house.settings.max_duration_s
-        if duration is not None and duration > most:
-            evidence = f"{duration:.1f} s, {most:g} s allowed"
-            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
         key = self._cache_key(fetched)
         same = persist(lambda: note_content(self.house.database, self.claim, key), give_up=self.is_cancelled)
         may_reuse = self.spec.reuse and self.spec.output_key is None

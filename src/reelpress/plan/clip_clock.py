@@ -13,6 +13,7 @@ from math import ceil, floor
 import msgspec
 
 from reelpress.clip_request import ClipRequest
+from reelpress.facts.formats import INDEXED_FORMATS, RUN_UP_S
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
@@ -29,12 +30,8 @@ _EARLY_FRAMES = 0.05
 # FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
 # before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
 _RUN_UP_S = 0.3
-# Without an index FFmpeg seeks to any packet, and nothing decodes up to the next keyframe. Where their distance is not
-# known, broadcasts have had one or two in so long.
-_RUN_UP_BLIND_S = 12.0
 # Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
 _READ_ANYWAY_S = 1.0
-_INDEXED = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
 
 
@@ -127,11 +124,11 @@ def _placed(clock: Clock) -> Clock:
 
 
 def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
-    if media.container in _INDEXED:
+    if media.container in INDEXED_FORMATS:
         return _RUN_UP_S
     if track.keyframes and track.duration_s:
         return 1.0 + 2 * track.duration_s / track.keyframes
-    return _RUN_UP_BLIND_S
+    return RUN_UP_S  # the distance of keyframes is not known
 
 
 def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:

@@ -18,7 +18,6 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from reelpress.clips.export import default_width
 from reelpress.errors import ExitCode, UsageError
 from reelpress.jobs.counting import count_regression
 from reelpress.jobs.encoding import Encoding
@@ -28,6 +27,7 @@ from reelpress.jobs.housekeeping import Housekeeping
 from reelpress.jobs.ledger import charging_for
 from reelpress.jobs.performance import SpeedWatch
 from reelpress.jobs.worker import Worker, forget_workflows
+from reelpress.policy import clips_at_once
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
 from reelpress.service.gauges import show_gauges
@@ -182,7 +182,7 @@ def _worker(house: House) -> Worker | None:
     encoding = Encoding.here()
     capacity = settings.worker_jobs
     if capacity is None:
-        capacity = default_width(encoding.host, encoding.policy, uses_gpu=True)
+        capacity = clips_at_once(encoding.host, encoding.policy, uses_gpu=True)
     push_capacity = max(1, capacity) if settings.push_jobs is None else settings.push_jobs
     if settings.worker_jobs == 0 and settings.push_jobs is None:
         push_capacity = 0  # a server that only answers

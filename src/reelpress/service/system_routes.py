@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 
+from reelpress.errors import NetError
 from reelpress.facts.values import Value
 from reelpress.service.access import Admin, HouseOf, identify
 from reelpress.service.answers import answer, documented
@@ -61,5 +62,5 @@ def _may_see(request: Request) -> bool:
     bearer = HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials) if credentials else None
     try:
         return identify(request, bearer, request.headers.get("x-api-key")).may("read")
-    except RequestRefused:
+    except (RequestRefused, NetError):
         return False
