@@ -35,7 +35,7 @@ help:
 	@echo "make docs              write the generated parts of docs/ anew"
 	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
-	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 10 minutes)"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 15 minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
 	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"

@@ -16,10 +16,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
 from show_dashboard import draw, picture
 
-from monitoring.definition import FOLDER, duration_s, load_alerts, load_board
+from monitoring.definition import duration_s, load_alerts, load_board
 from monitoring.firing import Firing, firings
+from monitoring.prometheus_rules import recordings
 from monitoring.server import Prometheus, make_blocks, make_recorded_blocks, serving
 from simulation.traffic import DAY_S, START_S
 from simulation.week import Simulated, simulate
@@ -107,7 +109,9 @@ def main() -> int:
         make_blocks(folder / "week.om", folder / "prometheus")
         if not options.no_pictures:
             with serving(folder / "prometheus") as prometheus:
-                rules = FOLDER / "prometheus" / "rules.yaml"
+                rules = folder / "rules.yaml"
+                # as often as a diagram needs, which looks back for five minutes: promtool takes its time for each
+                rules.write_text(yaml.safe_dump({"groups": [recordings(load_board(), interval_s=300)]}))
                 make_recorded_blocks(
                     prometheus, rules, folder / "prometheus", start=START_S + _STEP_S, end=simulated.end
                 )

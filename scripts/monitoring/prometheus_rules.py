@@ -9,22 +9,19 @@ from monitoring.definition import Alerts, Board, one_line
 INTERVAL_S = 60
 
 
+def recordings(board: Board, interval_s: int = INTERVAL_S) -> dict[str, Any]:
+    """Return the group of rules for what panels ask again and again, computed every ``interval_s``."""
+    queries = [query for row in board.row for panel in row.panel for query in panel.query]
+    recorded = {query.record: one_line(query.expr) for query in queries if query.record is not None}
+    rules = [{"record": name, "expr": expr} for name, expr in recorded.items()]
+    return {"name": "reelpress-panels", "interval": f"{interval_s}s", "rules": rules}
+
+
 def rules_file(board: Board, alerts: Alerts) -> dict[str, Any]:
     """Return the file of rules: what panels ask for again and again, and the alerts."""
-    recorded = {
-        query.record: one_line(query.expr)
-        for row in board.row
-        for panel in row.panel
-        for query in panel.query
-        if query.record is not None
-    }
     return {
         "groups": [
-            {
-                "name": "reelpress-panels",
-                "interval": f"{INTERVAL_S}s",
-                "rules": [{"record": name, "expr": expr} for name, expr in recorded.items()],
-            },
+            recordings(board),
             {
                 "name": "reelpress-alerts",
                 "interval": f"{INTERVAL_S}s",
