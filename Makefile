@@ -36,7 +36,7 @@ help:
 	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
 	@echo "make site              the documentation as a site, in out/site/; a broken link ends it"
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
-	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about N minutes)"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 10 minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
 	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
 	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"

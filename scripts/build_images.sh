@@ -12,8 +12,12 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 work=$(mktemp -d /var/tmp/reelpress-images.XXXXXX)
 store=(buildah --root "$work/store" --runroot "$work/run" --storage-driver "${STORAGE_DRIVER:-overlay}")
-# shellcheck disable=SC2154 # set by the trap itself
-trap 'code=$?; "${store[@]}" umount --all >/dev/null 2>&1; umount "$work/store/overlay" 2>/dev/null; rm -rf "$work"; exit $code' EXIT
+clean_up() {
+    # a build that failed leaves its container mounted, and buildah's own mount outlives it
+    awk -v below="$work/" 'index($2, below) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount
+    rm -rf "$work"
+}
+trap clean_up EXIT
 
 say() { echo "$(date +%T) $*"; }
 

@@ -16,10 +16,11 @@ import sqlalchemy as sa
 
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.values import to_json
+from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.ledger import Charging
-from reelpress.jobs.model import JobError, JobInput, JobResult, JobSpec, StoredObject
+from reelpress.jobs.model import JobError, JobInput, JobResult, JobSpec
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import WORKERS
 from reelpress.jobs.telling import OnEnd

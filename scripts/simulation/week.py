@@ -22,10 +22,11 @@ from reelpress.service_settings import ServiceSettings, load_service
 from simulation.encoder import GPU
 from simulation.fleet import Clock, Fleet, Process
 from simulation.openmetrics import Recording
-from simulation.traffic import START_S, Incident, arrivals, timetable
+from simulation.traffic import DAY_S, START_S, Incident, arrivals, timetable
 
 _SEATS = 2
-_BUDGET_USD = "6.5"  # a day: more than twice what one costs without films
+# For a day: more than twice what half a day and what a whole one cost without films, and less than with them.
+_HALF_DAY_USD, _DAY_USD = 6.8, 14.0
 _DISK_BYTES = 400 * 10**9
 _GPU_MEMORY_BYTES = 24 * 2**30
 
@@ -56,7 +57,8 @@ def simulate(
     """
     incidents = timetable(length_s)
     clock = Clock()
-    houses = [House.open(_settings(folder)) for _ in range(3 if asks else 2)]
+    settings = _settings(folder, _DAY_USD if length_s > DAY_S / 2 else _HALF_DAY_USD)
+    houses = [House.open(settings) for _ in range(3 if asks else 2)]
     try:
         prices = price_book()
         book = {rates.name: rates for rates in prices.compute}
@@ -110,9 +112,9 @@ class _Reader:
         recording.add(self._telemetry.text(), instance="api-0", now=now, only="reelpress_http_")
 
 
-def _settings(folder: Path) -> ServiceSettings:
+def _settings(folder: Path, budget_usd: float) -> ServiceSettings:
     flags = {
-        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": _BUDGET_USD,
+        "data_dir": str(folder / "data"), "metrics": "prometheus", "budget_usd": str(budget_usd),
         "budget_window": "day", "budget_action": "cpu", "regression_samples": "8", "regression_window_h": "2",
     }  # fmt: skip
     return load_service(flags, environ={}, env_file=None)
