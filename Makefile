@@ -17,7 +17,7 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs gcloud-grammar \
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs site gcloud-grammar \
 	monitoring week image-check images bench clean
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
 	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
+	@echo "make site              the documentation as a site, in out/site/; a broken link ends it"
 	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
 	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 15 minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
@@ -108,6 +109,11 @@ docs: $(READY)
 # Where gcloud is installed: what its commands take, for machines where it is not.
 gcloud-grammar: $(READY)
 	@$(BIN)/python scripts/gcloud_lines.py
+
+# Its word on what comes after MkDocs 1 is not for those who read a log of builds.
+site: $(READY)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "out/site/index.html"
 
 monitoring: $(READY)
 	@$(BIN)/python scripts/write_monitoring.py

@@ -1,7 +1,8 @@
-"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help,
+"""Writes the generated documents.
 
-docs/api.md from docstrings, docs/http-api.md from the OpenAPI document. Of docs/metrics.md and docs/fallback.md the tables
-come from the code; the rest of those pages stands.
+docs/settings.md comes from the settings table, docs/cli.md from the commands' help, docs/api.md from docstrings,
+docs/http-api.md from the OpenAPI document. The tables of docs/metrics.md and docs/fallback.md come from tables of the
+code; the rest of those pages stands.
 """
 
 from __future__ import annotations

@@ -46,11 +46,13 @@ def _on_cpu(kind: FailureKind) -> str:
 def numbers_table() -> list[str]:
     """Return the figures that bound falling back, as the code has them."""
     patience = next(setting for setting in SETTINGS if setting.name == "gpu_patience_s")
+    # of the module that walks a plan, to which alone they matter
+    stall_s, times, suspects = execute._GPU_STALL_S, execute._BUDGET_FACTOR, execute._SUSPECTS_PER_JOB  # noqa: SLF001
     rows = (
         ("patience with a GPU that has no room", f"{patience.default} s in all, by `{patience.env[0]}`"),
-        ("a GPU attempt without a sign of headway is ended after", f"{execute._GPU_STALL_S:g} s"),
-        ("all attempts of a job together may take", f"{execute._BUDGET_FACTOR:g} times its time limit"),
-        ("a job leaves all GPUs after failures that put one under suspicion", f"{execute._SUSPECTS_PER_JOB}"),
+        ("a GPU attempt without a sign of headway is ended after", f"{stall_s:g} s"),
+        ("all attempts of a job together may take", f"{times:g} times its time limit"),
+        ("a job leaves all GPUs after failures that put one under suspicion", f"{suspects}"),
         ("a GPU is left alone after suspicions by different jobs", f"{circuit.SUSPECTS} in {circuit.WINDOW_S:g} s"),
         (
             "it is tried again after",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import reelpress
-
 from reelpress.jobs.house import House
 from reelpress.service.answers import _ALWAYS
 from reelpress.service.app import create_app
@@ -21,8 +20,8 @@ from reference.python_api import plain
 Json = dict[str, Any]
 _HEAD = """# HTTP API: routes and shapes
 
-What the service answers on `/openapi.json`, as a page; written by `make docs`. How it is used, from a file to a result, is
-in [service.md](service.md); clips are in [clips-api.md](clips-api.md).
+What the service answers on `/openapi.json`, as a page; written by `make docs`. How it is used, from a file to a
+result, is in [service.md](service.md); clips are in [clips-api.md](clips-api.md).
 
 Requests carry a key as `Authorization: Bearer` or `X-API-Key` ([who may](service.md#who-may)). Times are Unix seconds,
 durations end in `_s`, sizes in `_bytes`. Unknown fields of a request are refused."""
@@ -65,7 +64,11 @@ def http_api_page() -> str:
 
 
 def _problems() -> Iterator[str]:
-    yield from ("## Problems", "", "Everything that is no success is a [Problem](#problem) as `application/problem+json`.")
+    yield from (
+        "## Problems",
+        "",
+        "Everything that is no success is a [Problem](#problem) as `application/problem+json`.",
+    )
     yield from ("Any route may answer with these; what a route says besides stands there.", "")
     yield from _table(("status", "meaning"), ((str(status), meaning) for status, meaning in _ALWAYS.items()))
     yield from ("", "`code` says which, for programs:", "")
@@ -73,10 +76,14 @@ def _problems() -> Iterator[str]:
     for status, code in sorted(problem_codes()):
         by_status.setdefault(status, []).append(f"`{code}`")
     yield from _table(("status", "codes"), ((str(status), ", ".join(codes)) for status, codes in by_status.items()))
-    yield "\nOf the object store `code` is `storage_failed` with " + ", ".join(
-        f"{status} ({', '.join(reason for reason, of in _OF_STORAGE.items() if of == status)})"
-        for status in sorted(set(_OF_STORAGE.values()))
-    ) + "."
+    yield (
+        "\nOf the object store `code` is `storage_failed` with "
+        + ", ".join(
+            f"{status} ({', '.join(reason for reason, of in _OF_STORAGE.items() if of == status)})"
+            for status in sorted(set(_OF_STORAGE.values()))
+        )
+        + "."
+    )
 
 
 def problem_codes() -> set[tuple[int, str]]:
@@ -145,12 +152,14 @@ def _said(of: Json) -> str:
     for one in (schema, *(each for each in schema.get("anyOf", ()) if each.get("type") != "null")):
         parts[0] = parts[0] or one.get("description", "")
         bounds = (
-            ("minimum", "At least {:g}."), ("maximum", "At most {:g}."), ("maxLength", "At most {:g} characters."),
-            ("maxItems", "At most {:g} of them."),
+            ("minimum", "At least {:,.12g}."), ("maximum", "At most {:,.12g}."),
+            ("maxLength", "At most {:,.12g} characters."), ("maxItems", "At most {:,.12g} of them."),
         )  # fmt: skip
         parts += [words.format(one[key]) for key, words in bounds if key in one]
     default = schema.get("default")
-    parts += [f"Default `{default}`." if isinstance(default, str | bool | int | float) else ""]
+    parts += [
+        f"Default `{default}`." if default not in ("", None) and isinstance(default, str | bool | int | float) else ""
+    ]
     return _cell(" ".join(part for part in parts if part))
 
 

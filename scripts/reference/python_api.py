@@ -34,8 +34,8 @@ receipt = reelpress.compress("holiday.mov", "holiday.mp4")
 print(receipt.status, receipt.encoder, receipt.saved_share)
 ```
 
-These names are the public ones, and `import reelpress` loads each when it is first used. What becomes of an input is told
-by its receipt's `status`, not raised; what is raised comes from one tree of [errors](errors.md). Values are frozen
+These names are the public ones, and `import reelpress` loads each when it is first used. What becomes of an input is
+told by its receipt's `status`, not raised; what is raised comes from one tree of [errors](errors.md). Values are frozen
 [msgspec](https://jcristharif.com/msgspec/) structs, whose JSON is that of [json.md](json.md). Written by `make docs`
 from the docstrings.
 """
@@ -58,7 +58,7 @@ def api_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _described(name: str, thing: Any) -> Iterator[str]:
+def _described(name: str, thing: object) -> Iterator[str]:
     if isinstance(thing, str):
         yield f"The version of the package, as `{name}`: text like `1.2.3`."
     elif inspect.isclass(thing):
@@ -99,7 +99,11 @@ def _field(field: msgspec.structs.FieldInfo) -> tuple[str, str, str]:
     made = field.default_factory if field.default is msgspec.NODEFAULT else None
     default = "" if field.required else f"`{made.__name__}()`" if made is not None else f"`{field.default!r}`"
     annotation = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
-    return f"`{field.encode_name}`", _type(annotation), default if len(default) < 40 else f"`{type(field.default).__name__}(...)`"
+    return (
+        f"`{field.encode_name}`",
+        _type(annotation),
+        default if len(default) < 40 else f"`{type(field.default).__name__}(...)`",
+    )
 
 
 def _rows(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
@@ -109,13 +113,15 @@ def _rows(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[st
         yield f"| {' | '.join(row)} |"
 
 
-def _type(annotation: Any) -> str:
+def _type(annotation: object) -> str:
     text = getattr(annotation, "__forward_arg__", annotation)
     return f"`{_MODULES.sub('', str(text))}`".replace("|", "\\|")
 
 
 def _signature(name: str, thing: Callable[..., Any]) -> str:
-    signature = str(inspect.signature(thing)).replace("'", "").replace('"', "").replace("(self, ", "(").replace("(self)", "()")
+    signature = (
+        str(inspect.signature(thing)).replace("'", "").replace('"', "").replace("(self, ", "(").replace("(self)", "()")
+    )
     whole = f"{name}{signature}"
     if len(whole) <= 100:
         return whole
@@ -124,7 +130,7 @@ def _signature(name: str, thing: Callable[..., Any]) -> str:
     return "\n".join((f"{name}(", *(f"    {part}," for part in parts), f") -> {returned}"))
 
 
-def _text(name: str, thing: Any) -> str:
+def _text(name: str, thing: object) -> str:
     said = inspect.getdoc(thing) if not inspect.isclass(thing) or thing.__doc__ else None
     if not said:
         raise SystemExit(f"{name} is public and says nothing of itself")
