@@ -22,13 +22,13 @@ _PROD: dict[str, dict[str, str | None]] = {
     },
     "The work. An instance that is up also takes jobs of the API and the wizard": {
         "REELPRESS_WORKER_JOBS": "1", "REELPRESS_PUSH_JOBS": "1", "COMPRESSION_TIMEOUT": "1700",
-        "REELPRESS_MEMORY_LIMIT": None, "REELPRESS_GRACE": "8", "REELPRESS_MAX_ATTEMPTS": "3",
+        "REELPRESS_MEMORY_LIMIT": None, "REELPRESS_GRACE": "3", "REELPRESS_MAX_ATTEMPTS": "3",
         "REELPRESS_MAX_UPLOAD": "3G", "REELPRESS_MAX_DURATION": "14400", "REELPRESS_TRANSCRIBE_MODEL": None,
     },
     "Whom it tells, what it keeps": {
         "REELPRESS_WEBHOOK_URL": None, "REELPRESS_KEEP_DAYS": "30", "REELPRESS_LOG_FORMAT": "json",
     },
-    # nobody can scrape one instance of many: figures are sent
+    # nobody can scrape one instance of many: figures are sent, the last of them up to 6 s after the grace time
     "Figures and costs": {
         "REELPRESS_METRICS": "gcp", "REELPRESS_TRACES": None, "REELPRESS_PRICES": "auto",
         "REELPRESS_STORAGE_PRICES": "auto", "REELPRESS_BUDGET": None, "REELPRESS_BUDGET_WINDOW": None,
