@@ -17,7 +17,8 @@ TEST_OPTIONS ?= -n 2 --dist loadfile --durations=25
 FAULT_MATRIX ?= docs/gpu-faults.md
 KILL_PAGE ?= docs/kill-tests.md
 
-.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests lint doctor lock golden docs bench clean
+.PHONY: help run serve test test-thorough test-fast test-gpu fault-matrix kill-tests perf-gate lint doctor lock golden docs gcloud-grammar \
+	monitoring week image-check images bench clean
 
 help:
 	@echo "make run [VIDEO=path]  compress a video (a 20 s sample without VIDEO) into out/ and print its receipt"
@@ -28,10 +29,16 @@ help:
 	@echo "make test-gpu          on a machine with an NVIDIA GPU: what works, how fast, into docs/hardware/"
 	@echo "make fault-matrix      every GPU fault in every way, written to docs/gpu-faults.md (about 20 minutes)"
 	@echo "make kill-tests        100 kills of workers on each kind of database, into docs/kill-tests.md (about 20 minutes)"
+	@echo "make perf-gate         fails where this commit is slower than main (docs/performance.md)"
 	@echo "make lint              ruff, mypy, import contract"
 	@echo "make doctor            what works on this machine"
 	@echo "make docs              write the generated parts of docs/ anew"
+	@echo "make gcloud-grammar    record what gcloud's commands take (where it is installed)"
+	@echo "make monitoring        write the dashboards and alerts in deploy/monitoring/ anew"
+	@echo "make week              a simulated week of jobs: every alert, every diagram, in out/week/ (about 10 minutes)"
 	@echo "make golden            write the golden plans anew, for review in the diff"
+	@echo "make image-check       the images' steps without a container engine, a start of it, a job (as root, a minute)"
+	@echo "make images            both Dockerfiles by buildah on a base of Debian's, and a start of each (as root, 10 minutes)"
 	@echo "make bench             CPU seconds at equal VMAF against the plan's command"
 	@echo "make lock              resolve requirements.lock anew"
 
@@ -79,6 +86,9 @@ kill-tests: $(READY)
 	@REELPRESS_KILL_ROUNDS=100 REELPRESS_STORM_EXPORTS=300 REELPRESS_KILL_PAGE=$(KILL_PAGE) $(BIN)/python -m pytest \
 		tests/service/test_worker_kills.py tests/service/test_export_kills.py
 
+perf-gate: $(READY)
+	@$(BIN)/python scripts/check_performance_regression.py
+
 lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -93,6 +103,23 @@ golden: $(READY)
 
 docs: $(READY)
 	@$(BIN)/python scripts/write_docs.py
+	@$(BIN)/python scripts/write_env_examples.py
+
+# Where gcloud is installed: what its commands take, for machines where it is not.
+gcloud-grammar: $(READY)
+	@$(BIN)/python scripts/gcloud_lines.py
+
+monitoring: $(READY)
+	@$(BIN)/python scripts/write_monitoring.py
+
+week: $(READY)
+	@$(BIN)/python scripts/simulate_week.py --out out/week
+
+image-check: $(READY)
+	@$(BIN)/python scripts/try_image.py
+
+images: $(READY)
+	@PYTHON=$(BIN)/python scripts/build_images.sh
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
@@ -101,6 +128,9 @@ lock:
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra postgres --extra gcp --group dev pyproject.toml \
 		-o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra gcp -c requirements.lock \
+		pyproject.toml -o requirements-service.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:image -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

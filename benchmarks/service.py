@@ -41,6 +41,8 @@ from typing import Any
 
 import httpx
 
+from bars import Row
+
 from x264_search import find_ffmpeg, machine, rounded
 
 WORKERS = max(1, (os.cpu_count() or 1) // 2)
@@ -52,21 +54,6 @@ IDLE_S = 10
 WATCH_S = 20
 PAGE = 100
 _UPDATED_AT = re.compile(rb'"updated_at":([0-9.]+)')
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number; ``bar`` is what it must stay below, ``None`` where nothing is asked of it."""
-
-    name: str
-    value: float
-    unit: str
-    bar: float | None = None
-
-    @property
-    def verdict(self) -> str:
-        """Say whether the bar holds."""
-        return "" if self.bar is None else "holds" if self.value < self.bar else "MISSED"
 
 
 @dataclass(frozen=True)

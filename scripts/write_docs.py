@@ -1,4 +1,8 @@
-"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help."""
+"""Writes the generated documents: docs/settings.md from the settings table, docs/cli.md from the commands' help,
+
+docs/api.md from docstrings, docs/http-api.md from the OpenAPI document. Of docs/metrics.md and docs/fallback.md the tables
+come from the code; the rest of those pages stands.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from reelpress.observe.names import DATABASE_METRICS, HTTP_METRICS, JOB_METRICS, PROCESS_METRICS, Label, Metric
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS
 from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings_table import SETTINGS, Setting
+
+from reference.fallback import classes_table, numbers_table
+from reference.http_api import http_api_page
+from reference.python_api import api_page
 
 ROOT = Path(__file__).resolve().parent.parent
 JOBS = tuple(
     f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 )
 SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
-COMMANDS = ("compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS)
+COSTS = ("costs", "perf baseline", "perf check", "perf history")
+COMMANDS = (
+    "compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS, *COSTS
+)  # fmt: skip
 
 
 def settings_page() -> str:
@@ -79,11 +91,69 @@ def _help(command: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+METRIC_TABLES = {
+    "database": DATABASE_METRICS, "process": PROCESS_METRICS, "jobs": JOB_METRICS, "http": HTTP_METRICS,
+}  # fmt: skip
+
+
+def metrics_page() -> str:
+    """Return docs/metrics.md with its tables anew."""
+    tables = {name: _metrics_table(metrics) for name, metrics in METRIC_TABLES.items()} | {"labels": _labels_table()}
+    return _filled("metrics", tables)
+
+
+def fallback_page() -> str:
+    """Return docs/fallback.md with its tables anew."""
+    return _filled("fallback", {"classes": classes_table(), "numbers": numbers_table()})
+
+
+def _filled(name: str, tables: dict[str, list[str]]) -> str:
+    """Return a page with tables put in: each stands between two comments, the first of which names it."""
+    page = (ROOT / "docs" / f"{name}.md").read_text()
+    for table, lines in tables.items():
+        before, begin, rest = page.partition(f"<!-- {name}: {table} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not begin or not end:
+            raise SystemExit(f"docs/{name}.md has no place for the table {table}")
+        page = "".join((before, begin, *(f"{line}\n" for line in lines), end, after))
+    return page
+
+
+def _metrics_table(metrics: tuple[Metric, ...]) -> list[str]:
+    lines = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for metric in metrics:
+        labels = ", ".join(f"`{label.name}`" for label in metric.labels)
+        lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
+    return lines
+
+
+def _labels_table() -> list[str]:
+    lines = ["| label | of | values |", "|---|---|---|"]
+    of: dict[Label, list[str]] = {}
+    for metric in (metric for metrics in METRIC_TABLES.values() for metric in metrics):
+        for label in metric.labels:
+            of.setdefault(label, []).append(metric.name)
+    for label, names in of.items():
+        where = (
+            f"`{names[0]}`"
+            if len(names) == 1
+            else "several"
+            if len(names) > 2
+            else " and ".join(f"`{n}`" for n in names)
+        )
+        values = ", ".join(f"`{value}`" for value in label.values) if 0 < len(label.values) <= 10 else ""
+        lines.append(f"| `{label.name}` | {where} | {'; '.join(filter(None, (values, label.about)))} |")
+    return lines
+
+
+PAGES = {
+    "settings.md": settings_page, "cli.md": cli_page, "metrics.md": metrics_page, "fallback.md": fallback_page,
+    "api.md": api_page, "http-api.md": http_api_page,
+}  # fmt: skip
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write all of them."""
     for name, page in PAGES.items():
         (ROOT / "docs" / name).write_text(page())
         print(f"docs/{name} written")

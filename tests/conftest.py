@@ -16,7 +16,7 @@ sys.path[:0] = [
     str(TESTS),
     *(
         str(TESTS / folder)
-        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service")
+        for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service", "deploy")
     ),
 ]
 
@@ -43,7 +43,12 @@ TIERS = (
     "corpus",
     "fake_nvidia",
     "gpu",
+    "deploy",
+    "monitoring",
 )
+_BUILDS = ("bundled", "path")
+_BUILD_PARAMS = ("host", "ffmpeg_path", "build")
+_WHOLE_RUN = 3000  # tests; a folder or two have fewer
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
 
@@ -67,6 +72,29 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from whisper_model import make_model
 
     return make_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a whole run, cases that are there for both FFmpegs are taken with one and the other in turn.
+
+    ``REELPRESS_THOROUGH=1`` takes all with both, and so does a run of some of the tests.
+    """
+    if len(items) < _WHOLE_RUN or os.environ.get("REELPRESS_THOROUGH"):
+        return
+    turns: dict[str, dict[tuple[str, ...], str]] = {}
+    kept, left = [], []
+    for item in items:
+        params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+        build = next((str(params[name]) for name in _BUILD_PARAMS if params.get(name) in _BUILDS), None)
+        if build is None:
+            kept.append(item)
+            continue
+        of_module = turns.setdefault(str(item.path), {})
+        others = (item.name.partition("[")[0], *(str(v) for k, v in sorted(params.items()) if k not in _BUILD_PARAMS))
+        turn = of_module.setdefault(others, _BUILDS[len(of_module) % 2])
+        (kept if build == turn else left).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(wrapper=True)

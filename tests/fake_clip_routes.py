@@ -47,7 +47,9 @@ def add_video_routes(app: FastAPI, service: FakeClips) -> None:
         return Response(status_code=204)
 
     @app.get("/v1/videos/{video_id}/preview")
-    def preview(video_id: str) -> Response:
+    def preview(video_id: str, as_address: bool = False) -> Response:
+        if as_address:
+            return JSONResponse({"url": f"{service.store_url}/preview.mp4" if service.store_url else None})
         return FileResponse(service.media.proxy, media_type="video/mp4")
 
     @app.get("/v1/videos/{video_id}/sprites/{number}")
@@ -184,7 +186,9 @@ def add_clip_routes(app: FastAPI, service: FakeClips) -> None:
         return service.clips[clip_id]
 
     @app.get("/v1/clips/{clip_id}/output")
-    def output(clip_id: str, download: int = 0) -> Response:
+    def output(clip_id: str, download: int = 0, as_address: bool = False) -> Response:
+        if as_address:
+            return JSONResponse({"url": None})
         name = f"{service.clips[clip_id]['name']}.mp4" if download else None
         return FileResponse(service.media.short, media_type="video/mp4", filename=name)
 

@@ -167,6 +167,7 @@ class FakeService:
     def _app(self) -> FastAPI:
         app = FastAPI()
         app.include_router(router)
+        app.state.store_place = lambda: f"{self.store_url}/" if self.store_url else None
 
         @app.middleware("http")
         async def gate(request: Request, call_next: Any) -> Response:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 from reelpress.batch import Item, run_batch
 from reelpress.engine import compress_file
-from reelpress.events import OnEvent
+from reelpress.events import Event, OnEvent
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import GpuPolicy
+from reelpress.observe.prices import choose_rates
 from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
+from reelpress.probe.nvml import device_present
 from reelpress.receipt import Receipt
 from reelpress.request import Codec, Hardware, Request
 from reelpress.run.process import CancelToken
 from reelpress.settings import Settings, load, request_from, split_size
 
 Source = str | os.PathLike[str]
+T = TypeVar("T")
 
 _LOG = logging.getLogger("reelpress")
 
@@ -89,29 +93,37 @@ async def acompress(
 
     ``on_event`` is called in the event loop's thread.
     """
-    import asyncio  # not above: the command line has no use for it, and it takes its time
-
     cancel = CancelToken()
-    loop = asyncio.get_running_loop()
-    relay: OnEvent | None = None
-    if on_event is not None:
-        listener = on_event
 
-        def relay(event: object) -> None:
-            loop.call_soon_threadsafe(listener, event)  # type: ignore[arg-type]
-
-    work = asyncio.ensure_future(
-        asyncio.to_thread(
-            compress, input, output, codec=codec, crf=crf, preset=preset, max_size=max_size, max_fps=max_fps,
+    def work(relay: OnEvent) -> Receipt:
+        return compress(
+            input, output, codec=codec, crf=crf, preset=preset, max_size=max_size, max_fps=max_fps,
             audio_bitrate=audio_bitrate, hardware=hardware, overwrite=overwrite, always_encode=always_encode,
             settings=settings, on_event=relay, cancel=cancel,
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+
+    return await in_thread(work, on_event=on_event, stop=cancel.cancel)
+
+
+async def in_thread(work: Callable[[OnEvent], T], *, on_event: OnEvent | None, stop: Callable[[], None]) -> T:
+    """Do work in a thread; cancelling the task calls ``stop``, and waits for the work to end before it returns.
+
+    ``work`` is given a listener that calls ``on_event`` in the event loop's thread.
+    """
+    import asyncio  # not above: the command line has no use for it, and it takes its time
+
+    loop = asyncio.get_running_loop()
+
+    def relay(event: Event) -> None:
+        if on_event is not None:
+            loop.call_soon_threadsafe(on_event, event)
+
+    working = asyncio.ensure_future(asyncio.to_thread(work, relay))
     try:
-        return await asyncio.shield(work)
+        return await asyncio.shield(working)
     except asyncio.CancelledError:
-        cancel.cancel()
-        await asyncio.wait([work])
+        stop()
+        await asyncio.wait([working])
         raise
 
 
@@ -191,12 +203,19 @@ def _prepare(
 
 
 def policy_from(settings: Settings) -> RunPolicy:
-    """Return the limits of a run that these settings describe."""
+    """Return how long and with what a run may go on, as these settings say. Raises :class:`UsageError`."""
     return RunPolicy(
         timeout_s=settings.timeout_s,
         stall_timeout_s=settings.stall_timeout_s,
         memory_limit_bytes=settings.memory_limit_bytes,
-        usd_per_cpu_hour=settings.usd_per_cpu_hour,
+        rates=choose_rates(
+            settings.prices,
+            own_file=settings.prices_file,
+            usd_per_cpu_hour=settings.usd_per_cpu_hour,
+            usd_per_gpu_hour=settings.usd_per_gpu_hour,
+            environ=os.environ,
+            has_gpu=device_present(),
+        ),
         decode_whole=settings.decode_check == "whole",
         gpu=GpuPolicy(cache_dir=settings.cache_dir, patience_s=settings.gpu_patience_s, sessions=settings.gpu_sessions),
     )

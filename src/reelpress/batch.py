@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+import msgspec
+
 from reelpress.engine import compress_file, default_target
 from reelpress.errors import UsageError
 from reelpress.events import Event, OnEvent
@@ -135,6 +137,8 @@ def run_batch(
     """
     token = cancel or CancelToken()
     lock = threading.Lock()
+    width = min(jobs or default_jobs(host), max(1, len(items)))
+    policy = msgspec.structs.replace(policy, at_once=width)
 
     def emit(event: Event) -> None:
         if on_event is not None:
@@ -150,7 +154,6 @@ def run_batch(
             on_event=emit, cancel=token, look=look if item is items[0] else None,
         )  # fmt: skip
 
-    width = min(jobs or default_jobs(host), max(1, len(items)))
     with ThreadPoolExecutor(max_workers=width, thread_name_prefix="reelpress") as pool:
         futures: list[Future[Receipt]] = [pool.submit(one, item) for item in items]
         pending = set(futures)

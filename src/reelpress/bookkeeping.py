@@ -18,8 +18,9 @@ import msgspec
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.observe.prices import Tariff
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
-from reelpress.receipt import AttemptRecord, ClipRecord, FileRecord, Gate, Quality, Receipt, Stage, Status
+from reelpress.receipt import AttemptRecord, ClipRecord, CostParts, FileRecord, Gate, Quality, Receipt, Stage, Status
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
 
@@ -70,11 +71,12 @@ class Hashing:
 class Book:
     """The notes of one job."""
 
-    def __init__(self, usd_per_cpu_hour: float) -> None:
+    def __init__(self, tariff: Tariff = Tariff(name="none", text="nothing is charged")) -> None:  # noqa: B008 - a frozen value
         self._started_at = datetime.now(UTC)
         self._start = time.monotonic()
-        self._usd_per_cpu_hour = usd_per_cpu_hour
-        self._cpu_s = [0.0]
+        self._tariff = tariff
+        self._cpu_s, self._gpu_s = [0.0], [0.0]
+        self._cost = CostParts()
         self.stages: list[Stage] = []
         self.status: Status = "failed"
         self.exit_code = ExitCode.DONE
@@ -91,23 +93,28 @@ class Book:
         self.gpu: str | None = None
         self.clip: ClipRecord | None = None
 
-    def spend(self, cpu_s: float) -> None:
-        """Add CPU seconds of child processes to the stage under way."""
+    def spend(self, cpu_s: float, *, gpu_s: float = 0.0) -> None:
+        """Add CPU seconds of child processes, and seconds with a slot of a GPU, to the stage under way."""
         self._cpu_s[-1] += cpu_s
+        self._gpu_s[-1] += gpu_s
 
     @contextlib.contextmanager
     def stage(self, name: StageName) -> Iterator[None]:
         """Time a stage; stages may nest, and an outer one does not count the inner one's time again."""
         start, place = time.monotonic(), len(self.stages)
         self._cpu_s.append(0.0)
+        self._gpu_s.append(0.0)
         try:
             yield
         finally:
             nested = sum(s.wall_s for s in self.stages[place:])
-            cpu = self._cpu_s.pop()
+            cpu, gpu = self._cpu_s.pop(), self._gpu_s.pop()
             wall = time.monotonic() - start - nested
-            usd = cpu * self._usd_per_cpu_hour / 3600
-            done = Stage(name=name, wall_s=round(wall, 3), cpu_s=round(cpu, 3), usd=round(usd, 8))
+            cost = self._tariff.cost(wall_s=wall, cpu_s=cpu, gpu_s=gpu)
+            self._cost += cost
+            done = Stage(
+                name=name, wall_s=round(wall, 3), cpu_s=round(cpu, 3), usd=round(cost.usd, 8), gpu_s=round(gpu, 3)
+            )
             self.stages.insert(place, done)  # before what ran inside it: stages stand in the order they began
 
     def describe_source(self, path: Path, facts: MediaFacts) -> None:
@@ -170,12 +177,16 @@ class Book:
             source=source, result=result, streams=self.streams, attempts=self.attempts, gates=self.gates,
             warnings=tuple(warnings), quality=_quality(self.status),
             stages=tuple(self.stages), wall_s=round(time.monotonic() - self._start, 3), cpu_s=round(cpu, 3),
-            usd=round(sum(s.usd for s in self.stages), 8),
-            usd_basis=f"CPU seconds of child processes at {self._usd_per_cpu_hour:g} USD per core and hour",
+            usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
             host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
             clip=self.clip,
         )  # fmt: skip
+
+    def _basis(self) -> str:
+        unknown = [name for name in ("memory", "gpu") if getattr(self._cost, name) is None]
+        missing = f"; no price is known for {' and '.join(unknown)}, which is left out" if unknown else ""
+        return self._tariff.text + missing
 
 
 def _with_audio_encoded(streams: tuple[StreamDecision, ...]) -> tuple[StreamDecision, ...]:

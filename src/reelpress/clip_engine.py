@@ -24,11 +24,12 @@ from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import gpus_of
 from reelpress.judge import TOLERABLE
-from reelpress.plan.clip import plan_clip, refuse, within
+from reelpress.plan.clip import plan_clip
 from reelpress.plan.clip_clock import Clock, clip_clock
-from reelpress.plan.clip_ladder import input_args
-from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, main_audio, measuring_filters
-from reelpress.plan.encoders import SHORTS, SHORTS_CRF, cpu_row
+from reelpress.plan.clip_ladder import clip_crf, input_args
+from reelpress.plan.clip_refusals import refuse, within
+from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, measuring_filters
+from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
 from reelpress.policy import RunPolicy
 from reelpress.receipt import ClipRecord, Gate, Receipt
@@ -87,9 +88,8 @@ class _ClipWork:
         self.host, self.request, self.policy = host, request, policy
         self.face_model, self.cache_dir, self.overwrite = face_model, cache_dir, overwrite
         self.emit, self.cancel = emit, cancel
-        named = os.fspath(source.path) if source.path is not None else source.name
-        self.job = Job(id=job_id, input=named, key=source.fingerprint)
-        self.book = Book(policy.usd_per_cpu_hour)
+        self.job = Job(id=job_id, input=source.input_name, key=source.fingerprint)
+        self.book = Book(policy.tariff(host))
         self.percent = 0.0
         self.loudness: Loudness | None = None
 
@@ -164,7 +164,7 @@ class _ClipWork:
 
     def _level(self, request: ClipRequest, clock: Clock) -> Level:
         """Listen to the clip, and once more through the limiter where one is needed."""
-        audio = main_audio(self.facts)
+        audio = self.facts.main_audio
         if audio is None or request.loudness_lufs is None:
             return level_for(msgspec.structs.replace(request, loudness_lufs=None), None)
         self._analysed(_FRAMING_SHARE)
@@ -198,7 +198,7 @@ class _ClipWork:
         def further(attempt: Attempt, output: Path, _facts: MediaFacts) -> tuple[Gate, ...]:
             gates: tuple[Gate, ...] = ()
             if attempt.gpus:
-                least_db = min_db(self._crf() / cpu_row("h264").crf_max)
+                least_db = min_db(clip_crf(self.request) / cpu_row("h264").crf_max)
                 seen = compare_clip(
                     attempt.ffmpeg, self.source.url, output, clip.places, fps=float(clip.fps), files=files,
                     least_db=least_db, cancel=self.cancel, spend=self.book.spend,
@@ -221,11 +221,6 @@ class _ClipWork:
         )
         if too_large is not None:
             raise OutputError("The clip grew beyond what its bit rate allows.", evidence=too_large)
-
-    def _crf(self) -> float:
-        request = self.request
-        default = SHORTS_CRF if request.preset == SHORTS else cpu_row("h264").crf_default
-        return default if request.crf is None else request.crf
 
     def _check_source(self) -> None:
         """Raise what kept the source from being read to its end, if anything did."""

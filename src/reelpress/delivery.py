@@ -108,7 +108,10 @@ class Delivery:
                     gpus=gpus.access(self._host) if any(a.gpus for a in decided.attempts) else None,
                 )  # fmt: skip
                 book.attempts = (*book.attempts, *execution.records)
-                book.spend(sum(r.cpu_s for r in execution.records))
+                book.spend(
+                    sum(r.cpu_s for r in execution.records),
+                    gpu_s=sum(r.wall_s for r in execution.records if r.gpu is not None),
+                )
             book.gates = judge.gates
             book.reasons = (*execution.reasons(), *book.reasons)
             stop_if_cancelled(self._cancel)
@@ -177,7 +180,7 @@ def settling(book: Book) -> Iterator[None]:
 def stop_if_cancelled(cancel: CancelToken) -> None:
     """Raise :class:`Cancelled` when that was asked for."""
     if cancel.is_cancelled:
-        raise Cancelled("Stopped as asked; nothing was delivered.")
+        raise Cancelled
 
 
 def refuse_target(target: Path, source: Path | None, *, overwrite: bool) -> None:

@@ -80,7 +80,7 @@ def facts_and_plan(
     stop = cancel or CancelToken()
     facts = probe(source, cancel=stop)
     host = gpus_of(host, policy.gpu).host_for(facts, request, stop)
-    return facts, _plan(Path(source), facts, host, request, stop, Book(0.0))
+    return facts, _plan(Path(source), facts, host, request, stop, Book())
 
 
 def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
@@ -118,7 +118,7 @@ class _Work:
         self.cancel = cancel or CancelToken()
         self.emit: OnEvent = on_event or (lambda _event: None)
         self.job = Job(id=secrets.token_hex(6), input=self.named)
-        self.book = Book(policy.usd_per_cpu_hour)
+        self.book = Book(policy.tariff(host))
         self.hashing = Hashing(self.source)
         self.versions = {f.path: f.version for f in host.ffmpegs}
         self.gpus = gpus_of(host, policy.gpu)

@@ -74,6 +74,7 @@ class ReelpressError(Exception):
 
     code = "bug"
     exit_code = ExitCode.BUG
+    receipt_json: str | None = None  # of the work that ended with this, where there is one
 
     def __init__(self, what: str, *, evidence: str | None = None, hint: str | None = None) -> None:
         super().__init__(what)
@@ -234,3 +235,6 @@ class Cancelled(ReelpressError):  # noqa: N818 - not a fault of anybody
 
     code = "cancelled"
     exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self, what: str = "Stopped as asked; nothing was delivered.") -> None:
+        super().__init__(what)

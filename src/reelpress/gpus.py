@@ -69,6 +69,13 @@ class Gpus:
         gpus = tuple(msgspec.structs.replace(gpu, suspended=resting.get(gpu.uuid or "")) for gpu in gpus)
         return msgspec.structs.replace(self._host, gpus=gpus, gpu_note=note)
 
+    def counted(self) -> Mapping[str, int]:
+        """Return how many encodes each GPU takes at once, by UUID, as configured or as was counted so far."""
+        with self._lock:
+            known = [gpu for _, gpus, _ in self._known.values() for gpu in gpus]
+        most = self._policy.sessions
+        return {gpu.uuid: most or gpu.sessions or 1 for gpu in known if gpu.uuid and (most or gpu.sessions)}
+
     def access(self, host: HostFacts) -> GpuAccess:
         """Return the door to the GPUs that :meth:`host_for` found. Raises :class:`OutputError`, :class:`UsageError`."""
         gpus = {gpu.uuid: gpu for gpu in host.gpus if gpu.uuid is not None}

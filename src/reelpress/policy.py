@@ -1,17 +1,48 @@
-"""How long and with what a run may go on."""
+"""How long and with what a run may go on, and how many clips at once."""
 
 from __future__ import annotations
 
+from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value
 from reelpress.gpus import GpuPolicy
+from reelpress.observe.prices import Rates, Tariff, by_cpu_hour, tariff
+
+# What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
+_CLIP_MEMORY_MB = 700
+# Encodes at once on a GPU where nobody counted its sessions; those without a slot wait for one.
+_GPU_CLIPS = 4
 
 
 class RunPolicy(Value, frozen=True, kw_only=True):
-    """How long and with what a run may go on; ``timeout_s`` ``None`` follows the input's duration."""
+    """How long and with what a run may go on; ``timeout_s`` ``None`` follows the input's duration.
+
+    ``rates`` are the prices of the machine, of which a job is charged its share: ``at_once`` jobs are on it.
+    """
 
     timeout_s: float | None = None
     stall_timeout_s: float = 120.0
     memory_limit_bytes: int = 16_000_000_000
-    usd_per_cpu_hour: float = 0.0864
+    rates: Rates = by_cpu_hour(0.0864)
+    at_once: int = 1
     decode_whole: bool = False
     gpu: GpuPolicy = GpuPolicy()
+
+    def tariff(self, host: HostFacts) -> Tariff:
+        """Return what a job is charged on this machine."""
+        return tariff(
+            self.rates, cores=host.cores, memory_mb=host.memory_mb, has_gpu=host.gpu_note is None, at_once=self.at_once
+        )
+
+
+def clips_at_once(host: HostFacts, policy: RunPolicy, *, uses_gpu: bool) -> int:
+    """Return how many clips to work on at once.
+
+    On two cores two at once took 24 % less time than one after another, and four at once 29 % more. A GPU encodes
+    beside what the cores do, so there it is as many as its encoder sessions, if that is more.
+    """
+    width = min(host.cores, max(2, host.cores // 2))
+    if uses_gpu and host.gpu_note is None:
+        width = max(width, policy.gpu.sessions or _GPU_CLIPS)
+    if host.memory_mb is not None:
+        width = min(width, host.memory_mb // _CLIP_MEMORY_MB)
+    return max(1, width)

@@ -75,13 +75,54 @@ class Quality(Value, frozen=True, kw_only=True):
     text: str
 
 
+class CostParts(Value, frozen=True, kw_only=True):
+    """What something cost, in USD, by what was paid for. ``None``: no price is known, or it is not looked at here."""
+
+    cpu: float | None = 0.0
+    memory: float | None = 0.0
+    gpu: float | None = 0.0
+    storage: float | None = None
+    egress: float | None = None
+
+    @property
+    def known(self) -> dict[str, float]:
+        """The parts whose price is known, by name."""
+        parts = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: usd for name, usd in parts.items() if usd is not None}
+
+    @property
+    def usd(self) -> float:
+        """All that is known together."""
+        return sum(self.known.values())
+
+    def __add__(self, other: CostParts) -> CostParts:
+        """Return both together; a part that one of them does not know stays unknown."""
+        return CostParts(**{name: _sum(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__})
+
+    def rounded(self) -> CostParts:
+        """Return the same to 8 places, as receipts have it."""
+        return CostParts(**{name: _round(getattr(self, name)) for name in self.__struct_fields__})
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def _round(usd: float | None) -> float | None:
+    return None if usd is None else round(usd, 8)
+
+
 class Stage(Value, frozen=True, kw_only=True):
-    """Time spent: ``wall_s`` on the clock, ``cpu_s`` by child processes of the stage, ``usd`` estimated from that."""
+    """Time spent: ``wall_s`` on the clock, ``cpu_s`` by child processes of the stage, ``gpu_s`` with a slot of a GPU.
+
+    ``usd`` is estimated from that.
+    """
 
     name: Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "publish"]
     wall_s: float
     cpu_s: float
     usd: float
+    gpu_s: float = 0.0
 
 
 class ClipRecord(Value, frozen=True, kw_only=True):
@@ -140,3 +181,4 @@ class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"
     reelpress_version: str
     host: str
     clip: ClipRecord | None = None
+    usd_parts: CostParts = CostParts()

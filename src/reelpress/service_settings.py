@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from reelpress.facts.values import Value
+from reelpress.observe.budget import Budget
 from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings import in_force, parse_row
 
@@ -39,10 +41,40 @@ class ServiceSettings(Value, frozen=True, kw_only=True):
     push_issuer: str
     push_jwks_url: str
     push_deadline_s: float
+    push_max_attempts: int | None
+    iam_checked: bool
+    firebase_project: str | None
+    firebase_jwks_url: str
+    firebase_user_claim: str | None
+    firebase_admin_claim: str | None
+    events_audience: str | None
+    events_service_account: str | None
+    events_folder: str
+    events_endings: tuple[str, ...]
     webhook_url: str | None
     transcribe_model: str | None
     keep_days: float
+    storage_prices: str
+    budget_usd: float | None
+    budget_window: Literal["day", "month"]
+    budget_action: Literal["alert", "cpu", "pause"]
+    budget_overrun_action: Literal["auto", "alert", "cpu", "pause"]
+    regression_factor: float
+    regression_samples: int
+    regression_window_h: float
     log_format: str
+    metrics: tuple[str, ...]
+    traces: str
+
+    @property
+    def budget(self) -> Budget | None:
+        """What jobs may cost, and what follows when they did; ``None`` without a budget."""
+        if self.budget_usd is None:
+            return None
+        overrun = self.budget_action if self.budget_overrun_action == "auto" else self.budget_overrun_action
+        return Budget(
+            amount_usd=self.budget_usd, window=self.budget_window, at_100=self.budget_action, at_120=overrun
+        )  # fmt: skip
 
     @property
     def data(self) -> Path:

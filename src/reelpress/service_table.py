@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reelpress.settings_table import Setting, choice, number, optional, quantity, switch
+
+_OWN_FOLDERS = frozenset({"outputs", "videos", "exports"})
+
+
+def _several(*names: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of some of these names with ``,`` between, or of ``none``."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        chosen = tuple(dict.fromkeys(part.strip() for part in text.lower().split(",")))
+        if chosen == ("none",):
+            return ()
+        if set(chosen) - set(names):
+            raise ValueError("not one of them")
+        return chosen
+
+    return parse
+
+
+def events_folder(text: str) -> str:
+    """Return a folder of a user's objects. Raises :class:`ValueError` for the service's own."""
+    folder = text.strip("/")
+    if not folder or folder.split("/")[0] in _OWN_FOLDERS or ".." in folder.split("/"):
+        raise ValueError("not a folder for inputs")
+    return folder
+
+
+def endings(text: str) -> tuple[str, ...]:
+    """Return endings of names, in lower case. Raises :class:`ValueError` for what does not begin with a dot."""
+    found = tuple(part.strip().lower() for part in text.split(","))
+    if not all(part.startswith(".") and len(part) > 1 for part in found):
+        raise ValueError("not an ending")
+    return found
+
 
 SERVICE_SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -107,6 +142,49 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
         parse=number(15, 1800, float), help="Dispatch deadline of the queue; longer work goes to the workers.",
     ),
     Setting(
+        name="push_max_attempts", env=("REELPRESS_PUSH_MAX_ATTEMPTS",), default="none", accepts="1 to 1000, none",
+        parse=optional(number(1, 1000, int)),
+        help="Deliveries that the queue makes of a task; a job that fails in passing at the last is parked as dead.",
+    ),
+    Setting(
+        name="iam_checked", env=("REELPRESS_IAM_CHECKED",), default="false", accepts="true or false", parse=switch,
+        help="On Cloud Run without unauthenticated access: Google has checked the caller's token, and may have taken "
+        "its signature off; what it says is checked all the same.",
+    ),
+    Setting(
+        name="firebase_project", env=("REELPRESS_FIREBASE_PROJECT",), default="none", accepts="a project id, none",
+        parse=optional(str), help="Firebase project whose users' ID tokens are accepted. See docs/firebase.md.",
+    ),
+    Setting(
+        name="firebase_jwks_url", env=("REELPRESS_FIREBASE_JWKS_URL",), accepts="an address", parse=str,
+        default="https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com",
+        help="Where the keys are that sign those tokens.",
+    ),
+    Setting(
+        name="firebase_user_claim", env=("REELPRESS_FIREBASE_USER_CLAIM",), default="none", accepts="a claim, none",
+        parse=optional(str), help="Custom claim that must be true; none lets in whoever can sign in to the project.",
+    ),
+    Setting(
+        name="firebase_admin_claim", env=("REELPRESS_FIREBASE_ADMIN_CLAIM",), default="none", accepts="a claim, none",
+        parse=optional(str), help="Custom claim that, when true, makes an administrator; none makes nobody one.",
+    ),
+    Setting(
+        name="events_audience", env=("REELPRESS_EVENTS_AUDIENCE",), default="none", accepts="an address, none",
+        parse=optional(str), help="Audience that tokens of Eventarc or Pub/Sub must name at /events/storage.",
+    ),
+    Setting(
+        name="events_service_account", env=("REELPRESS_EVENTS_SERVICE_ACCOUNT",), default="none",
+        accepts="an e-mail address, none", parse=optional(str), help="Service account those tokens must name.",
+    ),
+    Setting(
+        name="events_folder", env=("REELPRESS_EVENTS_FOLDER",), default="uploads", accepts="a folder",
+        parse=events_folder, help="Folder of each user's objects in which a new video becomes a job.",
+    ),
+    Setting(
+        name="events_endings", env=("REELPRESS_EVENTS_ENDINGS",), default=".mp4,.mov,.m4v,.mkv,.webm,.avi,.ts,.3gp",
+        accepts="endings with ',' between", parse=endings, help="Endings of names that are taken for videos there.",
+    ),
+    Setting(
         name="webhook_url", env=("REELPRESS_WEBHOOK_URL",), default="none", accepts="an address, none",
         parse=optional(str), help="Told of every finished job that names no webhook of its own.",
     ),
@@ -120,8 +198,57 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
         parse=number(0.01, 36_500, float), help="How long finished jobs stay in the database.",
     ),
     Setting(
+        name="storage_prices", env=("REELPRESS_STORAGE_PRICES",), default="auto",
+        accepts="auto, none, the name of a price list", parse=str,
+        help="What keeping outputs costs; auto follows the store's address. See docs/costs.md.",
+    ),
+    Setting(
+        name="budget_usd", env=("REELPRESS_BUDGET",), default="none", accepts="0.0001 to 10000000 USD, none",
+        parse=optional(number(0.0001, 1e7, float)),
+        help="What jobs may cost in a day or month; told at 50, 80, 100 and 120 %. See docs/costs.md.",
+    ),
+    Setting(
+        name="budget_window", env=("REELPRESS_BUDGET_WINDOW",), default="month", accepts="day, month",
+        parse=choice("day", "month"), help="What the budget is for; days and months are those of UTC.",
+    ),
+    Setting(
+        name="budget_action", env=("REELPRESS_BUDGET_ACTION",), default="alert", accepts="alert, cpu, pause",
+        parse=choice("alert", "cpu", "pause"),
+        help="At 100 % of the budget: only tell, use no GPU for further jobs, or leave them queued.",
+    ),
+    Setting(
+        name="budget_overrun_action", env=("REELPRESS_BUDGET_OVERRUN_ACTION",), default="auto",
+        accepts="auto, alert, cpu, pause", parse=choice("auto", "alert", "cpu", "pause"),
+        help="The same at 120 %; auto goes on with what holds at 100 %.",
+    ),
+    Setting(
+        name="regression_factor", env=("REELPRESS_REGRESSION_FACTOR",), default="2", accepts="1.05 to 100",
+        flag="--factor", parse=number(1.05, 100, float),
+        help="Jobs that take this many times as long as the baseline are told of.",
+    ),
+    Setting(
+        name="regression_samples", env=("REELPRESS_REGRESSION_SAMPLES",), default="20", accepts="2 to 100000",
+        flag="--min-samples", parse=number(2, 100_000, int),
+        help="Jobs of one encoder and size that must have ended before they are judged.",
+    ),
+    Setting(
+        name="regression_window_h", env=("REELPRESS_REGRESSION_WINDOW",), default="24", accepts="1 to 8760 hours",
+        parse=number(1, 8760, float), help="Jobs of how long ago are compared with the baseline.",
+    ),
+    Setting(
         name="log_format", env=("REELPRESS_LOG_FORMAT",), default="auto", accepts="auto, json, text",
         parse=choice("auto", "json", "text"), help="Log lines; auto is text on a terminal and JSON elsewhere.",
+    ),
+    Setting(
+        name="metrics", env=("REELPRESS_METRICS",), default="auto",
+        accepts="prometheus, otlp, gcp with ',' between; auto, none",
+        parse=_several("auto", "prometheus", "otlp", "gcp"),
+        help="Where figures go; auto is prometheus, and otlp where OTEL_EXPORTER_OTLP_ENDPOINT is set. "
+        "See docs/metrics.md.",
+    ),
+    Setting(
+        name="traces", env=("REELPRESS_TRACES",), default="auto", accepts="auto, otlp, none",
+        parse=choice("auto", "otlp", "none"), help="Where traces go; auto is otlp where that variable is set.",
     ),
 )  # fmt: skip
 

@@ -51,6 +51,9 @@ class Settings(Value, frozen=True, kw_only=True):
     gpu_patience_s: float
     gpu_sessions: int | None
     usd_per_cpu_hour: float
+    usd_per_gpu_hour: float | None
+    prices: str
+    prices_file: str | None
     face_model: str
 
     @property

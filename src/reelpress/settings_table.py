@@ -196,7 +196,22 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="usd_per_cpu_hour", env=("REELPRESS_USD_PER_CPU_HOUR",), default="0.0864", accepts="0 to 1000",
         parse=number(0, 1000, float),
-        help="Price of a core for an hour, for the receipt's estimate; the default is Cloud Run's list price.",
+        help="Price of a core for an hour, for estimates by CPU seconds; the default is Cloud Run's list price.",
+    ),
+    Setting(
+        name="usd_per_gpu_hour", env=("REELPRESS_USD_PER_GPU_HOUR",), default="auto", accepts="0 to 1000, auto",
+        parse=optional(number(0, 1000, float)),
+        help="Price of a GPU for an hour; auto is that of the price list, if it has one.",
+    ),
+    Setting(
+        name="prices", env=("REELPRESS_PRICES",), default="auto",
+        accepts="auto, cpu-hour, own:USD/h, the name of a price list", parse=str,
+        help="By what jobs are charged: CPU seconds, a machine of one's own by the hour, or a list of docs/costs.md; "
+        "auto is Cloud Run's where it runs there, else CPU seconds.",
+    ),
+    Setting(
+        name="prices_file", env=("REELPRESS_PRICES_FILE",), default="none", accepts="a TOML file, none",
+        parse=optional(str), help="Price lists of one's own, in the form of docs/costs.md; they go before ours.",
     ),
     Setting(
         name="face_model", env=("REELPRESS_FACE_MODEL",), default="auto", accepts="a file, yunet, auto, none",
@@ -205,10 +220,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )  # fmt: skip
 
-# Names of ours in the environment that are not settings of the engine: they steer its tests and `reelpress jobs`.
+# Names of ours in the environment that are not settings of the engine: they steer its tests, `reelpress jobs`, and the
+# start of a container (deploy/image/start.sh).
 RESERVED = frozenset({
     "REELPRESS_MEDIA", "REELPRESS_MUTATIONS", "REELPRESS_TRACEBACK", "REELPRESS_URL", "REELPRESS_API_KEY",
-    "REELPRESS_THOROUGH",
+    "REELPRESS_THOROUGH", "REELPRESS_HARDWARE", "REELPRESS_START_CHECK",
 })  # fmt: skip
 
 BY_NAME = {row.name: row for row in SETTINGS}

@@ -1,4 +1,4 @@
-"""The wizard in a real browser, on a service in memory."""
+"""The pages in a real browser, on a service in memory."""
 
 from __future__ import annotations
 
@@ -33,11 +33,17 @@ def service(media: Media) -> Iterator[FakeClips]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: FakeClips) -> Iterator[Open]:
+def home() -> str:
+    """Where a page is opened, unless the test says where."""
+    return "/"
+
+
+@pytest.fixture
+def open_page(browser: Browser, service: FakeClips, home: str) -> Iterator[Open]:
     """Opens the page; at the end there must have been no script error and no violation of the policy."""
     contexts, said = [], []
 
-    def opened(address: str = "/", **options: Any) -> Page:
+    def opened(address: str = home, **options: Any) -> Page:
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
         contexts.append(context)
         page = context.new_page()

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
+from playwright.sync_api import Page, expect
 
 from fake_service import FakeService, a_job, video
+from wizard_pages import Open, needs_chromium, press_until
 
-pytest.importorskip("playwright", reason="Playwright is not installed")
-
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<img src=x onerror=document.title='owned'>"
-Open = Callable[..., Page]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install chromium")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -39,31 +25,8 @@ def service() -> Iterator[FakeService]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: FakeService) -> Iterator[Open]:
-    """Opens the page; at the end there must have been no script error and no violation of the policy."""
-    contexts, said = [], []
-
-    def opened(address: str = "/jobs", **options: Any) -> Page:
-        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("console", lambda message: said.append(message.text))
-        page.add_init_script(
-            "window.violations = [];"
-            "document.addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective));"
-        )
-        page.goto(service.url + address)
-        return page
-
-    yield opened
-    for context in contexts:
-        for page in context.pages:
-            assert page.evaluate("window.violations ?? []") == []
-        context.close()
-    # the browser notes every answer that is no success; those are the service's, and tests of their own
-    assert [text for text in said if "Failed to load resource" not in text and "ERR_" not in text] == []
+def home() -> str:
+    return "/jobs"
 
 
 def row(page: Page, name: str) -> Any:
@@ -433,11 +396,3 @@ def test_files_are_revalidated_and_nothing_else_is_served(service: FakeService, 
 def give_key(page: Page, key: str) -> None:
     page.get_by_label("API key", exact=True).fill(key)
     page.get_by_role("button", name="Use this key").click()
-
-
-def press_until(page: Page, key: str, name: str) -> None:
-    for _ in range(40):
-        page.keyboard.press(key)
-        if page.evaluate("document.activeElement.textContent") == name:
-            return
-    pytest.fail(f"{name} is not reached by {key}")

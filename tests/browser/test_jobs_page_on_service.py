@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from playwright.sync_api import Browser, Page, expect
 
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobInput, JobSpec
@@ -19,14 +18,11 @@ from reelpress.service.app import create_app
 from reelpress.service.keys import create_key
 from reelpress.service_settings import load_service
 
-pytest.importorskip("playwright", reason="Playwright is not installed")
+from wizard_pages import needs_chromium
 
-from playwright.sync_api import Page, expect, sync_playwright
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 Serve = Callable[..., tuple[House, str]]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -57,13 +53,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.set_default_timeout(10_000)
-        yield opened
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    opened = browser.new_page()
+    opened.set_default_timeout(10_000)
+    yield opened
+    opened.close()
 
 
 def a_submission(house: House, user_id: str, name: str) -> str:

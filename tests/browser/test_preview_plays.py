@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,18 +11,15 @@ from typing import Any
 
 import imageio_ffmpeg
 import pytest
+from playwright.sync_api import Browser
 
 from reelpress.preview import make_preview
 from reelpress.probe.media import probe
 
 import clips
+from wizard_pages import needs_chromium
 
-pytest.importorskip("playwright", reason="Playwright is not installed")
-
-from playwright.sync_api import sync_playwright
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt install chromium")
+pytestmark = needs_chromium
 
 # Grey by the frame: 8 levels, of which each lasts for a picture, so the neighbour of the right one is a wrong one.
 LEVELS, RATE = 8, 25
@@ -86,7 +81,9 @@ def served(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_browser_shows_the_picture_of_the_time_and_hears_the_sound(served: str, tmp_path: Path) -> None:
+def test_a_browser_shows_the_picture_of_the_time_and_hears_the_sound(
+    browser: Browser, served: str, tmp_path: Path
+) -> None:
     grey = f"color=black:s=128x72:r={RATE}:d=4,geq=lum='16+28*mod(N,{LEVELS})':cb=128:cr=128"
     beep = "aevalsrc='0.6*sin(2*PI*1000*t)*gte(t,2)':s=48000:d=4"
     source = clips.make(
@@ -95,13 +92,11 @@ def test_a_browser_shows_the_picture_of_the_time_and_hears_the_sound(served: str
     )  # fmt: skip
     make_preview(source, probe(source), tmp_path, ffmpeg=imageio_ffmpeg.get_ffmpeg_exe())
     wanted = [0, 1, 7, 24, 25, 26, 49, 60, 99]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(20_000)
-        page.goto(served)
-        found: dict[str, Any] = page.evaluate(LOOK, [(frame + 0.5) / RATE for frame in wanted])
-        browser.close()
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(served)
+    found: dict[str, Any] = page.evaluate(LOOK, [(frame + 0.5) / RATE for frame in wanted])
+    page.close()
     assert (found["width"], found["height"]) == (128, 72)
     assert found["duration"] == pytest.approx(4, abs=0.05)
     assert [round(grey * 219 / 255 / 28) for grey in found["seen"]] == [frame % LEVELS for frame in wanted]

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from reelpress.engine import compress_file
+from reelpress.jobs import desk
 from reelpress.jobs import stages as stages_module
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
@@ -66,7 +67,7 @@ def engine(made, monkeypatch):
         return receipt
 
     monkeypatch.setattr(stages_module, "compress_file", compress)
-    monkeypatch.setattr(stages_module, "look_at", lambda _path, _cancel: look)
+    monkeypatch.setattr(desk, "look_at", lambda _path, _cancel: look)
     monkeypatch.setattr(stages_module, "PAUSES_S", (0, 0, 0))
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
 from reelpress.service.app import create_app
 from reelpress.service.keys import create_key
 from reelpress.service_settings import load_service
+from reelpress.settings import load
+
+from job_table import enlist
 
 LOCAL = "http://127.0.0.1:8001"
 MakeKey = Callable[..., dict[str, str]]
@@ -20,6 +24,23 @@ MakeKey = Callable[..., dict[str, str]]
 
 def open_house(folder: Path, **settings: str) -> House:
     return House.open(load_service({"data_dir": str(folder), **settings}, environ={}, env_file=None))
+
+
+@pytest.fixture(scope="session")
+def encoding() -> Encoding:
+    return Encoding.here(load(environ={}, env_file=None))
+
+
+@pytest.fixture
+def houses(tmp_path: Path) -> Iterator[list[House]]:
+    """Two machines with one database and one store, and scratch folders of their own."""
+    (tmp_path / "objects").mkdir()
+    shared = {"storage_url": f"file://{tmp_path}/objects", "local_paths": str(tmp_path)}
+    opened = [open_house(tmp_path / "data", **shared, scratch_dir=f"{tmp_path}/{name}") for name in ("one", "two")]
+    enlist(opened[0].database, "w1", "w2")
+    yield opened
+    for house in opened:
+        house.close()
 
 
 @pytest.fixture

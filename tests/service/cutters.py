@@ -37,7 +37,7 @@ class Cutter:
     ) -> Receipt:
         job, emit = more["job_id"], more["on_event"]
         self.cuts.append(job)
-        book = Book(0.0)
+        book = Book()
         made: list[ClipRecord] = []
         with settling(book):  # as the engine does: nothing that is raised in here gets out
             made.append(self._cut(target, request, job, emit, more["cancel"]))
@@ -80,7 +80,7 @@ class Cutter:
             progress("encode", 40.0)
             time.sleep(0.005)
         if cancel.is_cancelled:
-            raise Cancelled("Stopped as asked; nothing was delivered.")
+            raise Cancelled
         if self._fails(request):
             raise InputError("There is no such stretch.", evidence="made to fail")
         progress("encode", 99.0)

@@ -37,14 +37,18 @@ class Batch:
         return self.recovery_s[min(int(part * len(self.recovery_s)), len(self.recovery_s) - 1)]
 
 
+def _machine_today() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    )
+    return f"{time.strftime('%d %B %Y', time.gmtime())}; {machine}; other work on it meanwhile."
+
+
 def add_to_page(page: Path, batch: Batch) -> None:
     """Write one batch to the page; that of SQLite, the first, begins it anew."""
     if batch.kind == "sqlite" or not page.exists():
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        machine = (
-            f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
-        )
-        page.write_text(f"{HEAD}\n{time.strftime('%d %B %Y', time.gmtime())}; {machine}; other work on it meanwhile.\n")
+        page.write_text(f"{HEAD}\n{_machine_today()}\n")
     stages = ", ".join(
         f"{stage} {count}" for stage, count in sorted(batch.killed_in.items(), key=lambda item: -item[1])
     )
@@ -66,7 +70,7 @@ def add_to_page(page: Path, batch: Batch) -> None:
 
 
 EXPORT_HEAD = """
-# Storms over exports
+## Storms over exports
 
 Exports of three clips each are made over HTTP while a server (and on Postgres a worker beside it) is killed every
 few seconds, and clips and exports are cancelled and retried at random; some clips are made to fail. What cuts them is a
@@ -106,5 +110,5 @@ def add_exports_to_page(page: Path, batch: ExportBatch) -> None:
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     with page.open("a") as file:
         if batch.kind == "SQLite":
-            file.write(EXPORT_HEAD)
-        file.write(f"\n## {batch.kind}: {batch.exports} exports\n\n| | |\n|---|---|\n{table}\n")
+            file.write(f"{EXPORT_HEAD}\n{_machine_today()}\n")
+        file.write(f"\n### {batch.kind}: {batch.exports} exports\n\n| | |\n|---|---|\n{table}\n")

@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 from pathlib import Path
 
 import msgspec
 import pytest
+from task_steps import begin, task_of
 
 from reelpress.facts.captions import Captions, Cue
 from reelpress.facts.values import to_json
 from reelpress.jobs import clip_stages
 from reelpress.jobs.clip_model import ClipDetails, VideoSource
 from reelpress.jobs.clip_stages import ClipStages
-from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
 from reelpress.jobs.reading import details_of, events_since, receipt_of
 from reelpress.jobs.submission import cancel
-from reelpress.jobs.task import LeftToOthers, Task
 from reelpress.jobs.work import release
 from reelpress.run.process import CancelToken
-from reelpress.service_settings import load_service
-from reelpress.settings import load
 from reelpress.storage.opening import open_store
 from reelpress.storage.upload import upload
 
 import clip_tables
 from clip_tables import clips_of, job, kinds, put_export, put_video
 from cutters import Cutter
-from job_table import NOW, claim, enlist, set_row
-
-
-@pytest.fixture(scope="module")
-def encoding():
-    return Encoding.here(load(environ={}, env_file=None))
-
-
-@pytest.fixture
-def houses(tmp_path):
-    """Two machines with one database and one store, and scratch folders of their own."""
-    (tmp_path / "objects").mkdir()
-    opened = []
-    for name in ("one", "two"):
-        flags = {
-            "data_dir": f"{tmp_path}/data", "storage_url": f"file://{tmp_path}/objects",
-            "scratch_dir": f"{tmp_path}/{name}", "local_paths": str(tmp_path),
-        }  # fmt: skip
-        opened.append(House.open(load_service(flags, environ={}, env_file=None)))
-    enlist(opened[0].database, "w1", "w2")
-    yield opened
-    for house in opened:
-        house.close()
+from job_table import NOW, claim, set_row
 
 
 @pytest.fixture
@@ -72,35 +45,6 @@ def cutter(monkeypatch):
     standing_in = Cutter()
     monkeypatch.setattr(clip_stages, "cut_clip", standing_in)
     return standing_in
-
-
-class Steps:
-    """Runs steps as the workflow engine does, and remembers what came of them."""
-
-    def __init__(self):
-        self.left = []
-
-    def __call__(self, name, work):
-        value = work()
-        self.left.append((name, value))
-        return value
-
-
-def begin(task):
-    steps = Steps()
-
-    def run():
-        with contextlib.suppress(LeftToOthers):
-            task.run(steps)
-
-    threading.Thread(target=run, daemon=True).start()
-    return steps
-
-
-def task_of(house, encoding, worker="w1"):
-    taken = claim(house.database, worker)
-    assert taken is not None
-    return Task(house, encoding, taken, on_end=lambda _connection, _job: None)
 
 
 def do_one(house, encoding, worker="w1"):

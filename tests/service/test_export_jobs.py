@@ -15,6 +15,7 @@ import pytest
 from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.exports import change_export, create_export, forget_export, get_export, start_export
+from reelpress.jobs.house import House
 from reelpress.jobs.model import FINISHED, UNFINISHED, JobError
 from reelpress.jobs.reading import events_since
 from reelpress.jobs.submission import JobRefused, cancel, retry
@@ -41,7 +42,9 @@ def database(database_url, tmp_path):
 
 @pytest.fixture
 def tell(tmp_path):
-    return on_end(load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None))
+    house = House.open(load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None))
+    yield on_end(house)
+    house.close()
 
 
 def test_all_clips_are_queued_at_once_and_only_once(database):

@@ -79,10 +79,12 @@ def test_jobs_of_the_silent_go_back_once(database, clocks):
     dead = Watch(database, "dead")
     jobs = {put(database).id for _ in range(3)}
     claims = [claim(database, "dead") for _ in jobs]
-    me = Watch(database)
+    lost = []
+    me = Watch(database, on_lost=lost.append)
     assert go(clocks, me, dead, seconds=20) == []
     assert sorted(go(clocks, me, seconds=14)) == sorted(jobs)
     assert go(clocks, me, seconds=20) == []
+    assert lost == [1]
     for one in claims:
         with pytest.raises(FencedOff):
             begin_stage(database, one, "store", 90, now=NOW)

@@ -26,3 +26,14 @@ def test_processes_with_temporary_files_of_their_own_share_the_slots_of_gpus(
     finally:
         mine.remove()
     assert not list((tmp_path / "scratch" / "processes").iterdir())
+
+
+def test_folders_of_processes_that_are_gone_are_swept_and_those_in_use_are_not(tmp_path: Path) -> None:
+    mine, another = PrivateFolder(tmp_path), PrivateFolder(tmp_path)
+    in_use = {mine.path, another.path}
+    (tmp_path / "processes" / "left" / "behind").mkdir(parents=True)
+    mine.sweep()
+    assert set((tmp_path / "processes").iterdir()) == in_use
+    another.remove()
+    assert set((tmp_path / "processes").iterdir()) == {mine.path}
+    mine.remove()

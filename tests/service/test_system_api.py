@@ -168,7 +168,7 @@ def test_a_worker_that_only_works_answers_for_its_health_alone(house: House) -> 
 
     class Idle:
         id = "worker_x"
-        encoding = msgspec.defstruct("E", [("settings", object)])(load(environ={}, env_file=None))
+        encoding = msgspec.defstruct("E", [("settings", object)])(load({"use_gpu": "false"}, environ={}, env_file=None))
 
     with TestClient(create_health_app(house, Idle()), base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
         assert client.get("/health").status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
 from pathlib import Path
@@ -10,80 +9,31 @@ from pathlib import Path
 import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
+from task_steps import Steps, begin, task_of
 
 from reelpress.errors import Cancelled, StorageError
+from reelpress.facts.values import from_json
 from reelpress.jobs import stages as stages_module
 from reelpress.jobs import worker as worker_module
-from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.ending import on_end
 from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.kinds import Delivered
+from reelpress.jobs.ledger import entries
 from reelpress.jobs.model import JobInput
-from reelpress.jobs.stages import Compressed, Stages, patiently
-from reelpress.jobs.task import LeftToOthers, Task
+from reelpress.jobs.reading import receipt_of
+from reelpress.jobs.stages import Compressed, Probed, Stages, patiently, raise_for
+from reelpress.jobs.task import LeftToOthers
 from reelpress.jobs.work import release
 from reelpress.jobs.worker import Worker
+from reelpress.receipt import CostParts, Receipt
 from reelpress.run.process import CancelToken
-from reelpress.service_settings import load_service
-from reelpress.settings import load
 
 from job_table import NOW, claim, enlist, put, row, set_row
+from receipts import receipt
 
 FETCHED = Fetched(path="input.mp4", is_foreign=False, size_bytes=4, sha256="00", key="in.mp4", name="in.mp4")
 PASSING = StorageError("The store fails.", reason="unreachable", retryable=True)
-
-
-@pytest.fixture(scope="module")
-def encoding():
-    return Encoding.here(load(environ={}, env_file=None))
-
-
-@pytest.fixture
-def houses(tmp_path):
-    """Two machines with one database and one store, and scratch folders of their own."""
-    (tmp_path / "objects").mkdir()
-    opened = []
-    for name in ("one", "two"):
-        settings = {"data_dir": f"{tmp_path}/data", "storage_url": f"file://{tmp_path}/objects"}
-        flags = {**settings, "scratch_dir": f"{tmp_path}/{name}"}
-        opened.append(House.open(load_service(flags, environ={}, env_file=None)))
-    enlist(opened[0].database, "w1", "w2")
-    yield opened
-    for house in opened:
-        house.close()
-
-
-class Steps:
-    """Runs steps as the workflow engine does, and remembers what came of them."""
-
-    def __init__(self):
-        self.left = []
-
-    def __call__(self, name, work):
-        try:
-            value = work()
-        except Exception as error:
-            self.left.append((name, error))
-            raise
-        self.left.append((name, value))
-        return value
-
-
-def begin(task):
-    steps = Steps()
-
-    def run():
-        with contextlib.suppress(LeftToOthers):
-            task.run(steps)
-
-    threading.Thread(target=run, daemon=True).start()
-    return steps
-
-
-def task_of(house, encoding, worker="w1", on_end=lambda _connection, _job: None):
-    taken = claim(house.database, worker)
-    assert taken is not None
-    return Task(house, encoding, taken, on_end=on_end)
 
 
 def test_a_job_that_was_taken_away_leaves_no_step_behind(houses, encoding):
@@ -165,6 +115,25 @@ def test_a_bug_fails_the_job_and_not_the_worker(houses, encoding, monkeypatch):
     assert task.done.wait(20)
     failed = row(houses[0].database, job.id)
     assert (failed.status, failed.error.code, failed.error.evidence) == ("failed", "bug", "ZeroDivisionError")
+
+
+def test_a_job_that_failed_in_the_engine_keeps_its_receipt_and_its_line(houses, encoding, monkeypatch):
+    database = houses[0].database
+    job = put(database)
+    task = task_of(houses[0], encoding, on_end=on_end(houses[0]))
+    made = receipt(status="failed", exit_code=5, encoder=None, device=None, result=None, error="The disk is full.",
+                   error_code="output_failed", usd=0.5, usd_parts=CostParts(cpu=0.5))  # fmt: skip
+    monkeypatch.setattr(Stages, "fetch", lambda _stages: FETCHED)
+    monkeypatch.setattr(Stages, "probe", lambda _stages, _fetched: Probed(same_as=None))
+    monkeypatch.setattr(Stages, "compress", lambda _stages, _fetched: raise_for(made))
+    begin(task)
+    assert task.done.wait(20)
+    with database.reading() as connection:
+        kept, lines = receipt_of(connection, job.id), entries(connection)
+    assert from_json(kept, Receipt).error == "The disk is full."
+    assert [(line.job, line.status, line.error_code, line.usd) for line in lines] == [
+        (job.id, "failed", "output_failed", 0.5)
+    ]
 
 
 def test_faults_that_pass_are_waited_out(monkeypatch):

@@ -51,7 +51,7 @@ def test_a_jobs_events_are_its_owners(public: TestClient, public_house: House, k
     job_id = public.post("/v1/jobs", json=wanted, headers=ann).json()["id"]
     with public_house.database.writing() as connection:
         job = msgspec.structs.replace(get_job(connection, job_id), status="failed", finished_at=time.time())
-        on_end(public_house.settings)(connection, job)
+        on_end(public_house)(connection, job)
     for headers in (ann, key_of("root", "admin")):
         (event,) = public.get(f"/v1/jobs/{job_id}/deliveries", headers=headers).json()["deliveries"]
         assert (event["kind"], event["job_id"]) == ("job.failed", job_id)

@@ -46,7 +46,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     settings = load_service(env_file=None)
     house = House.open(settings)
-    worker = Worker(house, Encoding.here(), capacity=settings.worker_jobs or 1, on_end=on_end(settings))
+    worker = Worker(house, Encoding.here(), capacity=settings.worker_jobs or 1, on_end=on_end(house))
     worker.start()
     print(worker.id, flush=True)
     TOLD.wait()

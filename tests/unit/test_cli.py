@@ -38,7 +38,7 @@ RECEIPT_KEYS = {
     "event", "schema", "job", "status", "exit_code", "encoder", "device", "gpu", "input", "output", "saved_share",
     "reasons",
     "error", "error_code", "evidence", "hint", "source", "result", "streams", "attempts", "gates", "warnings",
-    "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "started_at", "reelpress_version", "host",
+    "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "usd_parts", "started_at", "reelpress_version", "host",
     "clip",
 }  # fmt: skip
 

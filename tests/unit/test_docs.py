@@ -18,7 +18,7 @@ from reelpress.errors import ExitCode
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import GpuPath
 from reelpress.probe.gpu_finding import GpuFinding
-from reelpress.receipt import AttemptRecord, FileRecord, Gate, Receipt, Status, Verdict
+from reelpress.receipt import AttemptRecord, CostParts, FileRecord, Gate, Receipt, Status, Verdict
 from reelpress.run.breaker import CircuitReport
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def named(page: str) -> set[str]:
 
 
 DOCTOR = (Findings, Build, GpuFinding, GpuReport, BuildReport, Problem, SlotReport, NeededApi, CircuitReport, GpuPath)
-CONTRACTS = (ExportSummary, Receipt, FileRecord, AttemptRecord, Gate, *DOCTOR)
+CONTRACTS = (ExportSummary, Receipt, CostParts, FileRecord, AttemptRecord, Gate, *DOCTOR)
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)

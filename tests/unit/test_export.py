@@ -15,12 +15,12 @@ import pytest
 
 from reelpress.clip_request import ClipRequest
 from reelpress.clips import export
-from reelpress.clips.export import KEPT, ExportControl, default_width, export_clips, is_kept, summary_of
+from reelpress.clips.export import KEPT, ExportControl, export_clips, is_kept, summary_of
 from reelpress.clips.manifest import LOCK, MANIFEST, Folder
 from reelpress.errors import InputError, OutputError, UsageError
 from reelpress.events import Event, Queued, Started
 from reelpress.gpus import GpuPolicy
-from reelpress.policy import RunPolicy
+from reelpress.policy import RunPolicy, clips_at_once
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import OpenSource, open_source
@@ -478,9 +478,9 @@ def test_a_manifest_that_cannot_be_written_loses_no_clip(
     ],
 )
 def test_the_width_follows_the_machine(changes: dict[str, Any], uses_gpu: bool, width: int) -> None:
-    assert default_width(factories.host(**changes), RunPolicy(), uses_gpu=uses_gpu) == width
+    assert clips_at_once(factories.host(**changes), RunPolicy(), uses_gpu=uses_gpu) == width
 
 
 def test_the_width_follows_the_sessions_that_were_set() -> None:
     host = factories.host(cores=2, gpu_note=None)
-    assert default_width(host, RunPolicy(gpu=GpuPolicy(sessions=6)), uses_gpu=True) == 6
+    assert clips_at_once(host, RunPolicy(gpu=GpuPolicy(sessions=6)), uses_gpu=True) == 6

@@ -283,7 +283,7 @@ def test_watch_without_an_id_follows_all_that_are_unfinished(cli: Cli, service: 
 def test_watch_goes_on_after_a_break_and_misses_nothing(cli: Cli, service: FakeService) -> None:
     service.put(a_job(1, "running"), "started")
     child = cli.start("watch", ONE, "--json")
-    wait_for(lambda: bool(service.streams))
+    assert child.stdout.readline(), "it heard something before it breaks"
     service.failing["/v1/events"] = (503, {"detail": "It restarts."})
     service.break_streams()
     wait_for(lambda: not service.streams)

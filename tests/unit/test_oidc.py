@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from reelpress.errors import AddressError, NetError, TokenError, UsageError
-from reelpress.service.oidc import Verifier, fetch_jwks_at
+from reelpress.service.oidc import Verifier, fetch_jwks_at, is_iam_checked
+from reelpress.service_settings import load_service
 
 AUDIENCE, EMAIL = "https://reelpress.example", "tasks@project.iam.gserviceaccount.com"
 KEYS = {name: rsa.generate_private_key(public_exponent=65537, key_size=2048) for name in ("k1", "k2", "stranger")}
@@ -129,6 +130,45 @@ def test_forged_tokens_are_refused():
     own = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEYS["stranger"].public_key()))
     brought = {"kid": "k1", "jwk": own, "jku": "https://evil.example/keys"}
     assert refused(jwt.encode(payload, KEYS["stranger"], "RS256", headers=brought)) == "signature"
+
+
+def taken_off(text: str) -> str:
+    """The token as Cloud Run hands it on when it has checked it."""
+    return f"{text.rpartition('.')[0]}.SIGNATURE_REMOVED_BY_GOOGLE"
+
+
+def test_a_signature_that_google_took_off_is_taken_for_checked_only_where_google_checks():
+    checked = verifier(iam_checked=True)
+    assert checked.verify(taken_off(token())).email == EMAIL
+    assert checked.verify(token()).email == EMAIL
+    assert refused(taken_off(token())) == "signature"
+
+
+@pytest.mark.parametrize(
+    ("claims", "claim"),
+    [({"aud": "x"}, "aud"), ({"iss": "x"}, "iss"), ({"email": "x"}, "email"), ({"exp": 0}, "exp"),
+     ({"iat": int(time.time()) + 10**7}, "iat"), ({"nbf": int(time.time()) + 10**7}, "iat")],
+)  # fmt: skip
+def test_without_its_signature_every_claim_is_checked_all_the_same(claims, claim):
+    assert refused(taken_off(token(**claims)), verifier(iam_checked=True)) == claim
+
+
+def test_without_the_word_of_google_a_signature_is_checked_all_the_same():
+    checked = verifier(iam_checked=True)
+    start = token().rpartition(".")[0]
+    for end in ("", "SIGNATURE_REMOVED_BY_GOOGLE_", "c2lnbmF0dXJl"):
+        assert refused(f"{start}.{end}", checked) == "signature"
+    none = f"{encoded({'alg': 'none', 'kid': 'k1'})}.{start.partition('.')[2]}"
+    assert refused(f"{none}.SIGNATURE_REMOVED_BY_GOOGLE", checked) == "alg"
+
+
+def test_no_signature_is_taken_for_checked_outside_cloud_run(monkeypatch):
+    settings = load_service({"iam_checked": "true"}, environ={}, env_file=None)
+    monkeypatch.delenv("K_SERVICE", raising=False)
+    with pytest.raises(UsageError, match="Cloud Run"):
+        is_iam_checked(settings)
+    monkeypatch.setenv("K_SERVICE", "reelpress-worker")
+    assert is_iam_checked(settings)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "a.b.c", "..", "\x00", "é.é.é", "a" * 20_000, "e30.e30.e30"])

@@ -110,6 +110,8 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("ffmpeg", "auto", None), ("ffmpeg", "/opt/ffmpeg", "/opt/ffmpeg"), ("cache_dir", "auto", None),
     ("cache_dir", "/var/cache/r", "/var/cache/r"), ("usd_per_cpu_hour", "0", 0.0), ("usd_per_cpu_hour", "1000", 1000.0),
     ("gpu_patience_s", "0", 0.0), ("gpu_patience_s", "3600", 3600.0), ("gpu_sessions", "auto", None),
+    ("usd_per_gpu_hour", "auto", None), ("usd_per_gpu_hour", "0.67", 0.67), ("prices", "own:0.12/h", "own:0.12/h"),
+    ("prices_file", "none", None), ("prices_file", "/srv/prices.toml", "/srv/prices.toml"),
     ("gpu_sessions", "64", 64), ("face_model", "none", "none"), ("face_model", "/opt/yunet.onnx", "/opt/yunet.onnx"),
 ]  # fmt: skip
 
@@ -139,6 +141,7 @@ REFUSED: list[tuple[str, str]] = [
     ("stall_timeout_s", "0"), ("stall_timeout_s", "auto"), ("memory_limit_bytes", "255M"), ("memory_limit_bytes", "5T"),
     ("max_pixels", "9999"), ("max_pixels", "268435457"), ("jobs", "0"), ("jobs", "257"), ("jobs", "two"),
     ("threads", "-1"), ("threads", "257"), ("usd_per_cpu_hour", "-1"), ("usd_per_cpu_hour", "1001"),
+    ("usd_per_gpu_hour", "-1"), ("usd_per_gpu_hour", "free"),
     ("gpu_patience_s", "-1"), ("gpu_patience_s", "3601"), ("gpu_sessions", "0"), ("gpu_sessions", "65"),
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reelpress.errors import OutputError, UsageError
-from reelpress.run.host_state import FileLock, host_folder, private_folder, read_value, replace_value
+from reelpress.run.host_state import FileLock, host_folder, is_still, private_folder, read_value, replace_value
 from reelpress.run.process import CancelToken, run
 from reelpress.run.slots import RISE_S, UNMEASURED, Cap, GpuSlots, Load
 
@@ -431,6 +431,21 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path):
     (tmp_path / "gone").rmdir()
     with pytest.raises(OutputError):
         take(slots)
+
+
+def test_a_file_is_still_the_one_of_its_name_until_it_is_moved_replaced_or_linked_to(tmp_path: Path):
+    path, moved = tmp_path / "x", tmp_path / "moved"
+    with path.open("w") as file:
+        assert is_still(file.fileno(), path)
+        path.rename(moved)
+        assert not is_still(file.fileno(), path)
+        path.symlink_to(moved)
+        assert not is_still(file.fileno(), path), "whoever made the link decides where it leads"
+        path.unlink()
+        path.touch()
+        assert not is_still(file.fileno(), path)
+        os.link(moved, tmp_path / "second")
+        assert is_still(file.fileno(), tmp_path / "second")
 
 
 def test_a_lock_whose_file_was_removed_is_taken_on_the_new_file(tmp_path: Path):

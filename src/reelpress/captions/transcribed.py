@@ -6,13 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from reelpress.captions.text import clean
 from reelpress.facts.captions import Captions, CaptionStyle, CaptionWord, Cue
-from reelpress.facts.transcript import TranscriptDocument, Word
+from reelpress.facts.transcript import Grouping, TranscriptDocument, Word
 
-_CUE_CHARS = 30  # two short lines
-_CUE_S = 3.0
-_PAUSE_S = 0.5
-_SENTENCE_CHARS = 10  # shorter sentences share a cue with the next one
-_SENTENCE_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")  # the last three are Chinese and Japanese
+_CUE = Grouping(chars=30, duration_s=3.0, pause_s=0.5, sentence_chars=10)  # two short lines
 
 # Faults of word times that people report: reference, section 4.
 _LEAST_WORD_S = 0.08
@@ -32,7 +28,7 @@ def from_transcript(document: TranscriptDocument, *, style: CaptionStyle = "kara
     groups: list[list[Word]] = []
     is_new = True
     for word, original in words:
-        if is_new or _must_end(groups[-1], word):
+        if is_new or _CUE.must_end(groups[-1], _joined(groups[-1]), word):
             groups.append([])
         groups[-1].append(word)
         is_new = original in ends
@@ -52,16 +48,6 @@ def _timed(words: Iterable[Word]) -> list[tuple[Word, Word]]:
             end_s = next_s
         found.append((Word(start_s=word.start_s, end_s=end_s, text=word.text, probability=word.probability), word))
     return found
-
-
-def _must_end(words: Sequence[Word], following: Word) -> bool:
-    text = _joined(words)
-    return (
-        following.start_s - words[-1].end_s > _PAUSE_S
-        or following.end_s - words[0].start_s > _CUE_S
-        or len(text) + len(following.text) > _CUE_CHARS
-        or (text.endswith(_SENTENCE_ENDS) and len(text) >= _SENTENCE_CHARS)
-    )
 
 
 def _joined(words: Iterable[Word]) -> str:

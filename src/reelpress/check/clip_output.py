@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from reelpress.check.loudness import measure_loudness
-from reelpress.check.pictures import SMALL
+from reelpress.check.pictures import SMALL, best_psnr, pictures_gate
+from reelpress.facts.formats import OUR_MP4
 from reelpress.facts.loudness import Loudness
 from reelpress.plan.model import ClipExpectation, PicturePlace, with_files
-from reelpress.receipt import Gate, Verdict
-from reelpress.run.process import CancelToken, Limits, run
+from reelpress.receipt import Gate
+from reelpress.run.process import CancelToken
 
 LOUDNESS_TOLERANCE_LU = 1.0
 # A limit for peaks before the encoder is met with this much to spare: AAC adds to them.
 PEAK_TOLERANCE_DB = 1.0
-_OURS = ("-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2")
-_LIMITS = Limits(wall_s=300)
-_PLANES = re.compile(r"psnr_y:([0-9.]+|inf) psnr_u:([0-9.]+|inf) psnr_v:([0-9.]+|inf)")
 
 
 def compare_clip(
@@ -35,23 +32,10 @@ def compare_clip(
 ) -> Gate:
     """Return the gate ``pictures``: frames of a clip against those that software makes of the source.
 
-    ``files`` are what stands for the paths in graphs. The PSNR of two frames is that of their worst plane.
+    ``files`` are what stands for the paths in graphs.
     """
-    wanted = f"at least {least_db:.1f} dB at {len(places)} places"
-    worst: tuple[float, float] | None = None
-    for place in places:
-        at_s = place.frame / fps
-        best, cpu_s = _match(ffmpeg, source_url, output, place, fps, files, cancel)
-        spend(cpu_s)
-        if best is None:
-            text = f"Frames at {at_s:.1f} s could not be compared."
-            return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text=text)
-        worst = min(worst, (best, at_s)) if worst is not None else (best, at_s)
-    if worst is None:
-        return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
-    verdict: Verdict = "passed" if worst[0] >= least_db else "failed"
-    measured = f"{worst[0]:.1f} dB at {worst[1]:.1f} s"
-    return Gate(name="pictures", verdict=verdict, expected=wanted, measured=measured, text="Compared in software.")
+    matches = ((place.frame / fps, *_match(ffmpeg, source_url, output, place, fps, files, cancel)) for place in places)
+    return pictures_gate(matches, places=len(places), least_db=least_db, spend=spend)
 
 
 def _match(
@@ -61,18 +45,9 @@ def _match(
     """Return the best PSNR in dB of the wanted frames with those delivered in their place, and the CPU seconds."""
     # half a frame early, so that rounding cannot leave out the frame that is meant
     at_s = max(0.0, (place.frame - 0.5) / fps)
-    made = f"[v]{SMALL}[wanted];[1:v:0]{SMALL}[made];[wanted][made]psnr=shortest=1:stats_file=-[same]"
-    graph = f"{with_files(place.graph, files)};{made}"
-    done = run(
-        (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
-            *place.input_args, source_url, *_OURS, "-ss", f"{at_s:.6f}", "-i", f"file:{output}",
-            "-filter_complex", graph, "-map", "[same]", "-f", "null", "-",
-        ),
-        limits=_LIMITS, cancel=cancel,
-    )  # fmt: skip
-    found = [min(map(float, planes)) for planes in _PLANES.findall(done.stdout.decode(errors="replace"))]
-    return (max(found) if done.returncode == 0 and found else None), done.cpu_s
+    inputs = (*place.input_args, source_url, *OUR_MP4, "-ss", f"{at_s:.6f}", "-i", f"file:{output}")
+    graph = f"{with_files(place.graph, files)};[v]{SMALL}[wanted];[1:v:0]{SMALL}[made]"
+    return best_psnr(ffmpeg, inputs, graph, wall_s=300, cancel=cancel)
 
 
 def check_loudness(
@@ -86,7 +61,7 @@ def check_loudness(
 ) -> tuple[Loudness | None, tuple[Gate, ...]]:
     """Measure an output's loudness; return it and the gates ``loudness`` and ``true_peak``."""
     measured = measure_loudness(
-        ffmpeg, (*_OURS, "-i", f"file:{output}"), stream="0:a:0", wall_s=60 + duration_s, cancel=cancel, spend=spend
+        ffmpeg, (*OUR_MP4, "-i", f"file:{output}"), stream="0:a:0", wall_s=60 + duration_s, cancel=cancel, spend=spend
     )
     return measured, loudness_gates(clip, measured)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reelpress.check.structure import Decoded
+from reelpress.facts.formats import OUR_MP4
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 WHOLE_UP_TO_S = 5.0
@@ -21,7 +22,7 @@ def decode_output(
     Hardware decoders are never used here: a decoder must not vouch for the encoder beside it.
     """
     # errors are looked for, not pictures: leaving out the loop filter saves a third of the work
-    source = ("-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2", "-skip_loop_filter", "all")
+    source = (*OUR_MP4, "-skip_loop_filter", "all")
     name = f"file:{path}"
     if whole or duration_s is None or duration_s <= WHOLE_UP_TO_S:
         whole = True

@@ -40,7 +40,7 @@ def measure_loudness(
     )  # fmt: skip
     spend(done.cpu_s)
     if done.stopped == "cancelled":
-        raise Cancelled("Stopped as asked; nothing was delivered.")
+        raise Cancelled
     found = _INTEGRATED.findall(done.stderr_tail), _PEAK.findall(done.stderr_tail)
     if done.returncode != 0 or not all(found):
         return None

@@ -8,10 +8,10 @@ match counts, so that a frame's worth of difference in time does not.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from reelpress.facts.formats import INDEXED_FORMATS
+from reelpress.facts.formats import OUR_MP4, run_up_s
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
@@ -19,9 +19,6 @@ from reelpress.run.process import CancelToken, Limits, run
 
 PLACES = (0.03, 0.35, 0.65, 0.95)  # shares of the programme
 AROUND_S = 0.2  # more where pictures are further apart than this
-# Without an index FFmpeg seeks to any packet, not to a keyframe, and what it then decodes is broken, or nothing, up to
-# the next one: it starts this much earlier, where broadcasts have had a keyframe or two.
-_RUN_UP_S = 12.0
 _REPEATS = 1000  # an end to it: FFmpeg 9 compares a frame that repeats for ever with nothing for ever
 # Small, since what an encoder does to detail is not the question. The worse of brightness and colours counts.
 SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
@@ -33,7 +30,6 @@ SMALL = "scale=160:90:flags=area,format=yuv420p,settb=1/25,setpts=N"
 # 51.
 LARGEST_DB, LEAST_DB = 30.0, 20.0
 _COARSE_FROM, _DB_PER_SHARE = 0.5, 24.0
-_LIMITS = Limits(wall_s=120)
 _PLANES = re.compile(r"psnr_y:([0-9.]+|inf) psnr_u:([0-9.]+|inf) psnr_v:([0-9.]+|inf)")
 
 
@@ -61,23 +57,37 @@ def compare_pictures(
     track, made = source_facts.main_video, output_facts.main_video
     duration_s = expect.duration_s
     least_db = min_db(coarseness)
-    wanted = f"at least {least_db:.1f} dB at {len(PLACES)} places"
-    if track is None or made is None or duration_s is None or expect.picture_filters is None:
-        return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
+    filters = expect.picture_filters
+    if track is None or made is None or duration_s is None or filters is None:
+        return pictures_gate((), places=len(PLACES), least_db=least_db, spend=spend)
     frame_s = duration_s / (made.frames or 1)
     around_s = max(AROUND_S, 1.5 * frame_s)
+    shares = PLACES if duration_s > 1 else PLACES[1:2]
+    # a picture has to begin after it
+    times_s = (max(0.0, min(duration_s * share, duration_s - 1.5 * frame_s)) for share in shares)
+    pair = (source, source_facts, track), (output, made)
+    matches = ((at_s, *best_match(ffmpeg, *pair, filters, (at_s, around_s), cancel)) for at_s in times_s)
+    return pictures_gate(matches, places=len(PLACES), least_db=least_db, spend=spend)
+
+
+def pictures_gate(
+    matches: Iterable[tuple[float, float | None, float]], *, places: int, least_db: float,
+    spend: Callable[[float], None],
+) -> Gate:  # fmt: skip
+    """Return the gate ``pictures`` of the worst of several places; ``unmeasured`` where one could not be compared.
+
+    Each is the time in seconds, the best PSNR in dB there, and the CPU seconds that it took, which ``spend`` is told.
+    """
+    wanted = f"at least {least_db:.1f} dB at {places} places"
     worst: tuple[float, float] | None = None
-    for share in PLACES if duration_s > 1 else PLACES[1:2]:
-        at_s = max(0.0, min(duration_s * share, duration_s - 1.5 * frame_s))  # a picture has to begin after it
-        best, cpu_s = best_match(
-            ffmpeg, (source, source_facts, track), (output, made), expect.picture_filters, (at_s, around_s), cancel
-        )
+    for at_s, best, cpu_s in matches:
         spend(cpu_s)
         if best is None:
             text = f"Frames at {at_s:.1f} s could not be compared."
             return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text=text)
         worst = min(worst, (best, at_s)) if worst is not None else (best, at_s)
-    assert worst is not None  # noqa: S101 - there is at least one place
+    if worst is None:
+        return Gate(name="pictures", verdict="unmeasured", expected=wanted, measured="unknown", text="No places known.")
     measured = f"{worst[0]:.1f} dB at {worst[1]:.1f} s"
     verdict: Verdict = "passed" if worst[0] >= least_db else "failed"
     return Gate(name="pictures", verdict=verdict, expected=wanted, measured=measured, text="Compared in software.")
@@ -90,33 +100,40 @@ def best_match(
     """Return the best PSNR in dB of one output frame against the source's around it, and the CPU seconds it took.
 
     ``when`` is the time, and how far around it to look. It counts from the first picture of each: a file's time 0 may
-    be that of sound, or of what does not decode. The PSNR of two frames is that of their worst plane, or a small part
-    of the picture could hide lost colours.
+    be that of sound, or of what does not decode.
     """
     at_s, around_s = when
     path, facts, track = source
     made, made_track = output
-    # FFmpeg's decoder for VVC makes other pictures than from the beginning when it starts midway
-    run_up_s = 0.0 if facts.container in INDEXED_FORMATS and track.codec != "vvc" else _RUN_UP_S
     from_s = max(0.0, at_s - around_s)
-    skipped_s = min(from_s, run_up_s)
+    skipped_s = min(from_s, run_up_s(facts.container, track.codec))
     # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
     seek, clock = (_seek(track, from_s - skipped_s), "null") if from_s > skipped_s else ((), "setpts=PTS-STARTPTS")
     graph = (
         f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * around_s:.3f},{filters},{SMALL}[wanted];"
-        f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{SMALL}[made];"
-        "[wanted][made]psnr=shortest=1:stats_file=-[same]"
+        f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{SMALL}[made]"
     )
+    inputs = (
+        "-protocol_whitelist", "file", "-format_whitelist", facts.container, *seek, "-i", f"file:{path}",
+        *OUR_MP4, *_seek(made_track, at_s), "-i", f"file:{made}",
+    )  # fmt: skip
+    return best_psnr(ffmpeg, inputs, graph, wall_s=120, cancel=cancel)
+
+
+def best_psnr(
+    ffmpeg: str, inputs: Sequence[str], graph: str, *, wall_s: float, cancel: CancelToken | None
+) -> tuple[float | None, float]:
+    """Return the best PSNR in dB of the frames ``[made]`` of a graph against ``[wanted]``, and the CPU seconds.
+
+    The PSNR of two frames is that of their worst plane, or a small part of the picture could hide lost colours.
+    """
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
-            "-protocol_whitelist", "file", "-format_whitelist", facts.container,
-            *seek, "-i", f"file:{path}",
-            "-protocol_whitelist", "file", "-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2",
-            *_seek(made_track, at_s), "-i", f"file:{made}",
-            "-filter_complex", graph, "-map", "[same]", "-f", "null", "-",
+            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *inputs,
+            "-filter_complex", f"{graph};[wanted][made]psnr=shortest=1:stats_file=-[same]",
+            "-map", "[same]", "-f", "null", "-",
         ),
-        limits=_LIMITS, cancel=cancel,
+        limits=Limits(wall_s=wall_s), cancel=cancel,
     )  # fmt: skip
     found = [min(map(float, planes)) for planes in _PLANES.findall(done.stdout.decode(errors="replace"))]
     return (max(found) if done.returncode == 0 and found else None), done.cpu_s

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from reelpress.api import log_receipt, policy_from
+from reelpress.api import in_thread, log_receipt, policy_from
 from reelpress.clip_request import ClipRequest, LayoutChoice
 from reelpress.clips.export import ExportControl, export_clips
 from reelpress.clips.specs import ClipSpec, parse_range, spec_of
 from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import ReelpressError, UsageError
-from reelpress.events import Event, OnEvent
+from reelpress.events import OnEvent
 from reelpress.facts.captions import CaptionStyle
 from reelpress.plan.platforms import PlatformName
 from reelpress.probe.host import probe_host
@@ -110,21 +109,12 @@ async def acut_clips(
 
     ``on_event`` is called in the event loop's thread.
     """
-    loop, steering = asyncio.get_running_loop(), control or ExportControl()
+    steering = control or ExportControl()
 
-    def relay(event: Event) -> None:
-        if on_event is not None:
-            loop.call_soon_threadsafe(on_event, event)
+    def work(relay: OnEvent) -> tuple[Receipt, ...]:
+        return cut_clips(video, clips, output_folder, on_event=relay, control=steering, **options)
 
-    work = asyncio.ensure_future(
-        asyncio.to_thread(cut_clips, video, clips, output_folder, on_event=relay, control=steering, **options)
-    )
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        steering.cancel_all()
-        await asyncio.wait([work])
-        raise
+    return await in_thread(work, on_event=on_event, stop=steering.cancel_all)
 
 
 def _spec(clip: str | tuple[Time, Time] | tuple[Time, Time, str] | ClipSpec, number: int) -> ClipSpec:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import secrets
 import threading
@@ -27,18 +26,13 @@ from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
 from reelpress.plan.platforms import PlatformName, platform_warnings
-from reelpress.policy import RunPolicy
+from reelpress.policy import RunPolicy, clips_at_once
 from reelpress.receipt import Receipt, Status
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import OpenSource
 from reelpress.source.probing import probe_stretches
 
-# What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
-_CLIP_MEMORY_MB = 700
-# Encodes at once on a GPU where nobody counted its sessions; those without a slot wait for one.
-_GPU_CLIPS = 4
 _TICK_S = 0.1
-_STOPPED = "Stopped as asked; nothing was delivered."
 KEPT = "kept_finished"  # the reason's code in the receipt of a clip that an earlier run delivered
 
 
@@ -93,20 +87,6 @@ class ExportSummary(Value, frozen=True, kw_only=True, tag_field="event", tag="ex
     read_bytes: int
 
 
-def default_width(host: HostFacts, policy: RunPolicy, *, uses_gpu: bool) -> int:
-    """Return how many clips to work on at once.
-
-    On two cores two at once took 24 % less time than one after another, and four at once 29 % more. A GPU encodes
-    beside what the cores do, so there it is as many as its encoder sessions, if that is more.
-    """
-    width = min(host.cores, max(2, host.cores // 2))
-    if uses_gpu and host.gpu_note is None:
-        width = max(width, policy.gpu.sessions or _GPU_CLIPS)
-    if host.memory_mb is not None:
-        width = min(width, host.memory_mb // _CLIP_MEMORY_MB)
-    return max(1, width)
-
-
 def export_clips(
     source: OpenSource,
     clips: Sequence[ClipRequest],
@@ -129,7 +109,7 @@ def export_clips(
     it was, is kept, with a reason that says so (``kept_finished``). A file that is no clip of the same wishes is left
     alone, and the clip fails, unless ``overwrite`` is set.
 
-    ``jobs`` are at work at once, :func:`default_width` if ``None``. ``platforms`` adds warnings to receipts of what
+    ``jobs`` are at work at once, :func:`clips_at_once` if ``None``. ``platforms`` adds warnings to receipts of what
     these platforms may not take. ``on_event`` is called from several threads, never two at once. Once ``stop_if`` is
     true, asked ten times a second, everything is cancelled; so it is by ``KeyboardInterrupt``.
 
@@ -139,12 +119,12 @@ def export_clips(
     if not clips:
         raise UsageError("There are no clips to cut.", hint="Name at least one.")
     with Folder(folder) as book:
-        export = _Export(
-            source, clips, book, host, policy, platforms=platforms, face_model=face_model, cache_dir=cache_dir,
-            overwrite=overwrite, on_event=on_event or (lambda _event: None),
-        )  # fmt: skip
         uses_gpu = any(clip.hardware != "off" for clip in clips)
-        width = min(jobs or default_width(host, policy, uses_gpu=uses_gpu), len(clips))
+        width = min(jobs or clips_at_once(host, policy, uses_gpu=uses_gpu), len(clips))
+        export = _Export(
+            source, clips, book, host, msgspec.structs.replace(policy, at_once=width), platforms=platforms,
+            face_model=face_model, cache_dir=cache_dir, overwrite=overwrite, on_event=on_event or (lambda _event: None),
+        )  # fmt: skip
         return export.run(width, control or ExportControl(), stop_if)
 
 
@@ -155,16 +135,11 @@ def summary_of(
     kept = sum(is_kept(r) for r in receipts)
     counts = {status: sum(r.status == status for r in receipts) for status in ("rejected", "failed", "cancelled")}
     return ExportSummary(
-        input=named(source), folder=str(folder), clips=len(receipts), kept=kept,
+        input=source.input_name, folder=str(folder), clips=len(receipts), kept=kept,
         encoded=sum(r.status in DELIVERED for r in receipts) - kept, **counts, exit_code=exit_code,
         wall_s=round(wall_s, 3), cpu_s=round(sum(r.cpu_s for r in receipts if not is_kept(r)), 3),
         read_bytes=source.read_bytes,
     )  # fmt: skip
-
-
-def named(source: OpenSource) -> str:
-    """Return how events and receipts name a source: a file by its path, an address without its query."""
-    return source.name if source.path is None else os.fspath(source.path)
 
 
 def is_kept(receipt: Receipt) -> bool:
@@ -190,7 +165,6 @@ class _Export:
         on_event: OnEvent,
     ) -> None:
         self._source, self._clips, self._folder, self._host, self._policy = source, clips, folder, host, policy
-        self._named = named(source)
         self._platforms, self._face_model, self._cache_dir = platforms, face_model, cache_dir
         self._overwrite, self._on_event = overwrite, on_event
         self._names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
@@ -247,7 +221,7 @@ class _Export:
         clip = self._clips[index]
         job = self._jobs[index] = secrets.token_hex(6)
         self._emit(
-            Queued(job=job, input=self._named, index=index, name=clip.name, start_s=clip.start_s,
+            Queued(job=job, input=self._source.input_name, index=index, name=clip.name, start_s=clip.start_s,
                    end_s=clip.end_s, output=str(self._folder.path / self._names[index]))
         )  # fmt: skip
         self._pending[pool.submit(self._one, index, self._tokens[index])] = index
@@ -261,7 +235,7 @@ class _Export:
             waiting = next((f for f, place in self._pending.items() if place == number), None)
             if waiting is not None and waiting.cancel():  # it need not wait for a place to hear of it
                 del self._pending[waiting]
-                self._ended[number] = self._end_early(Cancelled(_STOPPED), self._jobs[number])
+                self._ended[number] = self._end_early(Cancelled(), self._jobs[number])
 
     def _one(self, index: int, cancel: CancelToken) -> Receipt:
         clip, name, job = self._clips[index], self._names[index], self._jobs[index]
@@ -298,7 +272,7 @@ class _Export:
         """
         while not self._probing.acquire(timeout=_TICK_S):
             if cancel.is_cancelled:
-                raise Cancelled(_STOPPED)
+                raise Cancelled
         try:
             if self._facts is None and not self._probes_apart:
                 with contextlib.suppress(InputError):
@@ -319,10 +293,10 @@ class _Export:
 
     def _end_early(self, error: ReelpressError, job: str) -> Receipt:
         """Return the receipt of a clip that came to an end before anything was done for it."""
-        book = Book(self._policy.usd_per_cpu_hour)
+        book = Book(self._policy.tariff(self._host))
         ends: dict[type[ReelpressError], Status] = {InputError: "rejected", Cancelled: "cancelled"}
         book.fail(next((status for kind, status in ends.items() if isinstance(error, kind)), "failed"), error)
-        return self._tell_end(book.receipt(job, self._named, self._host))
+        return self._tell_end(book.receipt(job, self._source.input_name, self._host))
 
     def _tell_end(self, receipt: Receipt) -> Receipt:
         self._emit(Started(job=receipt.job, input=receipt.input))

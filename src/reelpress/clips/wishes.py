@@ -14,7 +14,7 @@ from reelpress.clips.specs import ClipSpec
 from reelpress.errors import UsageError
 from reelpress.facts.captions import CAPTION_STYLES, Captions, CaptionStyle
 from reelpress.facts.values import Value
-from reelpress.plan.clip import CLIP_PRESETS, MAX_SIDE, MIN_SIDE
+from reelpress.plan.clip_refusals import CLIP_PRESETS, MAX_SIDE, MIN_SIDE
 from reelpress.plan.encoders import SHORTS, cpu_row
 from reelpress.plan.platforms import PLATFORMS, PlatformName
 from reelpress.request import Hardware

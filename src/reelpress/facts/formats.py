@@ -42,10 +42,22 @@ PLAYLIST_FORMATS = frozenset({
 
 INPUT_FORMATS = VIDEO_FORMATS + ELEMENTARY_FORMATS + AUDIO_FORMATS
 
+MP4_DEMUXER = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's name for that of MP4 and MOV
 # What FFmpeg calls the demuxers that seek to keyframes by an index. In others it seeks to any packet.
-INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+INDEXED_FORMATS = frozenset({MP4_DEMUXER, "matroska,webm", "avi"})
+# What it then decodes is broken, or nothing, up to the next keyframe: broadcasts have one or two in so long.
+RUN_UP_S = 12.0
 
 INPUT_PROTOCOLS = ("file",)
+
+# What FFmpeg is told before it reads an MP4 that we wrote.
+OUR_MP4 = ("-protocol_whitelist", "file", "-format_whitelist", MP4_DEMUXER)
+
+
+def run_up_s(container: str, codec: str) -> float:
+    """Return how much earlier FFmpeg has to seek, in seconds, so that it decodes from a time on what is there."""
+    # its decoder for VVC makes other pictures than from the beginning when it starts midway
+    return 0.0 if container in INDEXED_FORMATS and codec != "vvc" else RUN_UP_S
 
 
 def format_whitelist() -> str:

@@ -219,3 +219,9 @@ class MediaFacts(Value, frozen=True, kw_only=True):
         """The stream a player would show: decodable, with frames, the most pixels; the first among equals."""
         usable = [v for v in self.video if v.decodes and v.frames != 0]
         return max(usable, key=lambda v: v.display_width * v.display_height, default=None)
+
+    @property
+    def main_audio(self) -> AudioTrack | None:
+        """The sound a player would play: the default among those that decode and are not empty, else the first."""
+        usable = [a for a in self.audio if a.decodes and not (a.size_bytes == 0 and self.scan_complete)]
+        return next((a for a in usable if a.is_default), usable[0] if usable else None)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reelpress.facts.values import Value
+
+_SENTENCE_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")  # the last three are Chinese and Japanese
 
 
 class Word(Value, frozen=True, kw_only=True):
@@ -24,6 +28,27 @@ class Segment(Value, frozen=True, kw_only=True):
     end_s: float
     text: str
     words: tuple[Word, ...]
+
+
+class Grouping(Value, frozen=True, kw_only=True):
+    """How many words belong on the screen together; sentences shorter than ``sentence_chars`` share it with the next.
+
+    They also part where nothing is said for longer than ``pause_s``.
+    """
+
+    chars: int
+    duration_s: float
+    pause_s: float
+    sentence_chars: int
+
+    def must_end(self, words: Sequence[Word], text: str, following: Word) -> bool:
+        """Tell whether ``following`` is too much for words that make ``text``; a single word may be longer."""
+        return (
+            following.start_s - words[-1].end_s > self.pause_s
+            or following.end_s - words[0].start_s > self.duration_s
+            or len(text) + len(following.text) > self.chars
+            or (text.endswith(_SENTENCE_ENDS) and len(text) >= self.sentence_chars)
+        )
 
 
 class TranscriptDocument(Value, frozen=True, kw_only=True):

@@ -99,8 +99,8 @@ class ClipStages(Desk):
                 overwrite=True, on_event=self.listening(self._on_event), cancel=self.cancel, job_id=self.job.id,
             )  # fmt: skip
         self.raise_if_lost()
+        receipt = self.explained(msgspec.structs.replace(receipt, input=video.details.source.name, output=None))
         raise_for(receipt)
-        receipt = msgspec.structs.replace(receipt, input=video.details.source.name, output=None)
         made = receipt.result
         if made is None or made.sha256 is None:
             raise UsageError("The engine delivered no clip.", evidence=receipt.status)
@@ -132,12 +132,13 @@ class ClipStages(Desk):
 
     def _request(self) -> ClipRequest:
         wants, draft = self.wants, self.wants.draft
-        return self.encoding.clip_request(
+        request = self.encoding.clip_request(
             ClipRequest(
                 start_s=draft.start_s, end_s=draft.end_s, name=draft.name or None, width=wants.width,
                 height=wants.height, layout=draft.layout, framing=draft.framing, captions=draft.captions,
             )
         )  # fmt: skip
+        return msgspec.structs.replace(request, hardware=self.hardware(request.hardware))
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progressed):

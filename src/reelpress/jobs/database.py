@@ -22,6 +22,7 @@ _LOG = logging.getLogger("reelpress.jobs")
 _SCHEMA = "reelpress"
 _MIGRATION_LOCK = 7_205_759_403
 _BUSY_TIMEOUT_MS = 30_000
+_COMMITTED = "reelpress_once_committed"
 T = TypeVar("T")
 
 
@@ -50,7 +51,11 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Open a transaction that writes; on SQLite it is the only one that does."""
         with self._writing.begin() as connection:
+            connection.info.pop(_COMMITTED, None)  # left by a transaction that failed
             yield connection
+            then = connection.info.pop(_COMMITTED, ())
+        for do in then:
+            do()
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
@@ -84,6 +89,11 @@ def open_database(url: str | None, data: Path) -> Database:
     database = Database(engine, parsed)
     _bring_up_to_date(database)
     return database
+
+
+def once_committed(connection: Connection, do: Callable[[], None]) -> None:
+    """Have ``do`` called when what this transaction of :meth:`Database.writing` wrote stands, and else never."""
+    connection.info.setdefault(_COMMITTED, []).append(do)
 
 
 def database_url(url: str | None, data: Path, *, name: str = "reelpress.sqlite") -> URL:

@@ -8,17 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.errors import StorageError
+from reelpress.errors import HardwareError, InputError, StorageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.house import House
 from reelpress.jobs.model import Stage
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
+from reelpress.look import Look, look_at
+from reelpress.observe.entry import BUDGET_SPENT
+from reelpress.observe.tracing import AttemptSpans
+from reelpress.plan.model import Reason
+from reelpress.receipt import Receipt
+from reelpress.request import Hardware
 from reelpress.run.process import CancelToken
 from reelpress.storage.download import download
 from reelpress.storage.scratch import Need
@@ -29,6 +37,13 @@ JSON = "application/json"
 
 # Told of a stage, the share of it that is done, seconds left of it, and the speed of an encode.
 OnShare = Callable[[Stage, float, float | None, float | None], None]
+
+
+class BudgetSpentError(HardwareError):
+    """A GPU is required, and the budget allows none for now."""
+
+    code = "budget_spent"
+    retryable = True
 
 
 class Desk:
@@ -50,6 +65,24 @@ class Desk:
         self._lost: Exception | None = None
         self.key_folder = f"{user_prefix(self.job.user_id)}/{place or f'outputs/{self.job.id}'}"
 
+    def hardware(self, asked: Hardware) -> Hardware:
+        """Return what hardware may be used, of what is asked for. Raises :class:`BudgetSpentError`."""
+        if self.claim.cpu_only is None:
+            return asked
+        if asked == "require":
+            raise BudgetSpentError(
+                "The budget is spent, and the job requires a GPU.", evidence=self.claim.cpu_only,
+                hint="Submit it without requiring hardware, or retry it when there is a budget again.",
+            )  # fmt: skip
+        return "off"
+
+    def explained(self, receipt: Receipt) -> Receipt:
+        """Return a receipt that says so if no GPU was allowed on a machine that has one."""
+        if self.claim.cpu_only is None or self.encoding.host.gpu_note is not None:
+            return receipt
+        reason = Reason(code=BUDGET_SPENT, text=f"No GPU is used. {self.claim.cpu_only}", fact=None)
+        return msgspec.structs.replace(receipt, reasons=(reason, *receipt.reasons))
+
     def tell(self, stage: Stage, share: float) -> None:
         """Say how much of a stage is done, from 0 to 1."""
         self.on_share(stage, share, None, None)
@@ -61,6 +94,15 @@ class Desk:
     def clear(self) -> None:
         """Delete the job's files here; its input, where that was a path, is no file of ours."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def look(self, source: Path) -> Look:
+        """Look at an input. Raises :class:`InputError` for what is no video, or longer than is allowed."""
+        look = look_at(source, self.cancel)
+        duration, most = look.facts.duration_s, self.house.settings.max_duration_s
+        if duration is not None and duration > most:
+            evidence = f"{duration:.1f} s, {most:g} s allowed"
+            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
+        return look
 
     def put(
         self,
@@ -117,8 +159,10 @@ class Desk:
         A claim that ends meanwhile, or a database that is gone, stops the engine, which would take it for a failure of
         its own; :meth:`raise_if_lost` says it afterwards.
         """
+        spans = AttemptSpans(self.house.telemetry.tracer)
 
         def listen(event: Event) -> None:
+            spans.note(event)
             try:
                 take(event)
             except (FencedOff, SQLAlchemyError) as error:

@@ -11,6 +11,7 @@ from reelpress.clip_request import ClipRequest
 from reelpress.errors import UsageError
 from reelpress.facts.host import HostFacts
 from reelpress.jobs.model import JobSpec
+from reelpress.observe.prices import Tariff
 from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.request import Request
@@ -27,8 +28,9 @@ JOB_SETTINGS = (
 class Encoding:
     """Settings in force on this machine, and what was found out about it."""
 
-    def __init__(self, settings: Settings, host: HostFacts) -> None:
-        self.settings, self.host = settings, host
+    def __init__(self, settings: Settings, host: HostFacts, *, at_once: int = 1) -> None:
+        self.settings, self.host, self.at_once = settings, host, at_once
+        self._policy: RunPolicy | None = None
 
     @classmethod
     def here(cls, settings: Settings | None = None) -> Encoding:
@@ -38,8 +40,15 @@ class Encoding:
 
     @property
     def policy(self) -> RunPolicy:
-        """How long and with what a run may go on."""
-        return policy_from(self.settings)
+        """How long and with what a run may go on. Raises :class:`UsageError` for prices that are none."""
+        if self._policy is None:
+            self._policy = msgspec.structs.replace(policy_from(self.settings), at_once=self.at_once)
+        return self._policy
+
+    @property
+    def tariff(self) -> Tariff:
+        """What a job is charged on this machine."""
+        return self.policy.tariff(self.host)
 
     @property
     def face_model(self) -> Path | None:

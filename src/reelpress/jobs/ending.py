@@ -8,16 +8,19 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from reelpress.jobs.clip_model import ClipWanted
-from reelpress.jobs.database import Database, encode
+from reelpress.jobs.counting import count_end
+from reelpress.jobs.database import Database, encode, once_committed
+from reelpress.jobs.house import House
+from reelpress.jobs.ledger import Charging, note_end
 from reelpress.jobs.model import Job, Kind, new_id
 from reelpress.jobs.reading import children_of
+from reelpress.jobs.spending import tell_budget
 from reelpress.jobs.tables import SECRETS, WEBHOOKS
 from reelpress.service_settings import ServiceSettings
-from reelpress.webhooks.outbox import add
+from reelpress.webhooks.outbox import add, insert_new
 from reelpress.webhooks.sender import Sender
 from reelpress.webhooks.signing import new_secret
 
@@ -25,13 +28,21 @@ from reelpress.webhooks.signing import new_secret
 _TOLD: dict[Kind, str] = {"compress": "job", "export": "export"}
 
 
-def on_end(settings: ServiceSettings) -> Callable[[Connection, Job], None]:
-    """Return what workers call for every job that ends; of clips, their export tells, when the last one ends."""
+def on_end(house: House, charging: Charging | None = None) -> Callable[[Connection, Job], None]:
+    """Return what workers call for every job that ends: it gets its line in the ledger, and whoever asked is told.
+
+    Once that stands it is counted. Of clips, their export tells, when the last one ends. ``charging`` is by what this
+    process charges jobs.
+    """
 
     def tell(connection: Connection, job: Job) -> None:
+        entry = note_end(connection, job, charging)
+        once_committed(connection, lambda: count_end(house.telemetry.instruments, job, entry))
+        if entry is not None:
+            tell_budget(connection, house.settings.budget, house.settings.webhook_url, now=entry.finished_at)
         if job.kind not in _TOLD:
             return
-        url = job.spec.webhook or settings.webhook_url
+        url = job.spec.webhook or house.settings.webhook_url
         if url is not None:
             # one event for each end of each run: should the same end be written twice, the second is this one
             event_id = f"evt_{job.id.removeprefix('job_')}_{job.run}"
@@ -100,10 +111,9 @@ def secret_of(database: Database, user_id: str) -> str:
         found = connection.execute(query).scalar_one_or_none()
     if found is not None:
         return str(found)
-    insert = postgresql.insert if database.is_postgres else sqlite.insert
     row = {"user_id": user_id, "secret": new_secret(), "created_at": time.time()}
     with database.writing() as connection:
-        connection.execute(insert(SECRETS).values(row).on_conflict_do_nothing())
+        insert_new(connection, SECRETS, row)
         return str(connection.execute(query).scalar_one())
 
 

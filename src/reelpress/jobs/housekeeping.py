@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from reelpress.errors import ReelpressError
 from reelpress.jobs.exports import forget_export, forget_rows
 from reelpress.jobs.house import House
+from reelpress.jobs.ledger import LEDGER_LASTS_S, forget_lines
 from reelpress.jobs.model import FINISHED
 from reelpress.jobs.submission import JobRefused
 from reelpress.jobs.tables import JOBS, UPLOADS, WEBHOOKS
@@ -55,11 +56,12 @@ class Housekeeping:
             jobs += gone
         jobs += self._forget_exports(oldest) + self._forget_videos(oldest)
         with house.database.writing() as connection:
+            forgotten = forget_lines(connection, older_than=now - LEDGER_LASTS_S)
             given_up = sa.delete(UPLOADS).where(UPLOADS.c.created_at < min(oldest, now - UPLOADS_LAST_S))
             uploads = connection.execute(given_up).rowcount
         webhooks = purge(house.database.engine, WEBHOOKS, older_than=oldest)
         orphans = len(sweep_orphans(house.store, older_than_s=UPLOADS_LAST_S))
-        return {"jobs": jobs, "uploads": uploads, "webhooks": webhooks, "orphans": orphans}
+        return {"jobs": jobs, "uploads": uploads, "webhooks": webhooks, "orphans": orphans, "ledger": forgotten}
 
     def _forget_jobs(self, oldest: float) -> int:
         old = sa.select(JOBS.c.id, JOBS.c.run).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)

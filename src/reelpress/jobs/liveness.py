@@ -39,7 +39,10 @@ class WorkerSeen(Value, frozen=True, kw_only=True):
 
 
 class Liveness:
-    """One worker's beat, and its watch over the others'. ``on_dead`` is called, once, when it was itself found dead."""
+    """One worker's beat, and its watch over the others'. ``on_dead`` is called, once, when it was itself found dead.
+
+    ``on_taken`` and ``on_lost`` are told which jobs were taken back from dead workers, and how many were found dead.
+    """
 
     def __init__(
         self,
@@ -52,11 +55,12 @@ class Liveness:
         dead_after_s: float,
         on_dead: Callable[[], None],
         on_taken: Callable[[list[str]], None] = lambda _jobs: None,
+        on_lost: Callable[[int], None] = lambda _workers: None,
         on_end: OnEnd = lambda _connection, _job: None,
     ) -> None:
         self._database, self.me, self._kind, self._facts = database, me, kind, facts
         self._beat_s, self._dead_after_s = beat_s, dead_after_s
-        self._on_dead, self._on_taken, self._on_end = on_dead, on_taken, on_end
+        self._on_dead, self._on_taken, self._on_lost, self._on_end = on_dead, on_taken, on_lost, on_end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="reelpress-liveness", daemon=True)
         self._steady_since = self._last = time.monotonic()
@@ -112,12 +116,14 @@ class Liveness:
         others = sa.and_(WORKERS.c.dead_at.is_(None), WORKERS.c.id != self.me)
         with self._database.writing() as connection:
             silent = WORKERS.c.seen_at < now - self._dead_after_s
-            connection.execute(WORKERS.update().where(others, silent).values(dead_at=now))
+            lost = connection.execute(WORKERS.update().where(others, silent).values(dead_at=now)).rowcount
             # beats from before the clock was set back: who lives beats again, who does not shall not look young
             ahead = WORKERS.c.seen_at > now + self._dead_after_s
             connection.execute(WORKERS.update().where(others, ahead).values(seen_at=now))
             connection.execute(WORKERS.delete().where(WORKERS.c.dead_at < now - _FORGET_DEAD_AFTER_S))
             taken = take_from_dead(connection, now=time.time(), on_end=self._on_end)
+        if lost:
+            self._on_lost(lost)
         if taken:
             _LOG.warning("took %d jobs back from dead workers: %s", len(taken), ", ".join(taken))
             self._on_taken(taken)

@@ -128,7 +128,7 @@ class Job(Value, frozen=True, kw_only=True):
     ``parent`` is the export of a clip, the video of an analysis or an export. ``queue`` ``push`` waits for a request
     that names the job; ``pull`` for any worker; ``none`` is an export's. ``percent`` never goes back
     within a run and is under 100 until the output is stored and verified. ``attempts`` counts the workers that began
-    this run.
+    this run. ``waits_for`` says why a queued job is not begun, where it is more than its turn.
     """
 
     id: str
@@ -155,6 +155,7 @@ class Job(Value, frozen=True, kw_only=True):
     stages: tuple[StageTime, ...] = ()
     kind: Kind = "compress"
     parent: str | None = None
+    waits_for: str | None = None
 
 
 class JobEvent(Value, frozen=True, kw_only=True):

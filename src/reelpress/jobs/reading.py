@@ -13,7 +13,7 @@ from reelpress.facts.values import from_json
 from reelpress.jobs.model import PRIORITIES, Job, JobError, JobEvent, JobResult, JobSpec, Kind, StageTime
 from reelpress.jobs.tables import EVENTS, JOBS
 
-_SHOWN = [column for column in JOBS.c if column.name not in ("receipt", "spec_hash", "cache_key", "details")]
+_SHOWN = [column for column in JOBS.c if column.name not in ("receipt", "spec_hash", "cache_key", "details", "trace")]
 T = TypeVar("T")
 
 

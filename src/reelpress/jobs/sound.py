@@ -7,7 +7,6 @@ from pathlib import Path
 from reelpress.errors import Cancelled, InputError
 from reelpress.facts.formats import container_args
 from reelpress.facts.media import MediaFacts
-from reelpress.plan.clip_sound import main_audio
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
 
@@ -30,7 +29,7 @@ def extract_sound(
 
     ``None`` for a video without sound. Raises :class:`InputError` when it cannot be decoded, and :class:`Cancelled`.
     """
-    audio, video = main_audio(facts), facts.main_video
+    audio, video = facts.main_audio, facts.main_video
     if audio is None:
         return None
     # FFmpeg's clock begins with the file, the programme's with the first picture

@@ -112,7 +112,7 @@ class Sources:
             _refuse_change(source, version_of_file(path)[0])
             return held.enter_context(open_source(path))
         _refuse_change(source, version_of_object(self._store, source.value, cancel=cancel))
-        if can_sign(self._store):
+        if can_sign(self._store, source.value):
             url = sign_download(self._store, source.value, expires_s=_SIGNED_S).url
             # the operator's own store may well be in a private network
             return held.enter_context(open_source(url, allow_private=True, cache_dir=self._folder.path))

@@ -28,7 +28,7 @@ from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult
 from reelpress.jobs.work import Claim, note_content
-from reelpress.look import Look, look_at
+from reelpress.look import Look
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken
 from reelpress.storage.keys import safe_name
@@ -85,14 +85,9 @@ class Stages(Desk):
 
     def probe(self, fetched: Fetched) -> Probed:
         """Look at the input, refuse what is beyond the limits, and find out whether the work was done before."""
-        source = self.source(fetched)
-        look = look_at(source, self.cancel)
+        look = self.look(self.source(fetched))
         self._look = Future()
         self._look.set_result(look)
-        duration, most = look.facts.duration_s, self.house.settings.max_duration_s
-        if duration is not None and duration > most:
-            evidence = f"{duration:.1f} s, {most:g} s allowed"
-            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
         key = self._cache_key(fetched)
         same = persist(lambda: note_content(self.house.database, self.claim, key), give_up=self.is_cancelled)
         may_reuse = self.spec.reuse and self.spec.output_key is None
@@ -105,16 +100,18 @@ class Stages(Desk):
         source = self.source(fetched)
         target = self.folder / f"output.{self.claim.fence}.mp4"
         need = Need(input_bytes=0, output_bytes=fetched.size_bytes)
+        request = self.encoding.request_of(self.spec)
+        request = msgspec.structs.replace(request, hardware=self.hardware(request.hardware))
         with self.house.scratch.reserve(need, job_folder=self.folder):
             receipt = compress_file(
-                source, target, host=self.encoding.host, request=self.encoding.request_of(self.spec),
-                policy=self.encoding.policy, overwrite=True, on_event=self.listening(self._on_event),
+                source, target, host=self.encoding.host, request=request, policy=self.encoding.policy,
+                overwrite=True, on_event=self.listening(self._on_event),
                 cancel=self.cancel, look=self._look,
             )  # fmt: skip
         self._look = None
         self.raise_if_lost()
+        receipt = self.explained(msgspec.structs.replace(receipt, input=fetched.name, output=None))
         raise_for(receipt)
-        receipt = msgspec.structs.replace(receipt, input=fetched.name, output=None)
         made = receipt.result if receipt.status in ("encoded", "copied") else None
         return Compressed(
             file=target.name if made else None, size_bytes=made.size_bytes if made else None,
@@ -218,4 +215,5 @@ def raise_for(receipt: Receipt) -> None:
     )
     error = kind(text, evidence=receipt.evidence, hint=receipt.hint)
     error.code = receipt.error_code or error.code
+    error.receipt_json = to_json(receipt).decode()
     raise error

@@ -28,6 +28,7 @@ from reelpress.jobs.model import (
 from reelpress.jobs.reading import find_job, get_job, row_to_job
 from reelpress.jobs.tables import JOBS, TURNS
 from reelpress.jobs.telling import OnEnd, add_event, export_of, hold_export, tell_end
+from reelpress.observe.tracing import traceparent_now
 
 _USER_LOCK = 7_205_759  # with a hash of the user
 
@@ -159,6 +160,7 @@ def insert_jobs(
             "fence": 0, "attempts": 0, "idempotency_key": idempotency_key, "spec_hash": spec_hash,
             "spec": encode(new.spec), "created_at": now, "not_before": 0.0, "updated_at": now, "cancel_requested": 0,
             "stages": "[]", "kind": new.kind, "parent": new.parent, "cache_key": new.cache_key,
+            "trace": traceparent_now(),
         })  # fmt: skip
     connection.execute(JOBS.insert(), rows)
     for row, new in zip(rows, wanted, strict=True):

@@ -47,6 +47,7 @@ JOBS = Table(
     Column("kind", Text, nullable=False, server_default="compress"),
     Column("parent", Text),
     Column("details", Text),  # what a job of a kind has found out, beyond what all jobs have
+    Column("trace", Text),  # the traceparent of the request that submitted it
     UniqueConstraint("user_id", "idempotency_key", name="one_job_per_key"),
     Index("jobs_to_claim", "status", "queue", "priority", "turn", "created_at"),
     Index("jobs_of_user", "user_id", "created_at"),
@@ -146,6 +147,63 @@ UPLOADS = Table(
     Index("uploads_by_time", "created_at"),
 )
 
+# What jobs that ended used, made and cost; it outlives them. Columns are what is asked for, `entry` is all of it.
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("seq", _BIG, primary_key=True, autoincrement=True),
+    Column("job", Text, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("finished_at", Float, nullable=False),
+    Column("encoder", Text, nullable=False),
+    Column("size_class", Text, nullable=False),
+    Column("usd_per_s", Float),  # of output; NULL where nothing was made, or a price is not known
+    Column("usd", Float, nullable=False),
+    Column("entry", Text, nullable=False),
+    UniqueConstraint("job", "run", name="one_entry_per_run"),
+    Index("ledger_by_time", "finished_at"),
+    Index("ledger_of_user", "user_id", "finished_at"),
+    Index("ledger_by_encoder", "encoder", "size_class", "seq"),
+)
+
+# What was spent in each day and month (UTC), as "2026-11-22" and "2026-11": added up as jobs end, so that who claims
+# a job reads one row.
+SPENDING = Table(
+    "spending",
+    METADATA,
+    Column("period", Text, primary_key=True),
+    Column("usd", Float, nullable=False),
+)
+
+# The steps of budgets that were told of: each once for a period and an amount.
+BUDGET_STEPS = Table(
+    "budget_steps",
+    METADATA,
+    Column("period", Text, primary_key=True),
+    Column("amount_usd", Float, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
+# How fast jobs were when that was taken for normal; the newest counts. See jobs/performance.py.
+BASELINES = Table(
+    "baselines",
+    METADATA,
+    Column("seq", _BIG, primary_key=True, autoincrement=True),
+    Column("made_at", Float, nullable=False),
+    Column("baseline", Text, nullable=False),
+)
+
+# The last comparison with the baseline: one row, which whoever compares next takes first.
+PERFORMANCE = Table(
+    "performance",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("checked_at", Float, nullable=False),
+    Column("comparisons", Text, nullable=False),
+)
+
 VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
 
 # Statements that bring a database from one version to the next; only ever add: older programs go on beside newer ones.
@@ -157,4 +215,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_of_parent ON <schema>jobs (parent, kind)",
         "CREATE INDEX jobs_of_kind ON <schema>jobs (kind, user_id, created_at, id)",
     ),
+    ("ALTER TABLE <schema>jobs ADD COLUMN trace TEXT",),
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NoReturn, TypeVar
 
 import msgspec
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.errors import Cancelled, InputError, ReelpressError
@@ -21,6 +22,7 @@ from reelpress.jobs.model import TOGETHER, JobError, JobResult, Stage, percent_a
 from reelpress.jobs.stages import patiently
 from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import Claim, FencedOff, ProgressNote, begin_stage, finish, release
+from reelpress.observe.tracing import fail
 from reelpress.run.process import CancelToken
 
 _LOG = logging.getLogger("reelpress.jobs")
@@ -43,13 +45,14 @@ class _Outcome(Value, frozen=True, kw_only=True):
 
     value: msgspec.Raw = msgspec.Raw()
     error: JobError | None = None
+    receipt: str | None = None
     cancelled: bool = False
 
 
 class _Failed(Exception):  # noqa: N818 - carries the error of a step through the workflow
-    def __init__(self, error: JobError | None) -> None:
+    def __init__(self, error: JobError | None, receipt: str | None) -> None:
         super().__init__(error.text if error else "cancelled")
-        self.error = error
+        self.error, self.receipt = error, receipt
 
 
 class Task:
@@ -59,6 +62,7 @@ class Task:
         self.house, self.claim, self._on_end = house, claim, on_end
         self.cancel = CancelToken()
         self.done = threading.Event()
+        self._span: Span = INVALID_SPAN
         self._why: Why | None = None
         self._stage: Stage = claim.job.stage
         self._note = ProgressNote(claim=claim, percent=claim.job.percent, eta_s=None, speed=None)
@@ -77,6 +81,13 @@ class Task:
 
     def run(self, step: RunStep) -> None:
         """Do the job to its end, whatever that is. Raises :class:`LeftToOthers` when others are to go on with it."""
+        job = self.claim.job
+        about: dict[str, str | float] = {"job": job.id, "kind": job.kind, "run": job.run, "attempt": job.attempts}
+        telemetry = self.house.telemetry
+        with telemetry.span("job", parent=self.claim.trace, role=SpanKind.CONSUMER, **about) as self._span:
+            self._run_all(step)
+
+    def _run_all(self, step: RunStep) -> None:
         try:
             self._run(step)
         except (FencedOff, SQLAlchemyError) as error:
@@ -98,16 +109,17 @@ class Task:
             self._deliver(step, self._work.run(do))
         except _Failed as failed:
             status: Literal["failed", "cancelled"] = "cancelled" if failed.error is None else "failed"
-            self._finish(status, error=failed.error)
+            self._finish(status, error=failed.error, receipt=failed.receipt)
             self._work.clear()
 
     def _deliver(self, step: RunStep, made: Delivered) -> None:
         def notify() -> str:
-            try:
-                self._enter("notify")
-                self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
-            except (Cancelled, FencedOff, SQLAlchemyError):
-                self._leave_to_others()
+            with self.house.telemetry.span("notify", job=self.claim.job.id):
+                try:
+                    self._enter("notify")
+                    self._finish("done", result=made.result, receipt=made.receipt, details=made.details)
+                except (Cancelled, FencedOff, SQLAlchemyError):
+                    self._leave_to_others()
             return ""
 
         step("notify", notify)
@@ -128,10 +140,18 @@ class Task:
                 details=details, on_end=self._on_end,
             )  # fmt: skip
 
+        if error is not None:
+            fail(self._span, error.code)
+        if result is not None and result.encoder is not None:
+            self._span.set_attribute("reelpress.encoder", result.encoder)
         persist(write)
 
     def _step(self, step: RunStep, stage: Stage, work: Callable[[], T], kind: type[T]) -> T:
         def go() -> str:
+            with self.house.telemetry.span(stage, job=claim.job.id) as span:
+                return attempt(span)
+
+        def attempt(span: Span) -> str:
             try:
                 self._enter(stage)
                 return _left(value=patiently(work, self.cancel))
@@ -145,12 +165,15 @@ class Task:
                     if self._why != "user":
                         self._leave_to_others()
                     return _left(cancelled=True)
-                return _left(error=_error_of(error, f"stage {stage} of {claim.job.id}"))
+                found = _error_of(error, f"stage {stage} of {claim.job.id}")
+                fail(span, found.code)
+                receipt = error.receipt_json if isinstance(error, ReelpressError) else None
+                return _left(error=found, receipt=receipt)
 
         claim = self.claim
         outcome = from_json(step(stage, go), _Outcome)
         if outcome.error is not None or outcome.cancelled:
-            raise _Failed(outcome.error)
+            raise _Failed(outcome.error, outcome.receipt)
         return from_json(bytes(outcome.value), kind)
 
     def _enter(self, stage: Stage) -> None:

@@ -18,7 +18,6 @@ from reelpress.jobs.local_paths import check_path
 from reelpress.jobs.model import VIDEO_STARTS, Starts
 from reelpress.jobs.sources import version_of_file, version_of_object
 from reelpress.jobs.work import Claim
-from reelpress.look import look_at
 from reelpress.preview import Preview, make_preview, preview_bytes_at_most, read_preview
 from reelpress.run.process import CancelToken
 from reelpress.storage.scratch import Need
@@ -72,11 +71,7 @@ class VideoStages(Desk):
 
     def probe(self, here: Here) -> MediaFacts:
         """Look at the input, and refuse what is beyond the limits."""
-        facts = look_at(self._file(here), self.cancel).facts
-        duration, most = facts.duration_s, self.house.settings.max_duration_s
-        if duration is not None and duration > most:
-            evidence = f"{duration:.1f} s, {most:g} s allowed"
-            raise InputError("The video is too long.", evidence=evidence, reason="too_long")
+        facts = self.look(self._file(here)).facts
         if facts.main_video is None:
             raise InputError("There is no video in this file.", evidence=facts.container, reason="no_video")
         return facts

@@ -18,8 +18,10 @@ from reelpress.facts.values import Value
 from reelpress.jobs.database import Database, encode, lock
 from reelpress.jobs.model import Job, JobError, JobResult, Stage, StageTime, Status
 from reelpress.jobs.reading import get_job, row_to_job
+from reelpress.jobs.spending import budget_now
 from reelpress.jobs.tables import JOBS, TURNS, WORKERS
 from reelpress.jobs.telling import OnEnd, add_event, export_of, hold_export, tell_end
+from reelpress.observe.budget import Budget
 
 _CLAIM_LOCK = 7_205_759_405
 # No job that was given back waits longer; who seems to has a clock that was set back since.
@@ -33,11 +35,16 @@ class FencedOff(ReelpressError):  # noqa: N818 - it is what happened
 
 
 class Claim(Value, frozen=True, kw_only=True):
-    """A worker's right to work on a job."""
+    """A worker's right to work on a job. ``cpu_only`` says why no GPU may be used for it, where none may.
+
+    ``trace`` is the ``traceparent`` of the request that submitted it.
+    """
 
     job: Job
     fence: int
     worker: str
+    cpu_only: str | None = None
+    trace: str | None = None
 
     @property
     def workflow_id(self) -> str:
@@ -62,26 +69,29 @@ def claim_next(
     max_attempts: int,
     global_limit: int | None = None,
     only: str | None = None,
+    budget: Budget | None = None,
     on_end: OnEnd = lambda _connection, _job: None,
 ) -> Claim | None:
     """Take the job whose turn it is, or ``only`` that one if it is queued; ``None`` where there is none to take.
 
-    Jobs under which ``max_attempts`` workers died are parked as ``dead`` on the way.
+    Jobs under which ``max_attempts`` workers died are parked as ``dead`` on the way. Where a ``budget`` that is spent
+    says so, nothing is taken, or no GPU is to be used.
     """
     if only is None:
         with database.reading() as connection:
-            if connection.execute(_candidates(now).limit(1)).first() is None:
+            if connection.execute(_candidates(now).limit(1)).first() is None or _is_paused(connection, budget, now):
                 return None
     while True:
-        found = _claim(database, worker, now, max_attempts, global_limit, only)
+        found = _claim(database, worker, now, max_attempts, global_limit, only, budget)
         if not isinstance(found, Job):
             return found
         _park(database, found, now, max_attempts, on_end)
 
 
 def _claim(
-    database: Database, worker: str, now: float, max_attempts: int, global_limit: int | None, only: str | None
-) -> Claim | Job | None:
+    database: Database, worker: str, now: float, max_attempts: int, global_limit: int | None, only: str | None,
+    budget: Budget | None,
+) -> Claim | Job | None:  # fmt: skip
     """Return what was taken, or a job that is to be parked."""
     with database.writing() as connection:
         alive = sa.select(WORKERS.c.id).where(WORKERS.c.id == worker, WORKERS.c.dead_at.is_(None))
@@ -97,8 +107,14 @@ def _claim(
         row = connection.execute(query.with_for_update(skip_locked=True)).mappings().one_or_none()
         if row is None:
             return None
+        state = budget_now(connection, budget, now)
+        if state is not None and state.action == "pause":
+            return None
         if row["attempts"] < max_attempts:
-            return _take(connection, row, worker, now)
+            claim = _take(connection, row, worker, now)
+            if state is None or state.action != "cpu":
+                return claim
+            return msgspec.structs.replace(claim, cpu_only=state.text)
         # in a transaction of its own: its export is held before its row, and events are numbered last
         return row_to_job(row)
 
@@ -272,6 +288,11 @@ def release_strays(database: Database, worker: str, fences: dict[str, int], *, n
     return [row["id"] for row in strays]
 
 
+def _is_paused(connection: Connection, budget: Budget | None, now: float) -> bool:
+    state = budget_now(connection, budget, now)
+    return state is not None and state.action == "pause"
+
+
 def _candidates(now: float) -> sa.Select[Any]:
     is_due = sa.or_(JOBS.c.not_before <= now, JOBS.c.not_before > now + _LONGEST_DELAY_S)
     queued = sa.select(JOBS).where(JOBS.c.status == "queued", JOBS.c.queue == "pull", is_due)
@@ -300,7 +321,8 @@ def _take(connection: Connection, row: Any, worker: str, now: float) -> Claim:  
     connection.execute(TURNS.update().where(TURNS.c.served < row["turn"]).values(served=row["turn"]))
     data = {"worker": worker, "attempt": row["attempts"] + 1}
     add_event(connection, row["id"], row["user_id"], "started", now, data)
-    return Claim(job=get_job(connection, row["id"]), fence=row["fence"] + 1, worker=worker)
+    job = get_job(connection, row["id"])
+    return Claim(job=job, fence=row["fence"] + 1, worker=worker, trace=row["trace"])
 
 
 def _park(database: Database, seen: Job, now: float, max_attempts: int, on_end: OnEnd) -> None:

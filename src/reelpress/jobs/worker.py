@@ -80,6 +80,7 @@ class Worker:
             house.database, self.id, kind="worker" if capacity else "push", facts=self.facts(),
             beat_s=settings.heartbeat_s, dead_after_s=settings.dead_after_s, on_dead=self._found_dead,
             on_taken=lambda _jobs: self.wake(), on_end=on_end,
+            on_lost=lambda lost: house.telemetry.instruments.add("reelpress_workers_lost_total", lost),
         )  # fmt: skip
         self._threads = [
             threading.Thread(target=self._claim_on, name="reelpress-claims", daemon=True),
@@ -202,7 +203,8 @@ class Worker:
         with self._claiming:
             claim = claim_next(
                 self.house.database, self.id, now=time.time(), max_attempts=settings.max_attempts, only=only,
-                global_limit=settings.global_jobs if only is None else None, on_end=self._on_end,
+                budget=settings.budget, global_limit=settings.global_jobs if only is None else None,
+                on_end=self._on_end,
             )  # fmt: skip
             if claim is None:
                 return None

@@ -206,5 +206,5 @@ class _Fetch:
         until = time.monotonic() + min(pause_s, _LONGEST_PAUSE_S)
         while time.monotonic() < until:
             if self.is_cancelled():
-                raise Cancelled("Stopped as asked; nothing was delivered.")
+                raise Cancelled
             time.sleep(_SLICE_S)

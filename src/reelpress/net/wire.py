@@ -65,7 +65,7 @@ class Clock:
     def left_s(self, at_most: float) -> float:
         """Return how long the next wait may last, at most as long as said."""
         if self._is_cancelled():
-            raise Cancelled("Stopped as asked; nothing was delivered.")
+            raise Cancelled
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise slow("it took longer than allowed in all")

@@ -13,7 +13,7 @@ from math import ceil, floor
 import msgspec
 
 from reelpress.clip_request import ClipRequest
-from reelpress.facts.formats import INDEXED_FORMATS
+from reelpress.facts.formats import INDEXED_FORMATS, RUN_UP_S
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
@@ -30,9 +30,6 @@ _EARLY_FRAMES = 0.05
 # FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
 # before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
 _RUN_UP_S = 0.3
-# Without an index FFmpeg seeks to any packet, and nothing decodes up to the next keyframe. Where their distance is not
-# known, broadcasts have had one or two in so long.
-_RUN_UP_BLIND_S = 12.0
 # A keyframe is sought this much before its decode time, which containers round.
 _ENTRY_S = 0.02
 # Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
@@ -154,7 +151,7 @@ def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
         return _RUN_UP_S
     if track.keyframes and track.duration_s:
         return 1.0 + 2 * track.duration_s / track.keyframes
-    return _RUN_UP_BLIND_S
+    return RUN_UP_S  # the distance of keyframes is not known
 
 
 def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:

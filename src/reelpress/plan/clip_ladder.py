@@ -30,7 +30,7 @@ from reelpress.plan.encoders import (
     quality_args,
 )
 from reelpress.plan.geometry import Size
-from reelpress.plan.gpu_ladder import CUDA_DEVICE, GpuLadder, Team, teams_of, why_no_gpu
+from reelpress.plan.gpu_ladder import CUDA_DEVICE, GpuLadder, Team, no_nvdec, teams_of, why_no_gpu
 from reelpress.plan.ladder import BUILD_FAILURES, has_filters
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Reason, Rung
 from reelpress.plan.nvenc import ALL_FEATURES, CqChoice, cq_for, nvenc_args
@@ -59,18 +59,18 @@ class ClipShape(Value, frozen=True, kw_only=True):
     input_options: tuple[str, ...]
     prepares: str | None  # why the source cannot be decoded on a GPU
 
-    @property
-    def crf(self) -> float:
-        """The CRF that is asked for, on x264's scale."""
-        default = SHORTS_CRF if self.request.preset == SHORTS else cpu_row("h264").crf_default
-        return default if self.request.crf is None else self.request.crf
+
+def clip_crf(request: ClipRequest) -> float:
+    """Return the CRF that is asked for, on x264's scale."""
+    default = SHORTS_CRF if request.preset == SHORTS else cpu_row("h264").crf_default
+    return default if request.crf is None else request.crf
 
 
 def cpu_attempts(shape: ClipShape, host: HostFacts) -> tuple[Attempt, ...]:
     """Return an attempt for each FFmpeg that has the encoder and the filters, newest first."""
-    row = cpu_row("h264")
+    row, request = cpu_row("h264"), shape.request
     quality = (
-        *quality_args(row, crf=shape.crf, preset=shape.request.preset, hdr=None, threads=shape.request.threads),
+        *quality_args(row, crf=clip_crf(request), preset=request.preset, hdr=None, threads=request.threads),
         "-g:v:0", str(gop_frames(shape.clock.fps)), "-bf:v:0", str(B_FRAMES),
     )  # fmt: skip
     return tuple(
@@ -118,15 +118,9 @@ def most_bytes(clock: Clock, audio_bitrate_bps: int) -> int:
 
 def no_gpu_decode(track: VideoTrack) -> str | None:
     """Return why a GPU should not decode a source, or ``None`` where it does that right."""
-    checks = (
-        (track.crop is not None or track.is_cut_left_or_top, "it is cropped, which FFmpeg does not do to GPU frames"),
-        (bool(track.is_interlaced), "it is interlaced"),
-        (track.changes_size, "its picture changes size midway"),
-        (bool(track.width % 2 or track.height % 2), "its picture has an odd size"),
-        (min(track.width, track.height) < 64, "its picture is too small for NVDEC"),
-        (max(track.width, track.height) > 8192, "its picture is too large for NVDEC"),
-    )
-    return next((text for hit, text in checks if hit), None)
+    if track.crop is not None or track.is_cut_left_or_top:
+        return "it is cropped, which FFmpeg does not do to GPU frames"
+    return "it is interlaced" if track.is_interlaced else no_nvdec(track)
 
 
 def _decodes(shape: ClipShape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
@@ -137,7 +131,7 @@ def _decodes(shape: ClipShape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
 def _cq(shape: ClipShape, row: EncoderRow, gpu: GpuFacts) -> CqChoice:
     if shape.request.preset == SHORTS and shape.request.crf is None:
         return CqChoice(cq=SHORTS_CQ, provenance="the preset's own", calibrated=False)
-    return cq_for(row, gpu.compute_capability, shape.crf)
+    return cq_for(row, gpu.compute_capability, clip_crf(shape.request))
 
 
 def _on_gpu(shape: ClipShape, row: EncoderRow, team: Team, rung: Rung) -> Attempt:

@@ -1,4 +1,4 @@
-"""The sound of a clip: which stream, cut to the sample, as loud as asked. Pure.
+"""The sound of a clip: cut to the sample, as loud as asked. Pure.
 
 Loudness is made by one gain for the whole clip, found by measuring it first; where its peaks would then be too high, a
 limiter holds them, measured in turn, so that the clip does not end up too quiet.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from reelpress.clip_request import ClipRequest
 from reelpress.facts.loudness import Loudness
-from reelpress.facts.media import AudioTrack, MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.clip_clock import Clock
 from reelpress.plan.model import Reason
@@ -42,12 +41,6 @@ class Level(Value, frozen=True, kw_only=True):
 
 
 AS_IT_IS = Level(filters=(), gain_db=0.0, limits=False, wanted_lufs=None, reasons=())
-
-
-def main_audio(media: MediaFacts) -> AudioTrack | None:
-    """Return the stream a player would play: the default one that decodes, else the first that does."""
-    usable = [a for a in media.audio if a.decodes and a.size_bytes != 0]
-    return next((a for a in usable if a.is_default), usable[0] if usable else None)
 
 
 def stretch_filters(clock: Clock) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def _devices(
         return cpu_attempts(shape, host, row, preset=preset, still=still), (settings, asked)
     on_gpu = gpu_ladder(shape, host, row, preset=preset, still=still)
     if policy == "require":
-        return _hardware_absent(on_gpu.why_none) if on_gpu.why_none is not None else (on_gpu.attempts, on_gpu.reasons)
+        return hardware_absent(on_gpu.why_none) if on_gpu.why_none is not None else (on_gpu.attempts, on_gpu.reasons)
     attempts = (*on_gpu.attempts, *cpu_attempts(shape, host, row, preset=preset, still=still))
     if on_gpu.why_none is not None:
         only = Reason(code="cpu_only", text=f"Encoded on the CPU: {on_gpu.why_none}.", fact=None)
@@ -130,7 +130,7 @@ def _content_reason(track: VideoTrack, skip: float | None) -> Reason:
 def _not_for_us(media: MediaFacts, host: HostFacts, request: Request) -> Plan | None:
     """Return the answer for inputs and machines no encode can be planned for."""
     if request.hardware == "require" and host.gpu_note is not None:
-        return _hardware_absent(host.gpu_note)
+        return hardware_absent(host.gpu_note)
     if not host.ffmpegs:
         return Reject(
             code="hardware_absent",
@@ -194,7 +194,8 @@ def deinterlace(track: VideoTrack) -> tuple[tuple[str, ...], tuple[Reason, ...]]
     return ("bwdif=mode=send_frame:parity=auto:deint=interlaced",), (reason,)
 
 
-def _hardware_absent(why: str) -> Reject:
+def hardware_absent(why: str) -> Reject:
+    """Return what is answered where a GPU was required; ``why`` says why none encodes."""
     text = "Hardware was required; no GPU encodes this here."
     return Reject(
         code="hardware_absent",

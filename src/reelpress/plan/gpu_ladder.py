@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from reelpress.facts.failure import NOT_THE_INPUTS_FAULT, FailureKind
 from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
+from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS, EncoderRow, gpu_row, quality_args
 from reelpress.plan.ladder import Shape, encode_args, has_filters, needed_filters, with_audio_encoded
@@ -116,6 +117,13 @@ def software_steps(shape: Shape) -> str | None:
             "HDR is tone-mapped, for which FFmpeg has no GPU filter",
         ),
         (shape.colour.tags is None, f"{track.pix_fmt} pictures are converted in software"),
+    )
+    return next((text for hit, text in checks if hit), None) or no_nvdec(track)
+
+
+def no_nvdec(track: VideoTrack) -> str | None:
+    """Return why NVDEC would not decode a track's pictures right, whatever is done to them then, or ``None``."""
+    checks = (
         (track.changes_size, "its picture changes size midway"),
         # an upload of what NVDEC refuses leaves out the last row of colour of an odd height
         (bool(track.width % 2 or track.height % 2), "its picture has an odd size"),

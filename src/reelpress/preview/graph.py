@@ -8,6 +8,7 @@ from math import ceil
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.colour import plan_colour
+from reelpress.plan.compress import deinterlace
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.expect import expect_encode
 from reelpress.plan.geometry import Size, crop_filter, fit, timing
@@ -58,9 +59,8 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
     size, _ = fit(track, _WISH)
     colour = plan_colour(track, size, row, _WISH)
     clock, _ = timing(track, _WISH)
-    audio = main_audio(media)
-    deinterlace = ("bwdif=mode=send_frame:parity=auto:deint=interlaced",) if _has_fields(track) else ()
-    before_scale = (*crop_filter(track), *deinterlace)
+    audio = media.main_audio
+    before_scale = (*crop_filter(track), *deinterlace(track)[0])
     tile, interval_s = _tile(size), tile_interval_s(track.duration_s)
     clock_args, first_s = _clock(media, track)
     on_time = (f"setpts=PTS-{first_s:.6f}/TB",) if first_s else ()
@@ -108,12 +108,6 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
 _BARE = ("-map_metadata", "-1", "-map_chapters", "-1")
 
 
-def main_audio(media: MediaFacts) -> AudioTrack | None:
-    """Return the sound that players play: the default among those that decode, else the first, else none."""
-    usable = [a for a in media.audio if a.decodes and not (a.size_bytes == 0 and media.scan_complete)]
-    return next((a for a in usable if a.is_default), usable[0] if usable else None)
-
-
 def tile_interval_s(duration_s: float | None) -> int:
     """Return the whole seconds between thumbnails: one, or what leaves at most ``MAX_TILES``."""
     return max(1, ceil((duration_s or 0) / MAX_TILES))
@@ -127,11 +121,6 @@ def _tile(size: Size) -> Size:
     scale = min(Fraction(1), Fraction(TILE_LONGEST, max(size.width, size.height)))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in (size.width, size.height))
     return Size(width=width, height=height)
-
-
-def _has_fields(track: VideoTrack) -> bool:
-    """Tell whether there are fields to put together; those of a picture turned by a quarter are columns."""
-    return bool(track.is_interlaced) and track.rotation_deg not in (90, 270)
 
 
 def _clock(media: MediaFacts, track: VideoTrack) -> tuple[tuple[str, ...], float]:

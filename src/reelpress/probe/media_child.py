@@ -8,7 +8,6 @@ out. A crash, a hang or a memory bomb in a demuxer or decoder ends this process 
 from __future__ import annotations
 
 import os
-import re
 import resource
 import sys
 from collections.abc import Sequence
@@ -33,8 +32,8 @@ from reelpress.facts.formats import INDEXED_FORMATS, format_whitelist, protocol_
 from reelpress.facts.media import AudioTrack, Chapter, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.isobmff import FileBoxes, read_boxes
-from reelpress.probe.media_crop import container_crop, is_cut_left_or_top
 from reelpress.probe.media_frames import FrameSampler
+from reelpress.probe.media_lines import stream_lines
 from reelpress.probe.media_refusal import RefusedError, log_lines, refuse_by_content, regular_size, why_not_opened
 from reelpress.probe.media_request import Answer, Refusal, Request
 from reelpress.probe.media_scan import Scan, StreamScan, is_discontinuous, scan_packets
@@ -53,7 +52,6 @@ from reelpress.probe.ranged_file import RangedFile
 _MAX_DAMAGE = 12
 _MAX_LOGS = 400
 _HEADER_TELLS = ("mov,", "matroska", "flv", "avi", "asf", "wav")  # elsewhere it is guessed from the size
-_DOVI_LINE = re.compile(r"^ +DOVI configuration record: .*profile: (\d+),.*compatibility id: (\d+)", re.MULTILINE)
 
 
 def answer(request: Request) -> Answer:
@@ -130,7 +128,7 @@ class _Reader:
         container = self.container
         if not len(container.streams):
             raise RefusedError("not_media", "the file holds no streams", f"FFmpeg took it for {container.format.name}")
-        lines = _summary(container)
+        lines = stream_lines(container)
         header_s = _header_s(container)
         scan, problems = self._read(header_s)
         tracks = self._tracks(lines, is_complete=scan.is_complete)
@@ -307,34 +305,6 @@ def _header_s(container: InputContainer) -> float | None:
     # an AVI's index stands at its end, and FFmpeg trusts what it finds; its header counts the frames there should be
     claims = (s.frames / s.average_rate for s in container.streams.video if s.frames and s.average_rate)
     return max(header_s, *(float(claim) for claim in claims), 0.0)
-
-
-def _summary(container: InputContainer) -> dict[int, StreamLine]:
-    """Return what FFmpeg's own description of the streams says, by stream index."""
-    av.logging.set_level(av.logging.INFO)  # the level of the description
-    description: str = container.dumps_format()  # type: ignore[attr-defined]  # PyAV's stubs lack it
-    av.logging.set_level(av.logging.ERROR)
-    cut = {stream.index for stream in container.streams.video if is_cut_left_or_top(stream)}
-    lines: dict[int, StreamLine] = {}
-    parts = re.split(r"^  Stream #0:(\d+)", description, flags=re.MULTILINE)
-    for index, body in zip(parts[1::2], parts[2::2], strict=True):
-        codec = re.match(r".*?: (?:Video|Audio|Subtitle|Data|Attachment|Unknown): ([\w.]+)", body)
-        size = re.match(r".*?: Video: .*?, (\d{1,6})x(\d{1,6})", body)
-        dovi = re.search(
-            r"^ +DOVI configuration record: .*profile: (\d+),.*compatibility id: (\d+)", body, re.MULTILINE
-        )
-        lines.setdefault(
-            int(index),
-            StreamLine(
-                codec=codec[1] if codec else None,
-                size=(int(size[1]), int(size[2])) if size else None,
-                dovi_profile=int(dovi[1]) if dovi else None,
-                dovi_compatibility_id=int(dovi[2]) if dovi else None,
-                crop=container_crop(body),
-                is_cut_left_or_top=int(index) in cut,
-            ),
-        )
-    return lines
 
 
 def main() -> None:

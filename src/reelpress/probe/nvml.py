@@ -33,12 +33,14 @@ class NvmlRequest(Value, frozen=True, kw_only=True):
 
 
 class GpuLoad(Value, frozen=True, kw_only=True):
-    """How busy a GPU is now: encoder use in percent, encoder sessions of all processes, free memory in MiB.
+    """How busy a GPU is now: use of its encoder, decoder and other parts, sessions of all processes, free MiB.
 
     ``None`` where the driver does not tell.
     """
 
     encoder_percent: int | None = None
+    decoder_percent: int | None = None
+    percent: int | None = None
     sessions: int | None = None
     memory_free_mb: int | None = None
 
@@ -99,12 +101,17 @@ def ask_driver(*, wall_s: float = _ASK_S) -> DriverFacts:
 
 def load(*, wall_s: float = _ASK_S) -> Mapping[str, GpuLoad]:
     """Return how busy each GPU is now, by UUID; empty where nobody can tell."""
+    return {gpu.uuid: gpu.load for gpu in read_load(wall_s=wall_s)}
+
+
+def read_load(*, wall_s: float = _ASK_S) -> tuple[GpuDevice, ...]:
+    """Return the GPUs with how busy each is now, and without names; empty where nobody can tell."""
     if not device_present():
-        return {}
+        return ()
     try:
-        return {gpu.uuid: gpu.load for gpu in _ask(NvmlRequest(only_load=True), wall_s).gpus}
+        return _ask(NvmlRequest(only_load=True), wall_s).gpus
     except _CrashedError:
-        return {}
+        return ()
 
 
 class _CrashedError(Exception):

@@ -106,18 +106,23 @@ class _Nvml:
     def _gpu(self, index: int, handle: object, name: str, *, only_load: bool) -> GpuDevice:
         memory = self._ask("nvmlDeviceGetMemoryInfo", handle)
         encoder = self._ask("nvmlDeviceGetEncoderUtilization", handle)  # percent, and the sampling period
+        decoder = self._ask("nvmlDeviceGetDecoderUtilization", handle)
+        other = self._ask("nvmlDeviceGetUtilizationRates", handle)
         sessions = self._ask("nvmlDeviceGetEncoderStats", handle)  # sessions, frames a second, latency
         load = GpuLoad(
             encoder_percent=None if encoder is None else encoder[0],
+            decoder_percent=None if decoder is None else decoder[0],
+            percent=None if other is None else other.gpu,
             sessions=None if sessions is None else sessions[0],
             memory_free_mb=None if memory is None else int(memory.free) // 2**20,
         )
+        memory_mb = None if memory is None else int(memory.total) // 2**20
         if only_load:
-            return GpuDevice(index=index, name="", uuid=name, load=load)
+            return GpuDevice(index=index, name="", uuid=name, memory_mb=memory_mb, load=load)
         capability = self._ask("nvmlDeviceGetCudaComputeCapability", handle)
         return GpuDevice(
             index=index, name=self._ask("nvmlDeviceGetName", handle) or "NVIDIA GPU", uuid=name,
-            memory_mb=None if memory is None else int(memory.total) // 2**20,
+            memory_mb=memory_mb,
             compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}", load=load,
         )  # fmt: skip
 

@@ -20,19 +20,20 @@ BLACK_LUMA = 0.1
 MIN_SHOT_S = 0.4
 
 _CUT, _BLACK_BEGINS, _BLACK_ENDS = "lavfi.scd.time", "lavfi.black_start", "lavfi.black_end"
-_CLOCK_HZ = 1_000_000
-_FRAME = re.compile(r"frame:\d+ +pts:(-?\d{1,18}) ")
+# As text FFmpeg tells no more than six digits of a time, but all of a count.
+CLOCK_HZ = 1_000_000
+FRAME_LINE = re.compile(r"frame:\d+ +pts:(-?\d{1,18}) ")
 _MOST_LINES = 100_000  # of each kind: a video that flickers for hours is no reason to keep more
 
 
 def cut_filters(threshold: float = CUT_THRESHOLD) -> tuple[str, ...]:
     """Return the filters that print lines about cuts on standard output; pictures go through unchanged.
 
-    They put times on a clock of microseconds, for the detectors themselves tell no more than six digits.
+    They put times on a clock of microseconds.
     """
     keys = (_CUT, _BLACK_BEGINS, _BLACK_ENDS)
     return (
-        f"settb=1/{_CLOCK_HZ}",
+        f"settb=1/{CLOCK_HZ}",
         f"scdet=threshold={threshold:g}",
         f"blackdetect=d=0:pix_th={BLACK_LUMA:g}",
         *(f"metadata=mode=print:key={key}:file=-:direct=1" for key in keys),
@@ -49,12 +50,12 @@ class CutReader:
 
     def feed(self, line: str) -> None:
         """Take one line; one that is not about cuts is passed over."""
-        if (frame := _FRAME.match(line)) is not None:
+        if (frame := FRAME_LINE.match(line)) is not None:
             self._pts = int(frame[1])
             return
         times = self._found.get(line.partition("=")[0])
         if times is not None and self._pts is not None and len(times) < _MOST_LINES:
-            times.append(self._pts / _CLOCK_HZ)
+            times.append(self._pts / CLOCK_HZ)
 
     @property
     def cuts_s(self) -> tuple[float, ...]:

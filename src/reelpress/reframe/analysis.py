@@ -80,7 +80,7 @@ def _gather(
         began = time.thread_time()
         for t_s, picture in read_pictures(pictures):
             if cancel.is_cancelled:
-                raise Cancelled("Stopped as asked; nothing was delivered.")
+                raise Cancelled
             if ahead and t_s >= ahead[0] - 1e-3:
                 ahead = [cut for cut in ahead if cut - 1e-3 > t_s]
                 movement.forget()

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
-from reelpress.facts.formats import INDEXED_FORMATS, container_args
+from reelpress.facts.formats import RUN_UP_S, container_args, run_up_s
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.clip_clock import entry_before, seek_args
 from reelpress.plan.geometry import crop_filter
+from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
 
@@ -29,13 +30,9 @@ Picture = NDArray[np.uint8]
 
 LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
-# Without an index FFmpeg seeks to any packet, not to a keyframe: it starts this much earlier (see check/pictures.py).
-_RUN_UP_S = 12.0
-_CLOCK_HZ = 1_000_000  # as text FFmpeg tells no more than six digits of a time, but all of a count
 _BLACK = "blackframe=amount=98:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _MEMORY_BYTES = 16 * 10**9  # address space
-_FRAME = re.compile(r"frame:\d+ +pts:(-?\d{1,18}) ")
 _VALUE = re.compile(r"lavfi\.(scd\.mafd|scd\.score|blackframe\.pblack)=(-?[0-9.]{1,20})$")
 
 
@@ -74,7 +71,7 @@ def take_proxy(
     slot, before = f"floor(t*{SAMPLES_PER_S}+0.001)", f"floor(prev_selected_t*{SAMPLES_PER_S}+0.001)"
     chain = ",".join((
         *head, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
-        f"settb=1/{_CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
+        f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
         f"select='isnan(prev_selected_t)+gt({slot},{before})'",
     ))  # fmt: skip
     reader = _Looks(lambda t_s: on_share(min(1.0, max(0.0, t_s / duration_s))))
@@ -86,12 +83,12 @@ def take_proxy(
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
         ),
-        limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + _RUN_UP_S, memory_bytes=_MEMORY_BYTES),
+        limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + RUN_UP_S, memory_bytes=_MEMORY_BYTES),
         cancel=cancel, on_line=reader.feed,
     )  # fmt: skip
     spend(done.cpu_s)
     if done.stopped == "cancelled":
-        raise Cancelled("Stopped as asked; nothing was delivered.")
+        raise Cancelled
     if done.returncode != 0 or not reader.looks or reader.looks[-1].t_s < duration_s - _SHORT_S:
         source.check_unchanged()  # FFmpeg takes what could not be read for the end
         if source.failure is not None:
@@ -122,8 +119,8 @@ class _Looks:
         self._on_time = on_time
 
     def feed(self, line: str) -> None:
-        if (frame := _FRAME.match(line)) is not None:
-            t_s = int(frame[1]) / _CLOCK_HZ
+        if (frame := FRAME_LINE.match(line)) is not None:
+            t_s = int(frame[1]) / CLOCK_HZ
             self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0, is_black=False))
             self._on_time(t_s)
         elif self.looks and (found := _VALUE.match(line)) is not None:
@@ -147,9 +144,8 @@ def _place(
     Times count from the track's first picture, with which a file begins that is read from its beginning. Where it is
     sought the container's own clock is kept.
     """
-    run_up_s = 0.0 if facts.container in INDEXED_FORMATS and track.codec != "vvc" else _RUN_UP_S
-    entry_s = entry_before(facts, track, start_s)
-    from_s = start_s - run_up_s if entry_s is None else max(start_s - run_up_s, entry_s)
+    run_s, entry_s = run_up_s(facts.container, track.codec), entry_before(facts, track, start_s)
+    from_s = start_s - run_s if entry_s is None else max(start_s - run_s, entry_s)
     if from_s <= 0:
         seek: tuple[str, ...] = ()
         begin_s, clock = start_s, "setpts=PTS-STARTPTS"

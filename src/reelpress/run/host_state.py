@@ -96,7 +96,7 @@ class FileLock:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_still(fd, path):
+                if is_still(fd, path):
                     return cls(path, fd)
             except BlockingIOError:
                 os.close(fd)
@@ -171,12 +171,12 @@ def replace_value(path: Path, value: object) -> None:
     beside.replace(path)
 
 
-def _is_still(fd: int, path: Path) -> bool:
+def is_still(fd: int, path: Path) -> bool:
+    """Tell whether an open file is still the one of that name; a link to it is not."""
     try:
-        ours, named = os.fstat(fd), path.stat()
+        return os.path.samestat(os.fstat(fd), path.lstat())
     except FileNotFoundError:
         return False
-    return (ours.st_dev, ours.st_ino) == (named.st_dev, named.st_ino)
 
 
 _held: weakref.WeakSet[FileLock] = weakref.WeakSet()

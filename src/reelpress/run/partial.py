@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from reelpress.errors import OutputError
+from reelpress.run.host_state import is_still
 
 _SUFFIX = ".reelpress-part"
 _TOKEN_BYTES = 6
@@ -75,7 +76,7 @@ class PartialFile:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 partial = cls(target, path, fd, overwrite=overwrite)
                 try:
-                    if _lock(fd, wait=True) is False or _is_same(fd, path):
+                    if _lock(fd, wait=True) is False or is_still(fd, path):
                         return partial
                 except BaseException:
                     partial.close()
@@ -174,7 +175,7 @@ def _sweep(target: Path) -> None:
             with contextlib.suppress(OSError):  # gone meanwhile, or somebody else's
                 fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
                 try:
-                    if stat.S_ISREG(os.fstat(fd).st_mode) and _lock(fd, wait=False) and _is_same(fd, path):
+                    if stat.S_ISREG(os.fstat(fd).st_mode) and _lock(fd, wait=False) and is_still(fd, path):
                         path.unlink()
                 finally:
                     os.close(fd)
@@ -191,13 +192,6 @@ def _lock(fd: int, *, wait: bool) -> bool | None:
             return False
         raise
     return True
-
-
-def _is_same(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _sync(path: Path, flags: int) -> None:

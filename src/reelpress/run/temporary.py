@@ -24,8 +24,8 @@ def temporary_folder(prefix: str, root: Path | None = None) -> Iterator[Path]:
     """
     root = root or host_folder()
     with explained(root):
-        _sweep(root, prefix)
-        path, fd = _make(root, prefix)
+        sweep(root, prefix)
+        path, fd = hold_folder(root, prefix)
     try:
         yield path
     finally:
@@ -33,7 +33,8 @@ def temporary_folder(prefix: str, root: Path | None = None) -> Iterator[Path]:
         os.close(fd)
 
 
-def _make(root: Path, prefix: str) -> tuple[Path, int]:
+def hold_folder(root: Path, prefix: str = "") -> tuple[Path, int]:
+    """Make a folder that only we may enter; it is held for as long as the descriptor is open. Raises ``OSError``."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
         with contextlib.suppress(FileNotFoundError):  # swept away between its creation and its lock
@@ -44,7 +45,8 @@ def _make(root: Path, prefix: str) -> tuple[Path, int]:
             os.close(fd)
 
 
-def _sweep(root: Path, prefix: str) -> None:
+def sweep(root: Path, prefix: str = "") -> None:
+    """Delete the folders of this prefix that nobody holds."""
     for path in root.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):  # gone meanwhile, or somebody is at work in it
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

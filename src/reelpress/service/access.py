@@ -1,4 +1,4 @@
-"""Who is asking: a key says so, or the request comes from this very machine and no key was sent."""
+"""Who is asking: a key or a Firebase ID token says so, or the request comes from this machine without either."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
+from reelpress.errors import TokenError
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
+from reelpress.service.firebase import FirebaseVerifier
 from reelpress.service.keys import SCOPES, check_key
+from reelpress.service.oidc import Verifier
 from reelpress.service.problems import RequestRefused, not_found
 
 LOCAL_USER = "local"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
-BEARER = HTTPBearer(auto_error=False, description="An API key, as rp_..., made by reelpress keys create.")
+BEARER = HTTPBearer(auto_error=False, description="An API key, as rp_..., or an ID token of Firebase's.")
 KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key in a header of its own.")
 
 
@@ -60,8 +63,11 @@ def identify(
 ) -> Caller:
     """Return who asks. Raises :class:`RequestRefused`: 401 without a good key, 403 for what a browser was tricked into.
 
-    A key that was sent must be good, also on this machine.
+    A key that was sent must be good, also on this machine. Raises :class:`NetError` where a token cannot be checked.
     """
+    firebase: FirebaseVerifier | None = request.app.state.firebase
+    if firebase is not None and bearer is not None and not bearer.credentials.startswith("rp_"):
+        return _signed_in(firebase, bearer.credentials)
     text = bearer.credentials if bearer is not None else header
     if text is not None or "authorization" in request.headers:
         key = check_key(request.app.state.house.database, text or "", now=time.time())
@@ -72,6 +78,34 @@ def identify(
         _ask_for_key("An API key is needed.", None)
     _refuse_foreign_pages(request)
     return Caller(user_id=LOCAL_USER, scopes=frozenset(SCOPES), is_local=True)
+
+
+def service_account_or_caller(
+    request: Request, verifier: Verifier | None, bearer: HTTPAuthorizationCredentials | None, header: str | None
+) -> Caller | None:
+    """Return ``None`` for the service account whose tokens ``verifier`` accepts, else who asks with a key.
+
+    Raises :class:`RequestRefused` 401 for a token or key that is not good, :class:`NetError` where that is not known.
+    """
+    if bearer is None or bearer.credentials.startswith("rp_") or verifier is None:
+        return identify(request, bearer, header)
+    try:
+        verifier.verify(bearer.credentials)
+    except TokenError as error:
+        raise RequestRefused(401, error.code, error.what, evidence=error.evidence) from None
+    return None
+
+
+def _signed_in(firebase: FirebaseVerifier, token: str) -> Caller:
+    try:
+        user = firebase.verify(token)
+    except TokenError as error:
+        raise RequestRefused(
+            401, error.code, error.what, evidence=error.evidence, hint="Sign in again.",
+            headers={"WWW-Authenticate": 'Bearer realm="reelpress", error="invalid_token"'},
+        ) from None  # fmt: skip
+    scopes = SCOPES if user.is_admin else ("read", "write")
+    return Caller(user_id=user.user_id, scopes=frozenset(scopes))
 
 
 def is_loopback(host: str) -> bool:

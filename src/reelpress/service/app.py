@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -14,6 +15,7 @@ from reelpress.jobs.house import House
 from reelpress.service import (
     analyses_routes,
     clips_routes,
+    costs_routes,
     events_routes,
     exports_routes,
     jobs_routes,
@@ -21,6 +23,7 @@ from reelpress.service import (
     pages,
     problems,
     push,
+    storage_events_routes,
     system_routes,
     uploads_routes,
     videos_routes,
@@ -28,11 +31,14 @@ from reelpress.service import (
 )
 from reelpress.service.answers import value_schemas
 from reelpress.service.feed import Feed
+from reelpress.service.firebase import firebase_of
+from reelpress.service.gauges import show_gauges
 from reelpress.service.guards import BoundedBodies, StrictHeaders
-from reelpress.service.metrics import CountedRequests, Metrics
+from reelpress.service.metrics import CountedRequests
 from reelpress.service.rates import Rates
 from reelpress.service.readiness import ReadinessCheck
 from reelpress.settings import load
+from reelpress.storage.signing import signed_place
 from reelpress.version import VERSION
 
 if TYPE_CHECKING:
@@ -47,7 +53,7 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
     modules = (
         system_routes, events_routes, jobs_routes, output_routes, uploads_routes, videos_routes, analyses_routes,
-        exports_routes, clips_routes, webhooks_routes, push, pages,
+        exports_routes, clips_routes, costs_routes, webhooks_routes, push, storage_events_routes, pages,
     )  # fmt: skip
     return _app(house, worker, modules)
 
@@ -73,11 +79,14 @@ def _app(house: House, worker: Worker | None, modules: Iterable[ModuleType]) -> 
     app.state.encoding = worker.encoding.settings if worker is not None else load()
     app.state.readiness = ReadinessCheck(house, worker, app.state.encoding)
     app.state.verifier = push.verifier_of(house)
-    app.state.metrics = Metrics(house, app.state.feed, worker)
+    show_gauges(house, worker, app.state.feed)
+    app.state.store_place = functools.cache(functools.partial(signed_place, house.store))
+    app.state.events_verifier = storage_events_routes.events_verifier_of(house)
+    app.state.firebase = firebase_of(house)
     problems.install(app)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
-    app.add_middleware(CountedRequests, metrics=app.state.metrics)
+    app.add_middleware(CountedRequests, telemetry=house.telemetry)
     for module in modules:
         app.include_router(module.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it

@@ -27,7 +27,14 @@ from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
 from reelpress.service.clip_views import Clip, clips_of
 from reelpress.service.jobs_routes import JobId
-from reelpress.service.objects import OBJECT_ANSWERS, disposition, stream_object
+from reelpress.service.objects import (
+    OBJECT_ANSWERS,
+    AsAddress,
+    OutputAddress,
+    address_of,
+    disposition,
+    stream_object,
+)
 from reelpress.service.paging import wake
 from reelpress.service.problems import RequestRefused, not_found
 from reelpress.settings import Settings
@@ -87,7 +94,7 @@ def read_clip(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
 def cancel_clip(job_id: JobId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Cancel a clip; a finished one stays as it is, and so do the others."""
     _find(house, caller, job_id)
-    job = cancel(house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings))
+    job = cancel(house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house))
     wake(request)
     return _answer(house, job)
 
@@ -112,9 +119,12 @@ async def read_clip_file(
     house: HouseOf,
     request: Request,
     download: Annotated[bool, Query(description="Have a browser save it.")] = False,
+    as_address: AsAddress = False,
 ) -> Response:
-    """Get the clip; for pages, which take media from this service alone, never by redirect."""
+    """Get the clip; never by redirect, for a page may take media from this service alone."""
     output = await run_in_threadpool(_output, house, caller, job_id)
+    if as_address:
+        return answer(OutputAddress(url=await address_of(house.store, output)))
     save_as = output.key.rpartition("/")[2] if download else None
     return await stream_object(house.store, output, request, save_as=save_as)
 

@@ -146,7 +146,7 @@ def start(export_id: ExportId, caller: Writer, house: HouseOf, request: Request)
 def cancel_export(export_id: ExportId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Cancel every unfinished clip."""
     _find(house, caller, export_id)
-    cancel(house.database, export_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings))
+    cancel(house.database, export_id, now=time.time(), user_id=caller.sees, on_end=on_end(house))
     wake(request)
     return _answer(house, caller, export_id)
 

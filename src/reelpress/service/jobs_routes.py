@@ -12,6 +12,7 @@ from reelpress.facts.values import Value
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.model import Job, Kind, Status
 from reelpress.jobs.reading import count_jobs, find_job, list_jobs, receipt_of
+from reelpress.jobs.spending import explained
 from reelpress.jobs.submission import cancel, retry, submit
 from reelpress.service.access import HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
@@ -80,6 +81,7 @@ def read_jobs(
     with house.database.reading() as connection:
         jobs = list_jobs(connection, user_id=sees, kind=only, statuses=status, before=before, limit=limit + 1)
         counts = count_jobs(connection, user_id=sees, kind=only)
+        jobs = explained(connection, jobs, house.settings.budget, now=time.time())
     more, jobs = len(jobs) > limit, jobs[:limit]
     return answer(JobPage(jobs=tuple(jobs), next_cursor=cursor_of(jobs[-1]) if more else None, counts=counts))
 
@@ -88,7 +90,8 @@ def read_jobs(
 def read_job(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
     """Look at one job."""
     with house.database.reading() as connection:
-        return answer(caller.own(find_job(connection, job_id)))
+        job = caller.own(find_job(connection, job_id))
+        return answer(*explained(connection, [job], house.settings.budget, now=time.time()))
 
 
 @router.post(
@@ -99,7 +102,7 @@ def read_job(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
 def cancel_job(job_id: JobId, caller: Writer, house: HouseOf, request: Request) -> Response:
     """Cancel a job; a finished one stays as it is."""
     job = cancel(
-        house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house.settings)
+        house.database, job_id, now=time.time(), user_id=caller.sees, on_end=on_end(house)
     )  # fmt: skip
     wake(request)
     return answer(job)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from reelpress.errors import UsageError
 from reelpress.facts.values import Value
 from reelpress.jobs.database import Database
+from reelpress.jobs.owners import FIREBASE
 from reelpress.jobs.tables import API_KEYS
 
 Scope = Literal["read", "write", "admin"]
@@ -58,6 +59,11 @@ def create_key(
         raise UsageError("There is no such scope.", evidence=ascii(unknown), hint=f"accepted: {', '.join(SCOPES)}")
     if not user_id or len(user_id) > _MOST_CHARS or not user_id.isprintable() or not label.isprintable():
         raise UsageError("A user's name and a label are up to 128 printable characters.", evidence=ascii(user_id[:40]))
+    if user_id.startswith(FIREBASE):
+        raise UsageError(
+            "Users of keys are not called as those who sign in with Firebase.", evidence=ascii(user_id[:40]),
+            hint=f"a name that does not begin with {FIREBASE}",
+        )  # fmt: skip
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     row = {
         "id": key_id, "user_id": user_id, "secret_sha256": _hash(secret), "scopes": " ".join(given),

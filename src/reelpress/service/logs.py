@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any, TextIO
 
+from opentelemetry.trace import format_span_id, format_trace_id, get_current_span
+
 from reelpress.facts.values import to_json
 
 _JOB = re.compile(r"\bjob_[0-9a-f]{20,40}\b")
@@ -45,11 +47,19 @@ class _Lines(logging.Formatter):
         at = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z"
         said = {
             "at": at, "level": record.levelname.lower(), "logger": record.name, "message": message, "job": job,
-            "user": getattr(record, "user", None), "ms": getattr(record, "ms", None),
+            "user": getattr(record, "user", None), "ms": getattr(record, "ms", None), **_trace(),
         }  # fmt: skip
         if record.exc_info:
             said["exception"] = redact(self.formatException(record.exc_info))
         return {name: value for name, value in said.items() if value is not None}
+
+
+def _trace() -> dict[str, str]:
+    """Say which trace the work belongs to that writes the line, and which span of it."""
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return {"trace": format_trace_id(context.trace_id), "span": format_span_id(context.span_id)}
 
 
 class JsonLines(_Lines):
@@ -83,3 +93,4 @@ def set_up_logs(form: str, stream: TextIO | None = None) -> None:
     root.setLevel(logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # else each try to reach a collector that is away

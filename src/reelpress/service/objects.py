@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Request
+from fastapi import Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 
+from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.service.problems import RequestRefused
 from reelpress.storage.calls import ObjectInfo
 from reelpress.storage.keys import safe_name
+from reelpress.storage.signing import can_sign, sign_download
 from reelpress.storage.store import Store
 
+AsAddress = Annotated[
+    bool, Query(description="Answer with the address in the store: pages cannot send a key along with what they play.")
+]
 _BLOCK_BYTES = 2**20
+_SIGNED_S = 3600
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 OBJECT_ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -25,6 +32,19 @@ OBJECT_ANSWERS: dict[int | str, dict[str, Any]] = {
     304: {"description": "It is what you have."},
     416: {"description": "There is no such range."},
 }
+
+
+class OutputAddress(Value, frozen=True, kw_only=True):
+    """Where an object is in the store: a secret, good for an hour. ``None`` where the service itself has to send it."""
+
+    url: str | None
+
+
+async def address_of(store: Store, wanted: StoredObject) -> str | None:
+    """Return a signed address of an object, or ``None`` where it has none. Raises :class:`StorageError`."""
+    if not can_sign(store, wanted.key):
+        return None
+    return (await run_in_threadpool(sign_download, store, wanted.key, expires_s=_SIGNED_S)).url
 
 
 async def stream_object(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
-from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult
@@ -17,31 +16,20 @@ from reelpress.jobs.reading import find_job
 from reelpress.service.access import Caller, HouseOf, Reader
 from reelpress.service.answers import answer, documented
 from reelpress.service.jobs_routes import JobId
-from reelpress.service.objects import OBJECT_ANSWERS, stream_object
+from reelpress.service.objects import OBJECT_ANSWERS, AsAddress, OutputAddress, address_of, stream_object
 from reelpress.service.problems import RequestRefused, not_found
-from reelpress.storage.signing import can_sign, sign_download
 from reelpress.storage.store import Store
 
 router = APIRouter(prefix="/v1/jobs", tags=["outputs"])
-_AsAddress = Annotated[
-    bool, Query(description="Answer with the address instead of leading there: pages cannot send a key along with it.")
-]
-_SIGNED_S = 3600
 _ANSWERS = documented({}, problems={409: "The job has not got as far as that."}) | {
     **OBJECT_ANSWERS,
     307: {"description": "Its address in the store, which is a secret and good for an hour."},
 }
 
 
-class OutputAddress(Value, frozen=True, kw_only=True):
-    """Where an object is in the store: a secret, good for an hour. ``None`` where the service itself has to send it."""
-
-    url: str | None
-
-
 @router.get("/{job_id}/output", response_class=Response, responses=_ANSWERS)
 async def read_output(
-    job_id: JobId, caller: Reader, house: HouseOf, request: Request, as_address: _AsAddress = False
+    job_id: JobId, caller: Reader, house: HouseOf, request: Request, as_address: AsAddress = False
 ) -> Response:
     """Get the video."""
     result = await _result(house, caller, job_id)
@@ -57,7 +45,7 @@ async def read_transcript(
     caller: Reader,
     house: HouseOf,
     request: Request,
-    as_address: _AsAddress = False,
+    as_address: AsAddress = False,
 ) -> Response:
     """Get what was said in it."""
     found = (await _result(house, caller, job_id)).transcript.get(form)
@@ -78,9 +66,7 @@ async def _result(house: House, caller: Caller, job_id: str) -> JobResult:
 
 
 async def _deliver(store: Store, wanted: StoredObject, request: Request, *, as_address: bool) -> Response:
-    url = None
-    if can_sign(store):
-        url = (await run_in_threadpool(sign_download, store, wanted.key, expires_s=_SIGNED_S)).url
+    url = await address_of(store, wanted)
     if as_address:
         return answer(OutputAddress(url=url))
     if url is not None:

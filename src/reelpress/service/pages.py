@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from reelpress.errors import StorageError
 from reelpress.facts.values import Value
 
+_LOG = logging.getLogger("reelpress.service")
 _FOLDER = Path(__file__).parent.parent / "web"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# The page can name no host but this one, and no other page can frame it: it holds an API key. Blobs are videos that
-# were fetched with that key, which the browser does not send with what it plays.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
-)
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -27,6 +22,22 @@ HEADERS = {
     # asked about at every load, so that a page never runs with the scripts of another version
     "Cache-Control": "no-cache",
 }
+
+
+def policy(place: str | None, *, connect: str = "") -> str:
+    """Return the policy of the pages, which hold an API key: no other page can frame them, and they name no host.
+
+    But for ``place``, where signed addresses of the store begin: the page sends files there and plays them from there.
+    ``connect`` is what a place of its own lets the page talk to, with a space before each. Blobs are videos that were
+    fetched with the key, which the browser does not send with what it plays.
+    """
+    store = f" {place}" if place else ""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:{store}; "
+        f"connect-src 'self'{store}{connect}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
 
 router = APIRouter(include_in_schema=False)
 
@@ -69,8 +80,17 @@ def page_file(name: str, request: Request) -> Response:
     return _answer(page, request)
 
 
+def _place(request: Request) -> str | None:
+    try:
+        place: str | None = request.app.state.store_place()
+    except StorageError as error:
+        _LOG.warning("pages cannot send files to the store: %s", error.what)
+        return None
+    return place
+
+
 def _answer(page: Page, request: Request) -> Response:
-    headers = {**HEADERS, "ETag": page.etag}
+    headers = {**HEADERS, "Content-Security-Policy": policy(_place(request)), "ETag": page.etag}
     if page.etag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     return Response(page.content, media_type=page.media_type, headers=headers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from functools import partial
 from typing import Annotated, Literal
@@ -18,18 +19,23 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field
 
-from reelpress.errors import TokenError, UsageError
+from reelpress.errors import UsageError
 from reelpress.facts.values import Value
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.ending import on_end
+from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import get_job
+from reelpress.jobs.spending import budget_now
 from reelpress.jobs.submission import retry, submit
 from reelpress.jobs.task import Task
+from reelpress.jobs.undelivered import park_undelivered
 from reelpress.jobs.work import hand_over
-from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, identify
+from reelpress.jobs.worker import Worker
+from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, service_account_or_caller
 from reelpress.service.answers import answer, documented
-from reelpress.service.oidc import Verifier, fetch_jwks_at
+from reelpress.service.oidc import Verifier, fetch_jwks_at, is_iam_checked
 from reelpress.service.problems import RequestRefused
 from reelpress.storage.keys import check_key
 
@@ -83,15 +89,7 @@ def sender_of(
     settings = request.app.state.house.settings
     task = request.headers.get("x-cloudtasks-taskname")
     tries = request.headers.get("x-cloudtasks-taskretrycount", "0")
-    verifier: Verifier | None = request.app.state.verifier
-    caller = None
-    if bearer is not None and not bearer.credentials.startswith("rp_") and verifier is not None:
-        try:
-            verifier.verify(bearer.credentials)
-        except TokenError as error:
-            raise RequestRefused(401, "token_refused", error.what, evidence=error.evidence) from None
-    else:
-        caller = identify(request, bearer, header)
+    caller = service_account_or_caller(request, request.app.state.verifier, bearer, header)
     sender = Sender(
         is_cloud_tasks=caller is None and task is not None, deadline_s=settings.push_deadline_s, task=task,
         tries=int(tries) if tries.isascii() and tries.isdigit() and len(tries) < 9 else 0,
@@ -111,6 +109,7 @@ def verifier_of(house: House) -> Verifier | None:
         audience=(settings.push_audience,), email=settings.push_service_account,
         issuers=(issuer, issuer.removeprefix("https://")), jwks_url=settings.push_jwks_url,
         fetch_jwks=partial(fetch_jwks_at, allow_private=settings.allow_private_urls),
+        iam_checked=is_iam_checked(settings),
     )  # fmt: skip
 
 
@@ -141,23 +140,47 @@ def process_video(
         raise RequestRefused(403, "scope_needed", "This key may not process videos of this user.")
     if caller is not None and caller.sees is not None and not shape.r2_key.startswith(f"{user_prefix(shape.user_id)}/"):
         raise RequestRefused(404, "not_found", "There is no such object.")
-    until = time.monotonic() + sender.deadline_s - _MARGIN_S
     job = _job_of(house, shape)
+    try:
+        return _done(house, request.app.state.worker, job, shape, sender)
+    except RequestRefused as error:
+        last = sender.is_cloud_tasks and sender.tries + 1 >= (house.settings.push_max_attempts or math.inf)
+        if not last or error.status not in (429, 503):
+            raise
+    # the queue would drop the task and tell nobody
+    job = park_undelivered(house.database, job.id, deliveries=sender.tries + 1, now=time.time(), on_end=on_end(house))
+    _LOG.error("task %s: job %s is %s after its last delivery", sender.task, job.id, job.status,
+               extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
+    if job.status != "dead":
+        return _answer(job, shape, sender)
+    return answer(Pushed(status="failed", video_id=shape.video_id, job=job.id, error=job.error))
+
+
+def _done(house: House, worker: Worker | None, job: Job, shape: PushShape, sender: Sender) -> Response:
+    """Do a job, unless it is done or runs elsewhere, and answer. Raises :class:`RequestRefused` for another time."""
+    until = time.monotonic() + sender.deadline_s - _MARGIN_S
     if job.status in ("failed", "dead", "cancelled") and job.error is not None and job.error.retryable:
         job = retry(house.database, job.id, now=time.time())
     if sender.task is not None:
         _LOG.info("task %s, try %d: job %s is %s", sender.task, sender.tries + 1, job.id, job.status,
                   extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
     if job.status == "queued":
-        worker = request.app.state.worker
         task: Task | None = worker.take(job.id) if worker is not None else None
         if task is None:
             job = _read(house, job.id)
             if job.status == "queued":
+                _refuse_on_hold(house, job)
                 raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
         else:
             job = _wait(house, job.id, task, until)
     return _answer(job, shape, sender)
+
+
+def _refuse_on_hold(house: House, job: Job) -> None:
+    with house.database.reading() as connection:
+        state = budget_now(connection, house.settings.budget, time.time())
+    if state is not None and state.holds is not None:
+        raise _later(503, "budget_spent", "The budget is spent; the job waits.", job, _RUNNING_S, evidence=state.holds)
 
 
 def _job_of(house: House, shape: PushShape) -> Job:

@@ -16,6 +16,7 @@ from reelpress.errors import ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
+from reelpress.jobs.spending import budget_now
 from reelpress.plan.encoders import ENCODERS
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.probe.host import probe_host
@@ -83,7 +84,22 @@ class ReadinessCheck:
             checks, encoders = self._known[1], self._encoders
         if self._has_worker:
             checks = (*checks, _encoders_check(encoders))
+        budget = self._budget()
+        if budget is not None:
+            checks = (*checks, budget)
         return Readiness(ready=all(check.is_good for check in checks), checks=checks, encoders=encoders or ())
+
+    def _budget(self) -> Check | None:
+        """Return what a budget keeps jobs from. Requests are answered all the same, so it makes nothing unready."""
+        budget = self._house.settings.budget
+        if budget is None:
+            return None
+        try:
+            with self._house.database.reading() as connection:
+                state = budget_now(connection, budget, time.time())
+        except SQLAlchemyError:
+            return None  # the check of the database says so
+        return None if state is None else Check(name="budget", is_good=True, note=state.holds or state.text)
 
     def _try_encoders(self) -> None:
         try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from reelpress.errors import UsageError
 from reelpress.jobs.encoding import accepted_settings, check_spec
-from reelpress.jobs.house import House, user_prefix
+from reelpress.jobs.house import House
 from reelpress.jobs.model import JobInput, JobSpec
+from reelpress.jobs.owners import owner_of, user_prefix
 from reelpress.jobs.uploads import find_upload
 from reelpress.net.addresses import check_url
 from reelpress.service.access import Caller
@@ -26,6 +27,7 @@ def spec_of(shape: JobShape, caller: Caller, house: House, base: Settings) -> Jo
         check_url(shape.webhook, allow_private=house.settings.allow_private_urls)
     if shape.output_key is not None:
         _check_own(shape.output_key, caller)
+        _refuse_feedback(shape.output_key, house)
     spec = JobSpec(
         input=input_of(shape.input, caller, house), settings=_settings(wanted), hardware=wanted.hardware,
         always_encode=wanted.always_encode, transcribe=wanted.transcribe, output_key=shape.output_key,
@@ -66,6 +68,15 @@ def _check_own(key: str, caller: Caller) -> None:
             403, "not_yours", "This object is not yours.",
             hint=f"Your keys begin with {user_prefix(caller.user_id)}/",
         )  # fmt: skip
+
+
+def _refuse_feedback(key: str, house: House) -> None:
+    """Refuse an output where a new object becomes a job: it would be made from itself for ever."""
+    owner, folder = owner_of(key), house.settings.events_folder
+    if owner is not None and owner[1].startswith(f"{folder}/"):
+        raise UsageError(
+            "Outputs are not put among the inputs.", evidence=ascii(key), hint=f"a key outside of the folder {folder}/"
+        )
 
 
 def _upload(upload_id: str, name: str | None, caller: Caller, house: House) -> JobInput:

@@ -12,20 +12,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-from reelpress.clips.export import default_width
 from reelpress.errors import ExitCode, UsageError
+from reelpress.jobs.counting import count_regression
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.ending import on_end, sender
 from reelpress.jobs.house import House
 from reelpress.jobs.housekeeping import Housekeeping
+from reelpress.jobs.ledger import charging_for
+from reelpress.jobs.performance import SpeedWatch
 from reelpress.jobs.worker import Worker, forget_workflows
+from reelpress.policy import clips_at_once
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app
+from reelpress.service.gauges import show_gauges
 from reelpress.service.keys import has_good_key
 from reelpress.service.logs import set_up_logs
 from reelpress.service.patience import PatientH11
@@ -79,6 +84,7 @@ def work(settings: ServiceSettings, *, health_port: int | None) -> int:
             if listening is not None:
                 _run(create_health_app(house, worker), listening, worker, settings.grace_s, told)
             else:
+                show_gauges(house, worker)
                 told.wait()
                 worker.drain(settings.grace_s)
     finally:
@@ -95,13 +101,16 @@ def _share_memory_between_threads() -> None:
 
 @contextlib.contextmanager
 def _errands(house: House) -> Iterator[None]:
-    """Send webhooks and throw away what is old, for as long as the context lasts."""
+    """Send webhooks, throw away what is old, and watch how fast jobs are, for as long as the context lasts."""
     sending, keeping = sender(house.database, house.settings), Housekeeping(house, forget_workflows)
+    watching = SpeedWatch(house.database, house.settings, partial(count_regression, house.telemetry.instruments))
     sending.start()
     keeping.start()
+    watching.start()
     try:
         yield
     finally:
+        watching.stop()
         keeping.stop()
         sending.stop(wait_s=2.0)  # what is under way then is sent again by others
 
@@ -173,14 +182,17 @@ def _worker(house: House) -> Worker | None:
     encoding = Encoding.here()
     capacity = settings.worker_jobs
     if capacity is None:
-        capacity = default_width(encoding.host, encoding.policy, uses_gpu=True)
+        capacity = clips_at_once(encoding.host, encoding.policy, uses_gpu=True)
     push_capacity = max(1, capacity) if settings.push_jobs is None else settings.push_jobs
     if settings.worker_jobs == 0 and settings.push_jobs is None:
         push_capacity = 0  # a server that only answers
     if not capacity and not push_capacity:
         return None
+    # each is charged its share of the machine
+    encoding = Encoding(encoding.settings, encoding.host, at_once=max(capacity, push_capacity))
     return Worker(
-        house, encoding, capacity=capacity, push_capacity=push_capacity, on_end=on_end(house.settings)
+        house, encoding, capacity=capacity, push_capacity=push_capacity,
+        on_end=on_end(house, charging_for(house.settings, encoding)),
     )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 
+from reelpress.errors import NetError
 from reelpress.facts.values import Value
-from reelpress.service.access import Admin, identify
+from reelpress.service.access import Admin, HouseOf, identify
 from reelpress.service.answers import answer, documented
-from reelpress.service.problems import RequestRefused
+from reelpress.service.problems import RequestRefused, not_found
 from reelpress.service.readiness import Readiness, ReadinessCheck
 from reelpress.version import VERSION
 
@@ -49,9 +50,11 @@ def read_readiness(request: Request) -> Response:
     response_class=Response,
     responses=documented({}) | {200: {"description": "Prometheus's text format.", "content": {_METRICS: {}}}},
 )
-def read_metrics(_caller: Admin, request: Request) -> Response:
+def read_metrics(_caller: Admin, house: HouseOf) -> Response:
     """Read the metrics."""
-    return Response(request.app.state.metrics.text(), 200, None, _METRICS)
+    if not house.telemetry.has_text:
+        not_found("This process tells no metrics here.")
+    return Response(house.telemetry.text(), 200, None, _METRICS)
 
 
 def _may_see(request: Request) -> bool:
@@ -59,5 +62,5 @@ def _may_see(request: Request) -> bool:
     bearer = HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials) if credentials else None
     try:
         return identify(request, bearer, request.headers.get("x-api-key")).may("read")
-    except RequestRefused:
+    except (RequestRefused, NetError):
         return False

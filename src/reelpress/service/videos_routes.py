@@ -24,7 +24,7 @@ from reelpress.service.answers import answer, documented
 from reelpress.service.clip_shapes import VideoShape
 from reelpress.service.clip_views import Video, videos_of
 from reelpress.service.jobs_routes import IdempotencyKey
-from reelpress.service.objects import OBJECT_ANSWERS, stream_object
+from reelpress.service.objects import OBJECT_ANSWERS, AsAddress, OutputAddress, address_of, stream_object
 from reelpress.service.paging import before_cursor, cursor_of, wake
 from reelpress.service.problems import RequestRefused, not_found
 from reelpress.service.requests import input_of
@@ -109,7 +109,7 @@ def delete_video(video_id: VideoId, caller: Writer, house: HouseOf) -> Response:
             if refused.code != "not_finished" or time.monotonic() > deadline:
                 raise
             for job_id in unfinished_of(house.database, video_id):
-                cancel(house.database, job_id, now=time.time(), on_end=on_end(house.settings))
+                cancel(house.database, job_id, now=time.time(), on_end=on_end(house))
             time.sleep(0.1)
     try:
         remove_video_files(house.store, video, details)
@@ -119,9 +119,13 @@ def delete_video(video_id: VideoId, caller: Writer, house: HouseOf) -> Response:
 
 
 @router.get("/{video_id}/preview", response_class=Response, responses=_STREAMED)
-async def read_preview(video_id: VideoId, caller: Reader, house: HouseOf, request: Request) -> Response:
-    """Watch a small copy of the video; for pages, which take media from this service alone, never by redirect."""
+async def read_preview(
+    video_id: VideoId, caller: Reader, house: HouseOf, request: Request, as_address: AsAddress = False
+) -> Response:
+    """Watch a small copy of the video; never by redirect, for a page may take media from this service alone."""
     preview = await run_in_threadpool(_preview, house, caller, video_id)
+    if as_address:
+        return answer(OutputAddress(url=await address_of(house.store, preview.proxy)))
     return await stream_object(house.store, preview.proxy, request)
 
 

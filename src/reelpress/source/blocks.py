@@ -224,7 +224,7 @@ class Blocks:
 
     def _stop_if_cancelled(self) -> None:
         if self._is_closed or self._is_cancelled():
-            raise Cancelled("Stopped as asked; nothing was delivered.")
+            raise Cancelled
 
     def _pause(self, pause_s: float) -> None:
         until = time.monotonic() + min(pause_s, _LONGEST_PAUSE_S)

@@ -42,6 +42,11 @@ class OpenSource:
         self.name, self.url, self.size_bytes, self.fingerprint, self.path = name, url, size_bytes, content, path
 
     @property
+    def input_name(self) -> str:
+        """How events and receipts name it: a file by its path, an address without its query."""
+        return self.name if self.path is None else os.fspath(self.path)
+
+    @property
     def read_bytes(self) -> int:
         """How many bytes came over the network so far; 0 for a file here."""
         return 0

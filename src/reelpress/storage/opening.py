@@ -33,7 +33,9 @@ _OPTIONS: dict[str, frozenset[str]] = {
         {"endpoint", "region", "access_key_id", "secret_access_key", "session_token", "skip_signature",
          "virtual_hosted_style_request", "copy_if_not_exists", "root_certificate"}
     ),
-    "gs": frozenset({"service_account", "service_account_key", "application_credentials", "root_certificate"}),
+    "gs": frozenset(
+        {"endpoint", "service_account", "service_account_key", "application_credentials", "root_certificate"}
+    ),
     "az": frozenset({"account_name", "account_key", "sas_key", "endpoint", "root_certificate"}),
     "file": frozenset(),
     "memory": frozenset(),
@@ -134,6 +136,8 @@ def _remote(parts: SplitResult, patience: Patience, options: dict[str, str | boo
     settings: dict[str, Any] = dict(options)
     root_certificate = settings.pop("root_certificate", None)
     endpoint = _endpoint(parts.scheme, settings)
+    if parts.scheme == "gs" and "endpoint" in settings:
+        settings["base_url"] = settings.pop("endpoint")
     if parts.scheme == "s3":
         settings["disable_bulk_delete"] = True  # objects go one at a time, which every S3-compatible store understands
         settings.setdefault("copy_if_not_exists", os.environ.get("AWS_COPY_IF_NOT_EXISTS") or _copies(endpoint))
@@ -157,7 +161,11 @@ def _remote(parts: SplitResult, patience: Patience, options: dict[str, str | boo
 
 
 def _endpoint(scheme: str, settings: dict[str, Any]) -> str:
-    names = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"), "az": ("AZURE_STORAGE_ENDPOINT",)}
+    names = {
+        "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+        "gs": ("GOOGLE_BASE_URL",),
+        "az": ("AZURE_STORAGE_ENDPOINT",),
+    }
     from_environment = next((os.environ[name] for name in names.get(scheme, ()) if os.environ.get(name)), "")
     endpoint = str(settings.get("endpoint") or from_environment)
     if not endpoint:

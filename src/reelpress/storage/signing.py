@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import urlsplit
 
 import obstore
 
@@ -42,9 +43,19 @@ class SignedUrl(Value, frozen=True, kw_only=True):
         return f"SignedUrl(method={self.method!r}, expires_at={self.expires_at.isoformat()!r})"
 
 
-def can_sign(store: Store) -> bool:
-    """Tell whether addresses of this store can be signed; for a folder or memory the service needs its own route."""
-    return store.kind in {"s3", "gcs", "azure"}
+# Google encodes these in the path that it compares with the signature, and obstore leaves them as they are.
+_NOT_SIGNED_BY_GCS = frozenset("!$&'()*+,:;=@")
+
+
+def can_sign(store: Store, key: str = "") -> bool:
+    """Tell whether addresses of this store, and of this object, can be signed; else the service needs its own route.
+
+    A folder and memory have none, and Google Cloud Storage none for keys with some signs, as ``talk (1).mp4``.
+    """
+    if store.kind == "gcs":
+        prefix = store.url.removeprefix("gs://").partition("/")[2]
+        return _NOT_SIGNED_BY_GCS.isdisjoint(prefix + key)
+    return store.kind in {"s3", "azure"}
 
 
 def sign_download(store: Store, key: str, *, expires_s: int = 3600) -> SignedUrl:
@@ -65,6 +76,19 @@ def sign_upload(store: Store, key: str, *, size_bytes: int, expires_s: int = 360
     return sign_raw_upload(store, check_key(key), size_bytes=size_bytes, expires_s=expires_s)
 
 
+def signed_place(store: Store) -> str | None:
+    """Return how every signed address of this store begins, with a slash at the end; ``None`` where there are none.
+
+    A source for a content security policy, narrower than the host, which may be one for the buckets of everybody.
+    Raises :class:`StorageError`.
+    """
+    if not can_sign(store):
+        return None
+    parts = urlsplit(sign_download(store, "x").url)
+    path = parts.path.removesuffix("x").replace(";", "%3B").replace(",", "%2C")  # the policy's own signs
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
 def sign_raw_upload(store: Store, key: str, *, size_bytes: int, expires_s: int) -> SignedUrl:
     """Do as :func:`sign_upload` for keys of our own, which are not checked."""
     if not 0 <= size_bytes <= MOST_BYTES_OF_PUT:
@@ -78,9 +102,9 @@ def sign_raw_upload(store: Store, key: str, *, size_bytes: int, expires_s: int) 
 def _sign(store: Store, method: Literal["GET", "PUT"], key: str, expires_s: int) -> SignedUrl:
     if not 1 <= expires_s <= LONGEST_S:
         raise UsageError("An address can be signed for 1 second to 7 days.", evidence=f"{expires_s} s")
-    if not can_sign(store):
+    if not can_sign(store, key):
         raise StorageError(
-            f"A {store.kind} store has no addresses that could be signed.", reason="unsupported",
+            f"This {store.kind} store has no address for {key} that could be signed.", reason="unsupported",
             hint="serve and take files by a route of the service",
         )  # fmt: skip
     expires_at = datetime.now(UTC) + timedelta(seconds=expires_s)

@@ -52,7 +52,7 @@ def wait_for(work: Coroutine[Any, Any, T], cancel: CancelSign | None = None) -> 
     try:
         while not future.done():
             if cancel is not None and cancel.is_cancelled:
-                raise Cancelled("Stopped as asked; nothing was delivered.")
+                raise Cancelled
             concurrent.futures.wait([future], timeout=_POLL_S)
         return future.result()
     finally:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from reelpress.facts.transcript import Segment, Word
+from reelpress.facts.transcript import Grouping, Segment, Word
 
-_SEGMENT_CHARS = 2 * 42  # two lines of what broadcasters use
-_SEGMENT_S = 7.0
-_PAUSE_S = 1.0
-_SENTENCE_CHARS = 15  # shorter sentences share a segment with the next one
-_SENTENCE_ENDS = (".", "?", "!", "…", "\u3002", "\uff1f", "\uff01")  # the last three are Chinese and Japanese
+# Two lines of what broadcasters use.
+_SEGMENT = Grouping(chars=2 * 42, duration_s=7.0, pause_s=1.0, sentence_chars=15)
 
 
 def segments_of(said: Sequence[tuple[Word, ...]]) -> tuple[Segment, ...]:
@@ -22,7 +19,7 @@ def segments_of(said: Sequence[tuple[Word, ...]]) -> tuple[Segment, ...]:
     for words in said:
         is_new = True
         for word in words:
-            if is_new or _must_end(found[-1], word):
+            if is_new or _SEGMENT.must_end(found[-1], _joined(found[-1]), word):
                 found.append([])
             found[-1].append(word)
             is_new = False
@@ -34,13 +31,3 @@ def segments_of(said: Sequence[tuple[Word, ...]]) -> tuple[Segment, ...]:
 
 def _joined(words: Iterable[Word]) -> str:
     return " ".join("".join(word.text for word in words).split())
-
-
-def _must_end(words: Sequence[Word], following: Word) -> bool:
-    text = _joined(words)
-    return (
-        following.start_s - words[-1].end_s > _PAUSE_S
-        or following.end_s - words[0].start_s > _SEGMENT_S
-        or len(text) + len(following.text) > _SEGMENT_CHARS
-        or (text.endswith(_SENTENCE_ENDS) and len(text) >= _SENTENCE_CHARS)
-    )

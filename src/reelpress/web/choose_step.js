@@ -1,6 +1,6 @@
 // Step 1: which video. A file that is sent, one of this machine, an address; or one that is here already.
 
-import { button, byId, keep, make, mark, write } from "./dom.js";
+import { button, byId, keep, make, mark, opensHere, write } from "./dom.js";
 import { icon } from "./icons.js";
 import { askJson, sendJson } from "./service.js";
 import { poster } from "./sprites.js";
@@ -67,12 +67,7 @@ export class ChooseStep {
   }
 
   #makeVideo({ id }) {
-    const open = make("a", { class: "card-open", href: `./?video=${id}` });
-    open.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      this.#page.openVideo(id);
-    });
+    const open = opensHere(make("a", { class: "card-open", href: `./?video=${id}` }), () => this.#page.openVideo(id));
     const remove = button("Delete", () => this.#remove(id), { picture: icon("bin"), alone: true, class: "quiet card-remove" });
     return make(
       "li", { class: "card" }, make("canvas", { width: "320", height: "180", "aria-hidden": "true" }), open,
@@ -98,12 +93,7 @@ export class ChooseStep {
   }
 
   #makeExport({ id }) {
-    const open = make("a", { class: "card-open", href: `./?export=${id}` });
-    open.addEventListener("click", (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      this.#page.openExport(id);
-    });
+    const open = opensHere(make("a", { class: "card-open", href: `./?export=${id}` }), () => this.#page.openExport(id));
     return make("li", { class: "card export-card" }, open, make("p", { class: "hint" }));
   }
 

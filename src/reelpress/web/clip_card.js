@@ -112,7 +112,7 @@ export class ClipCard {
   }
 
   #save(what, name) {
-    save(`v1/clips/${this.#clip.id}/${what}`, name).catch((error) => this.#does.complain(error));
+    save(`v1/clips/${this.#clip.id}/${what}`, name, { stored: what.startsWith("output") }).catch((error) => this.#does.complain(error));
   }
 
   async #play() {

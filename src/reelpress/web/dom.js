@@ -56,6 +56,16 @@ export function button(words, does, { picture = null, alone = false, ...attribut
   return element;
 }
 
+/** Have a link do something in this page; with a key held, the browser opens it elsewhere. */
+export function opensHere(link, does) {
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    does();
+  });
+  return link;
+}
+
 /** A choice of one among several, as radio buttons: `choices` are [value, words]; `onChoose` hears the value. */
 export function radios(legend, name, choices, onChoose, { hidden = false } = {}) {
   const group = make("fieldset", { class: "segments" }, make("legend", { class: hidden ? "hidden" : null }, legend));

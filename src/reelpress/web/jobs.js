@@ -3,7 +3,7 @@
 import { byId, mark, write } from "./dom.js";
 import { List } from "./list.js";
 import { Panel } from "./panel.js";
-import { Problem, ask, askJson, key } from "./service.js";
+import { Problem, ask, askJson, isKnown, key, leave, signIn } from "./service.js";
 import { follow } from "./stream.js";
 import { STATUSES, UNFINISHED, haystack, nameOf } from "./words.js";
 
@@ -201,6 +201,7 @@ function showEmpty(searched) {
 
 function askForKey() {
   following?.abort();
+  if (signIn()) return;
   write(byId("key-error"), key.get() ? "The service does not accept this key." : "");
   key.forget();
   showKey(true);
@@ -210,7 +211,7 @@ function askForKey() {
 function showKey(needed) {
   byId("key-form").hidden = !needed;
   byId("board").hidden = needed;
-  byId("forget-key").hidden = needed || !key.get();
+  byId("forget-key").hidden = needed || !isKnown();
 }
 
 byId("key-form").addEventListener("submit", (event) => {
@@ -222,10 +223,7 @@ byId("key-form").addEventListener("submit", (event) => {
   connect();
 });
 
-byId("forget-key").addEventListener("click", () => {
-  key.forget();
-  location.reload();
-});
+byId("forget-key").addEventListener("click", () => leave());
 
 // --- acting ---
 

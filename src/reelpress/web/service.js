@@ -1,4 +1,6 @@
-// The API as this page uses it: requests with the key of this tab, and problems as errors.
+// The API as this page uses it: requests with the key of this tab or as who is signed in, and problems as errors.
+
+import { session } from "./site.js";
 
 const KEY = "reelpress-api-key";
 
@@ -19,17 +21,42 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-/** Headers of a request, with the key if this tab has one. */
-export function headers(more = {}) {
-  const value = key.get();
+/** Whether requests name somebody: by the key of this tab, or because they signed in. */
+export function isKnown() {
+  return Boolean(session || key.get());
+}
+
+/** Have somebody sign in; false where that is not how people are known here, but by a key. */
+export function signIn() {
+  session?.signIn();
+  return Boolean(session);
+}
+
+/** Forget who was there. */
+export async function leave() {
+  key.forget();
+  await session?.signOut();
+  location.reload();
+}
+
+/** Headers of a request, with the key if this tab has one, or the token of who is signed in. */
+export async function headers(more = {}, fresh = false) {
+  const value = session ? await session.token(fresh) : key.get();
   return value ? { ...more, Authorization: `Bearer ${value}` } : more;
+}
+
+/** Fetch, as who is there; a token that is not accepted is renewed once. */
+export async function request(path, { headers: more, ...options }) {
+  const response = await fetch(path, { ...options, headers: await headers(more), cache: "no-store" });
+  if (response.status !== 401 || !session) return response;
+  return fetch(path, { ...options, headers: await headers(more, true), cache: "no-store" });
 }
 
 /** Ask the service; `body` is sent as it is, with the headers `more`. Throws Problem. */
 export async function ask(path, { method = "GET", accept = "application/json", body, more, signal } = {}) {
   let response;
   try {
-    response = await fetch(path, { method, headers: headers({ Accept: accept, ...more }), body, signal, cache: "no-store" });
+    response = await request(path, { method, headers: { Accept: accept, ...more }, body, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The service does not answer.", { hint: "Is it running? This page goes on trying." });
@@ -69,11 +96,11 @@ export async function problemOf(response) {
  * so where the store has an address for it, and else the whole of it goes through memory.
  */
 export async function save(path, name, { stored = false } = {}) {
-  if (!key.get()) {
+  if (!isKnown()) {
     follow(path, name);
     return;
   }
-  const { url } = stored ? await askJson(`${path}?as_address=true`) : { url: null };
+  const { url } = stored ? await askJson(`${path}${path.includes("?") ? "&" : "?"}as_address=true`) : { url: null };
   if (url) {
     follow(url, name);
     return;
@@ -84,11 +111,13 @@ export async function save(path, name, { stored = false } = {}) {
 }
 
 /**
- * An address that a <video> can play. With a key the whole of it goes through memory, for the browser sends no key with
- * what it plays; `free` gives that memory back.
+ * An address that a <video> can play. The browser sends no key with what it plays: it is an address of the store's,
+ * which ends after a while; or else the whole of it goes through memory, which `free` gives back.
  */
 export async function playable(path, { signal } = {}) {
-  if (!key.get()) return { address: path, free: () => {} };
+  if (!isKnown()) return { address: path, free: () => {} };
+  const { url } = await askJson(`${path}?as_address=true`, { signal });
+  if (url) return { address: url, free: () => {}, ends: true };
   const address = URL.createObjectURL(await (await ask(path, { accept: "video/mp4", signal })).blob());
   return { address, free: () => URL.revokeObjectURL(address) };
 }

@@ -3,7 +3,7 @@
 import { forgetColours } from "./colours.js";
 import { button, byId, make, mark, write } from "./dom.js";
 import { icon } from "./icons.js";
-import { Problem, key } from "./service.js";
+import { Problem, isKnown, key, leave, signIn } from "./service.js";
 
 const SAID_MS = 8000;
 const CONNECTION = { live: "Live", waiting: "Connection lost, trying again", refused: "Not connected" };
@@ -42,10 +42,7 @@ export class Shell {
       this.showKey(false);
       does.connect();
     });
-    byId("forget-key").addEventListener("click", () => {
-      key.forget();
-      location.reload();
-    });
+    byId("forget-key").addEventListener("click", () => leave());
   }
 
   help() {
@@ -133,6 +130,7 @@ export class Shell {
   }
 
   #askForKey() {
+    if (signIn()) return;
     write(byId("key-error"), key.get() ? "The service does not accept this key." : "");
     key.forget();
     this.showKey(true);
@@ -142,7 +140,7 @@ export class Shell {
   showKey(needed) {
     byId("key-form").hidden = !needed;
     document.body.toggleAttribute("data-locked", needed);
-    byId("forget-key").hidden = needed || !key.get();
+    byId("forget-key").hidden = needed || !isKnown();
   }
 
   #otherScheme() {

@@ -1,10 +1,12 @@
 // The stream of events, read by fetch: EventSource cannot send a key.
 
-import { Problem, headers, problemOf } from "./service.js";
+import { Problem, ask, problemOf, request } from "./service.js";
+import { streams } from "./site.js";
 
 const SILENCE_MS = 40_000; // the service says something every 15 s
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
+const POLL_MS = 3000;
 
 /**
  * Follow events until `signal` ends it, through every break.
@@ -13,14 +15,17 @@ const LONGEST_PAUSE_MS = 15_000;
  * After a break the service sends what was missed since the last number. "live" is the moment to read all else anew.
  */
 export async function follow(path, { onEvent, onState, signal }) {
+  if (!streams) {
+    await poll({ onState, signal });
+    return;
+  }
   let last = null;
   let pause = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     const quiet = new Silence(signal);
     try {
       const more = last === null ? {} : { "Last-Event-ID": last };
-      const sent = headers({ Accept: "text/event-stream", ...more });
-      const response = await fetch(path, { headers: sent, signal: quiet.signal, cache: "no-store" });
+      const response = await request(path, { headers: { Accept: "text/event-stream", ...more }, signal: quiet.signal });
       if (!response.ok) throw await problemOf(response);
       onState("live");
       pause = FIRST_PAUSE_MS;
@@ -29,8 +34,7 @@ export async function follow(path, { onEvent, onState, signal }) {
         if (event.data) onEvent({ kind: event.kind, data: JSON.parse(event.data) });
       }
     } catch (error) {
-      // a service that is down or busy comes back; one that refuses us does not change its mind
-      if (error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 429) {
+      if (refuses(error)) {
         onState("refused", error);
         return;
       }
@@ -43,6 +47,28 @@ export async function follow(path, { onEvent, onState, signal }) {
     await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
+}
+
+/** Where no stream comes through, all is read anew every few seconds, while somebody looks. */
+async function poll({ onState, signal }) {
+  while (!signal.aborted) {
+    if (!document.hidden) {
+      try {
+        await ask(`v1/events?poll=${Number.MAX_SAFE_INTEGER}`, { signal }); // no event: only whether it answers
+        onState("live");
+      } catch (error) {
+        if (signal.aborted) return;
+        onState(refuses(error) ? "refused" : "waiting", error);
+        if (refuses(error)) return;
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** A service that is down or busy comes back; one that refuses us does not change its mind. */
+function refuses(error) {
+  return error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 429;
 }
 
 /** Ends a request on which nothing was heard for too long, or when `outer` ends. */

@@ -11,9 +11,11 @@ import { ShortView } from "./short_view.js";
 import { SourceView } from "./source_view.js";
 import { Sprites } from "./sprites.js";
 
+const RENEWED_AFTER_MS = 30_000; // what fails sooner would fail again
+
 export class Studio {
   #page;
-  #media = { of: "", free: () => {} };
+  #media = { of: "", free: () => {}, renewable: Infinity };
   sprites = null;
   /** Clips whose times changed after a hand had framed them: what is new in them is still to be found. */
   loosened = new Set();
@@ -21,6 +23,7 @@ export class Studio {
   constructor(page) {
     this.#page = page;
     page.studio = this;
+    byId("video").addEventListener("error", () => this.#renew());
     this.player = new Player(byId("video"), { onMove: () => this.#moved(), onState: () => this.marks?.state() });
     this.short = new ShortView();
     this.cue = new CueView();
@@ -36,18 +39,30 @@ export class Studio {
     const { video } = this.#page;
     if (video?.status !== "ready" || this.#media.of === video.id) return;
     this.#media.free();
-    this.#media = { of: video.id, free: () => {} };
+    this.#media = { of: video.id, free: () => {}, renewable: Infinity };
     this.loosened.clear();
     this.sprites = new Sprites(video, () => this.#page.redraw());
     byId("studio").style.setProperty("--source-ratio", String(this.#page.aspect));
+    await this.#load(video);
+  }
+
+  async #load(video) {
     try {
-      const { address, free } = await playable(`v1/videos/${video.id}/preview`);
-      this.#media.free = free;
+      const { address, free, ends } = await playable(`v1/videos/${video.id}/preview`);
+      this.#media = { of: video.id, free, renewable: ends ? Date.now() + RENEWED_AFTER_MS : Infinity };
       this.player.load(address, { fps: video.facts.fps, duration: video.facts.duration_s });
     } catch (error) {
       this.#media.of = "";
       this.#page.complain(error);
     }
+  }
+
+  /** An address of the store's ends after a while: another is asked for. */
+  async #renew() {
+    if (!(Date.now() > this.#media.renewable)) return;
+    const { at } = this.player;
+    await this.#load(this.#page.video);
+    this.player.seek(at);
   }
 
   /** Change when a clip begins or ends, and what of its framing that leaves. */

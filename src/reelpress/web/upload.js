@@ -1,4 +1,5 @@
-// Sending a file in pieces: what breaks off is sent again, and a file picked once more goes on where it was.
+// Sending a file in pieces, to the store itself where it signs addresses, else to the service. What breaks off is sent
+// again, and a file picked once more goes on where it was.
 
 import { Problem, ask, askJson, headers, sendJson } from "./service.js";
 
@@ -55,6 +56,7 @@ export async function send(file, { onBytes, signal }) {
 
 async function sendMissing(file, state, onBytes, signal) {
   const left = [...state.missing];
+  const places = new Places(state);
   let there = file.size - missingBytes(state);
   const under = new Map(); // bytes on their way, by segment
   const tell = () => onBytes(there + [...under.values()].reduce((sum, sent) => sum + sent, 0), file.size);
@@ -62,7 +64,7 @@ async function sendMissing(file, state, onBytes, signal) {
   const worker = async () => {
     for (let number = left.shift(); number !== undefined; number = left.shift()) {
       const part = file.slice(number * state.segment_bytes, (number + 1) * state.segment_bytes);
-      await sendSegment(`v1/uploads/${state.id}/segments/${number}`, part, signal, (sent) => {
+      await sendSegment(places, number, part, signal, (sent) => {
         under.set(number, sent);
         tell();
       });
@@ -74,14 +76,42 @@ async function sendMissing(file, state, onBytes, signal) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-async function sendSegment(path, part, signal, onSent) {
+/** Where segments go: the service names a hundred at a time, and addresses of a store end. */
+class Places {
+  #id;
+  #known = new Map();
+
+  constructor(state) {
+    this.#id = state.id;
+    this.#learn(state);
+  }
+
+  /** {url, headers} of a segment; null if it is there by now. */
+  async of(number, signal) {
+    if (!this.#known.has(number)) this.#learn(await askJson(`v1/uploads/${this.#id}?after=${number - 1}`, { signal }));
+    return this.#known.get(number) ?? null;
+  }
+
+  forget(number) {
+    this.#known.delete(number);
+  }
+
+  #learn(state) {
+    for (const place of state.send) this.#known.set(place.number, place);
+  }
+}
+
+async function sendSegment(places, number, part, signal, onSent) {
   for (let tries = 0; ; tries += 1) {
     try {
-      await put(path, part, signal, onSent);
+      const place = await places.of(number, signal);
+      if (place) await put(place, part, signal, onSent);
       return;
     } catch (error) {
-      const passes = error.status === 0 || error.status === 429 || error.status >= 500;
+      // a store refuses addresses that have ended; the service has new ones
+      const passes = error.status === 0 || error.status === 429 || error.status >= 500 || error.ofStore;
       if (signal.aborted || !passes || tries >= PAUSES_MS.length) throw error;
+      places.forget(number);
       onSent(0);
       await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[tries]));
     }
@@ -89,15 +119,18 @@ async function sendSegment(path, part, signal, onSent) {
 }
 
 /** fetch cannot say how far it is; this old one can. */
-function put(path, part, signal, onSent) {
-  return new Promise((resolve, reject) => {
+async function put({ url, headers: signed }, part, signal, onSent) {
+  const toStore = /^https?:/.test(url);
+  // a store is sent what its address was signed for, and never a key of ours
+  const sent = toStore ? signed : await headers({ "Content-Type": "application/octet-stream" });
+  await new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const stop = () => request.abort();
-    request.open("PUT", path);
-    for (const [name, value] of Object.entries(headers({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(name, value);
+    request.open("PUT", toStore ? url : url.replace(/^\//, ""));
+    for (const [name, value] of Object.entries(sent)) request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", (event) => onSent(Math.min(event.loaded, part.size)));
-    request.addEventListener("load", () => (request.status < 300 ? resolve() : reject(refused(request))));
-    request.addEventListener("error", () => reject(new Problem("The service does not answer.", { hint: "What was sent stays there." })));
+    request.addEventListener("load", () => (request.status < 300 ? resolve() : reject(refused(request, toStore))));
+    request.addEventListener("error", () => reject(silent(toStore)));
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
     request.addEventListener("loadend", () => signal.removeEventListener("abort", stop));
     signal.addEventListener("abort", stop);
@@ -105,7 +138,13 @@ function put(path, part, signal, onSent) {
   });
 }
 
-function refused(request) {
+function silent(toStore) {
+  if (!toStore) return new Problem("The service does not answer.", { hint: "What was sent stays there." });
+  return new Problem("The store does not answer, or takes no files from this page.", { hint: "What was sent stays there. The store's CORS rule must name this page." });
+}
+
+function refused(request, ofStore) {
+  if (ofStore) return Object.assign(new Problem(`The store answered ${request.status}.`, { status: request.status, hint: "What was sent stays there." }), { ofStore });
   let said = {};
   try {
     said = JSON.parse(request.responseText);

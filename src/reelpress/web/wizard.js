@@ -3,7 +3,7 @@
 import { readAddress, writeAddress } from "./address.js";
 import { Analyses } from "./analyses.js";
 import { ChooseStep } from "./choose_step.js";
-import { byId, write } from "./dom.js";
+import { byId, opensHere, write } from "./dom.js";
 import { Draft } from "./draft.js";
 import { ExportStep } from "./export_step.js";
 import { icon } from "./icons.js";
@@ -32,7 +32,7 @@ class Wizard {
     this.studio = new Studio(this);
     this.exports = new ExportStep(this);
     this.chooser = new ChooseStep(this);
-    byId("home").addEventListener("click", (event) => this.#home(event));
+    opensHere(byId("home"), () => this.go("choose"));
     listen(() => this.#keys());
     window.addEventListener("popstate", () => this.#fromAddress());
     window.addEventListener("hashchange", () => this.#fromAddress());
@@ -134,12 +134,6 @@ class Wizard {
     if (step === "mark") return Boolean(this.video) && isDraft;
     if (step === "export") return Boolean(this.exported && !isDraft) || Boolean(this.draft?.clips.length);
     return isDraft && this.video?.status === "ready" && Boolean(this.draft?.clips.length);
-  }
-
-  #home(event) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    this.go("choose");
   }
 
   #toAddress(replace = false) {

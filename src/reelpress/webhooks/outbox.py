@@ -7,6 +7,7 @@ lease that nobody settled runs out, and the event is sent again; receivers tell 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
@@ -86,6 +87,11 @@ def add(
         "id": event_id, "user_id": user_id, "job_id": job_id, "url": url, "kind": kind, "payload": payload,
         "state": "pending", "attempts": 0, "next_at": now, "created_at": now, "log": "[]",
     }  # fmt: skip
+    insert_new(connection, table, row)
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, object]) -> None:
+    """Put a row into a table; one that is there already stays as it is."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(insert(table).values(row).on_conflict_do_nothing())
 

@@ -1,0 +1,1 @@
+"""What is measured of jobs: names, instruments, prices, baselines."""

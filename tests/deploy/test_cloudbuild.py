@@ -1,0 +1,94 @@
+"""The build files: by Cloud Build's schema, by gcloud's own loader, and what they substitute."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import gcloud_lines
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+FILES = ("cloudbuild.yaml", "cloudbuild.prod.yaml")
+# What Cloud Build itself puts in (cloud.google.com/build/docs/configuring-builds/substitute-variable-values).
+BUILT_IN = {"PROJECT_ID", "SHORT_SHA"}
+
+
+def schema_says(*paths: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.cloudbuild", *map(str, paths)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
+
+def strangers(text: str) -> set[str]:
+    """Return what a file substitutes and does not declare, and what it declares and never uses."""
+    build = yaml.safe_load(text)
+    steps = yaml.safe_dump([build["steps"], build["options"]])
+    used = set(re.findall(r"(?<!\$)\$\{?([A-Z_][A-Z0-9_]*)", steps))
+    return used ^ set(build["substitutions"]) ^ (BUILT_IN & used)
+
+
+def waits(text: str) -> dict[str, list[str]]:
+    build = yaml.safe_load(text)
+    order: dict[str, list[str]] = {}
+    for step in build["steps"]:
+        order[step["id"]] = step.get("waitFor", list(order))
+    return order
+
+
+def test_the_schema_takes_both_and_refuses_a_wrong_one(tmp_path: Path) -> None:
+    right = schema_says(*(DEPLOY / name for name in FILES))
+    assert right.returncode == 0, right.stdout
+    wrong = tmp_path / "cloudbuild.yaml"
+    wrong.write_text((DEPLOY / FILES[0]).read_text().replace("entrypoint: bash", "entrypoint: [bash]", 1))
+    assert schema_says(wrong).returncode != 0
+
+
+def test_gcloud_loads_both_and_refuses_a_wrong_one(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text((DEPLOY / FILES[0]).read_text().replace("entrypoint:", "entry_point:", 1))
+    undeclared = tmp_path / "undeclared.yaml"
+    undeclared.write_text((DEPLOY / FILES[0]).read_text().replace('  _BUCKET: ""', '  BUCKET: ""'))
+    answer = gcloud_lines.ask(builds=[*(str(DEPLOY / name) for name in FILES), str(wrong), str(undeclared)])
+    if answer is None:
+        pytest.skip("gcloud is not installed")
+    assert answer["builds"][:2] == [None, None]
+    assert all(answer["builds"][2:])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_substitution_is_declared_and_used(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    assert strangers(text) == set()
+    assert strangers(text.replace("$_BUCKET", "$_BUKET")) == {"_BUCKET", "_BUKET"}
+
+
+def test_nothing_is_pushed_before_the_checks_and_nothing_deployed_before_the_push() -> None:
+    order = waits((DEPLOY / "cloudbuild.yaml").read_text())
+
+    def before(step: str) -> set[str]:
+        return {name for direct in order[step] if direct != "-" for name in (direct, *before(direct))}
+
+    assert {"check", "build-gpu", "build-cpu"} <= before("push")
+    assert {"push", "plan"} <= before("deploy")
+    assert "deploy" in before("rollout")
+
+
+def test_prod_builds_nothing_and_its_trigger_waits_for_a_yes() -> None:
+    steps: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "cloudbuild.prod.yaml").read_text())["steps"]
+    assert not any("docker" in step["name"] for step in steps)
+    triggers = gcloud_lines.collect()["make create-triggers"]
+    prod = [argv for argv in triggers if "--build-config=deploy/cloudbuild.prod.yaml" in argv]
+    assert prod
+    assert all("--require-approval" in argv for argv in prod)
+
+
+def test_what_is_built_is_there() -> None:
+    text = "".join((DEPLOY / name).read_text() for name in FILES)
+    named = re.findall(r"--file=(\S+)", text) + re.findall(r"args: \[(\.ci/\S+)\]", text)
+    assert len(named) == 3
+    assert [name for name in named if not (DEPLOY.parent / name).is_file()] == []

@@ -1,0 +1,96 @@
+"""The last delivery of a task: what it leaves undone is parked where people look, since the queue tells nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from reelpress.jobs.database import encode
+from reelpress.jobs.model import JobError
+from reelpress.jobs.reading import get_job
+from reelpress.jobs.tables import JOBS
+from reelpress.jobs.undelivered import park_undelivered
+from reelpress.service.app import create_app
+
+from cloud_tasks import CloudTasks
+from conftest import LOCAL, open_house
+
+ACCOUNT, AUDIENCE = "tasks@project.iam.gserviceaccount.com", "https://videos.example"
+BODY = {"video_id": "v1", "r2_key": "users/u1/v1.mov", "user_id": "u1"}
+
+
+@pytest.fixture
+def tasks() -> Iterator[CloudTasks]:
+    with CloudTasks(email=ACCOUNT, audience=AUDIENCE) as queue:
+        yield queue
+
+
+@pytest.fixture
+def client(tasks: CloudTasks, tmp_path: Path) -> Iterator[TestClient]:
+    """A service that has no room, of a queue that delivers three times."""
+    house = open_house(
+        tmp_path / "data", push_audience=AUDIENCE, push_service_account=ACCOUNT, push_jwks_url=tasks.jwks_url,
+        allow_private_urls="true", push_max_attempts="3",
+    )  # fmt: skip
+    with TestClient(create_app(house), base_url=LOCAL) as opened:
+        opened.house = house  # type: ignore[attr-defined]
+        yield opened
+    house.close()
+
+
+def deliver(client: TestClient, tasks: CloudTasks, number: int) -> Any:
+    """Deliver the task; ``number`` counts from 1."""
+    headers = {
+        "Authorization": f"Bearer {tasks.token('')}", "X-CloudTasks-TaskName": "t1",
+        "X-CloudTasks-TaskRetryCount": str(number - 1),
+    }  # fmt: skip
+    return client.post("/process-video", json=BODY, headers=headers)
+
+
+def test_the_last_delivery_parks_the_job_and_says_so_once(client: TestClient, tasks: CloudTasks) -> None:
+    assert [deliver(client, tasks, number).status_code for number in (1, 2)] == [429, 429]
+    last = deliver(client, tasks, 3)
+    assert (last.status_code, last.json()["status"], last.json()["error"]["code"]) == (
+        200,
+        "failed",
+        "deliveries_spent",
+    )
+    job = client.get(f"/v1/jobs/{last.json()['job']}").json()
+    assert (job["status"], "3 deliveries" in job["error"]["text"]) == ("dead", True)
+    kinds = [event["kind"] for event in client.get(f"/v1/jobs/{job['id']}/events?poll=0").json()["events"]]
+    assert kinds.count("dead") == 1
+    assert 'reelpress_jobs{kind="compress",status="dead"} 1.0' in client.get("/metrics").text
+    # mended: somebody retries it, or it is put into the queue again
+    assert client.post(f"/v1/jobs/{job['id']}/retry").json()["status"] == "queued"
+    assert deliver(client, tasks, 1).status_code == 429
+
+
+def test_who_is_not_the_queue_parks_nothing(client: TestClient, tasks: CloudTasks) -> None:
+    headers = {"X-CloudTasks-TaskName": "t1", "X-CloudTasks-TaskRetryCount": "99"}
+    assert client.post("/process-video", json=BODY, headers=headers).status_code == 429
+
+
+@pytest.mark.parametrize(("status", "after"), [("failed", "dead"), ("running", "running"), ("done", "done")])
+def test_only_what_waits_or_failed_is_parked(client: TestClient, tasks: CloudTasks, status: str, after: str) -> None:
+    deliver(client, tasks, 1)
+    database = client.house.database  # type: ignore[attr-defined]
+    job_id = client.get("/v1/jobs").json()["jobs"][0]["id"]
+    error = encode(JobError(code="storage_failed", text="The store was away.", retryable=True))
+    with database.writing() as connection:
+        connection.execute(JOBS.update().values(status=status, error=error if status == "failed" else None))
+    told: list[str] = []
+    job = park_undelivered(
+        database, job_id, deliveries=3, now=time.time(), on_end=lambda _connection, ended: told.append(ended.status)
+    )
+    assert job.status == after
+    assert told == [], "a failed job's end was told when it failed"
+    if after == "dead":
+        assert job.error is not None
+        assert job.error.text.endswith("The store was away.")
+    with database.reading() as connection:
+        assert get_job(connection, job_id).status == after
