@@ -2,14 +2,16 @@
 
 Jobs are submitted, claimed, ended, charged and counted by the code of the service on its tables; only the encoders and
 the clock are made up. What its processes would have been scraped for is loaded into a real Prometheus, which is asked
-when each alert fires, and the dashboard is drawn over it. Exit code 1 where an alert does not fire though it shall, or
-fires though nothing is wrong.
+when each alert fires, and the dashboard is drawn over it; ``reelpress costs`` and ``reelpress perf`` report on it. Exit
+code 1 where an alert does not fire though it shall, or fires though nothing is wrong.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -80,6 +82,20 @@ def table(found: list[Firing], simulated: Simulated) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_reports(data: Path, out: Path, *, end: float) -> None:
+    """Write what the week cost and how fast it was, as the commands print it for the folder of a service."""
+    since, until = (datetime.fromtimestamp(at, UTC).date().isoformat() for at in (START_S, end + DAY_S))
+    span = ("--since", since, "--data-dir", str(data))
+    for name, words in (
+        ("costs-by-day", ("costs", "--by", "day", "--until", until, *span)),
+        ("costs-by-encoder", ("costs", "--by", "encoder", "--until", until, *span)),
+        ("speed", ("perf", "history", *span)),
+    ):
+        argv = [sys.executable, "-m", "reelpress", *words]
+        told = subprocess.run(argv, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True)
+        (out / f"{name}.txt").write_text(told.stdout)
+
+
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%a %H:%M")
 
@@ -118,6 +134,7 @@ def main() -> int:
         with serving(folder / "prometheus") as prometheus:
             found = all_firings(prometheus, simulated.end)
             (options.out / "alerts.md").write_text(table(found, simulated))
+            write_reports(folder / "data", options.out, end=simulated.end)
             if not options.no_pictures:
                 print(picture(draw(prometheus, options.out / "week", start=START_S, end=simulated.end)))
     print(table(found, simulated))
