@@ -77,13 +77,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In a whole run, cases that are there for both FFmpegs are taken with one and the other in turn.
 
-    ``REELPRESS_THOROUGH=1`` takes all with both, and so does a run of some of the tests.
+    Those marked ``thorough`` are left out then. ``REELPRESS_THOROUGH=1`` takes all, and so does a run of some of the
+    tests.
     """
     if len(items) < _WHOLE_RUN or os.environ.get("REELPRESS_THOROUGH"):
         return
     turns: dict[str, dict[tuple[str, ...], str]] = {}
     kept, left = [], []
     for item in items:
+        if item.get_closest_marker("thorough"):
+            left.append(item)
+            continue
         params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
         build = next((str(params[name]) for name in _BUILD_PARAMS if params.get(name) in _BUILDS), None)
         if build is None:

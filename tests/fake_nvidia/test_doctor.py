@@ -131,6 +131,7 @@ def test_a_chip_without_an_encoder(fake_nvidia: driver.FakeNvidia, doctor: Docto
     assert seen.lines[-1] == "Result: no GPU encodes here; exit code 4"
 
 
+@pytest.mark.thorough
 def test_a_container_without_the_video_capability(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:
     machine = fake_nvidia.machine("l4-610", leave_out=driver.NO_VIDEO_CAPABILITY)
     seen = doctor(machine, NVIDIA_DRIVER_CAPABILITIES="compute,utility")
@@ -168,6 +169,7 @@ def test_a_driver_that_crashes_whoever_asks(fake_nvidia: driver.FakeNvidia, doct
     assert seen.found.gpus == ()
 
 
+@pytest.mark.thorough
 def test_an_nvml_that_crashes_hides_no_gpu_and_is_told(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:
     seen = doctor(fake_nvidia.machine("l4-610", faults="nvmlInit=crash"), "--hardware", "require")
     assert (seen.code, [problem.code for problem in seen.found.problems]) == (0, ["nvml"])

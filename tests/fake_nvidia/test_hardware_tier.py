@@ -24,6 +24,7 @@ def run_tier(docs: Path, mode: str, env: dict[str, str], *chosen: str) -> subpro
     )
 
 
+@pytest.mark.thorough
 def test_on_a_gpu_without_an_encoder_the_page_says_so(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
     machine = fake_nvidia.machine("h200", driver="610")
     done = run_tier(tmp_path, "fake", machine.env, "-k", "not large")
