@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from reelpress.storage.orphans import find_orphans, sweep_orphans
 from reelpress.storage.store import Store
 from reelpress.storage.transfer import Transfer
 from reelpress.storage.upload import upload
+from reelpress.storage.waiting import wait_for
 
 import holdings
 
@@ -401,6 +403,19 @@ def test_bad_ids_of_jobs_are_refused(store: Store, tmp_path: Path, job: str):
     with pytest.raises(UsageError):
         upload(store, holdings.file(tmp_path, FILM), KEY, job=job)
     assert holdings.keys(store) == []
+
+
+def test_what_is_cancelled_beforehand_is_not_begun():
+    token, begun = CancelToken(), []
+
+    async def work() -> None:
+        begun.append(1)
+
+    token.cancel()
+    with pytest.raises(Cancelled):
+        wait_for(work(), token)
+    wait_for(asyncio.sleep(0))
+    assert begun == []
 
 
 def test_a_cancelled_upload_leaves_nothing(store: Store, tmp_path: Path):

@@ -55,6 +55,7 @@ class Storm:
         self.random = random.Random(EXPORTS)
         self.exports: dict[str, str] = {}  # by idempotency key
         self.kills: Counter[str] = Counter()
+        self.starts: Counter[int] = Counter()  # of workers, by machine
         self.asked: Counter[str] = Counter()
         self.server: Service | None = None
         self._next_kill, self._most_kills = 0.0, 0
@@ -82,6 +83,7 @@ class Storm:
         self._next_kill = time.monotonic() + self.random.uniform(*KILL_AFTER_S)
 
     def _start_worker(self, machine: int) -> None:
+        self.starts[machine] += 1
         with (self.fleet.folder / f"worker{machine}.log").open("a") as log:
             self.fleet.workers[machine] = subprocess.Popen(
                 [sys.executable, str(PROGRAM), "worker"], stdout=log, stderr=log, text=True, process_group=0,
@@ -113,6 +115,12 @@ class Storm:
             time.sleep(0.1)
 
     def stop(self) -> None:
+        deadline = time.monotonic() + 60
+        for machine in self.fleet.workers:  # told to end before it is a worker, a stand-in just dies
+            log = self.fleet.folder / f"worker{machine}.log"
+            while log.read_text().count(" jobs at once") < self.starts[machine]:
+                assert time.monotonic() < deadline, self.fleet.logs()
+                time.sleep(0.05)
         if self.server is not None:
             assert self.server.end() == 0, self.fleet.logs()
         for code in self.fleet.stop():

@@ -40,6 +40,7 @@ def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     package = folder / "src" / "reelpress"
     package.mkdir(parents=True)
+    (package / "__init__.py").touch()  # without it a package that is installed comes before this one
     git = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(folder)], check=True)
     for name, body in (

@@ -48,6 +48,9 @@ _LOOP = _Loop()
 
 def wait_for(work: Coroutine[Any, Any, T], cancel: CancelSign | None = None) -> T:
     """Return what ``work`` returns, or raise what it raises. Raises :class:`Cancelled` when ``cancel`` says so."""
+    if cancel is not None and cancel.is_cancelled:  # else what takes no time would be done all the same
+        work.close()
+        raise Cancelled
     future = asyncio.run_coroutine_threadsafe(work, _LOOP.get())
     try:
         while not future.done():
