@@ -55,7 +55,7 @@ class Storm:
         self.random = random.Random(EXPORTS)
         self.exports: dict[str, str] = {}  # by idempotency key
         self.kills: Counter[str] = Counter()
-        self.starts: Counter[int] = Counter()  # of workers, by machine
+        self.begun: dict[int, int] = {}  # by machine, how many workers of it had begun before the one of now
         self.asked: Counter[str] = Counter()
         self.server: Service | None = None
         self._next_kill, self._most_kills = 0.0, 0
@@ -83,12 +83,16 @@ class Storm:
         self._next_kill = time.monotonic() + self.random.uniform(*KILL_AFTER_S)
 
     def _start_worker(self, machine: int) -> None:
-        self.starts[machine] += 1
+        self.begun[machine] = self._begun(machine)
         with (self.fleet.folder / f"worker{machine}.log").open("a") as log:
             self.fleet.workers[machine] = subprocess.Popen(
                 [sys.executable, str(PROGRAM), "worker"], stdout=log, stderr=log, text=True, process_group=0,
                 env={**without_settings(), **self._environment(machine)},
             )  # fmt: skip
+
+    def _begun(self, machine: int) -> int:
+        log = self.fleet.folder / f"worker{machine}.log"
+        return log.read_text().count(" jobs at once") if log.exists() else 0
 
     def _environment(self, machine: int) -> dict[str, str]:
         return {**self.fleet.environment, "REELPRESS_SCRATCH_DIR": str(self.fleet.scratch(machine))}
@@ -117,8 +121,7 @@ class Storm:
     def stop(self) -> None:
         deadline = time.monotonic() + 60
         for machine in self.fleet.workers:  # told to end before it is a worker, a stand-in just dies
-            log = self.fleet.folder / f"worker{machine}.log"
-            while log.read_text().count(" jobs at once") < self.starts[machine]:
+            while self._begun(machine) <= self.begun[machine]:
                 assert time.monotonic() < deadline, self.fleet.logs()
                 time.sleep(0.05)
         if self.server is not None:
