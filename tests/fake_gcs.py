@@ -14,14 +14,12 @@ import http.server
 import itertools
 import json
 import re
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -29,6 +27,8 @@ import jwt
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from loopback import LoopbackServer
 
 SIGNED_HOST = "storage.googleapis.com"
 EMAIL = "reelpress@demo-project.iam.gserviceaccount.com"
@@ -64,7 +64,7 @@ def service_account_key() -> str:
     })  # fmt: skip
 
 
-class FakeGcs:
+class FakeGcs(LoopbackServer):
     """A context manager; ``fail(method, key)`` may return a status that a request is to meet."""
 
     def __init__(self, *buckets: str, cors: list[dict[str, Any]] | None = None) -> None:
@@ -78,21 +78,7 @@ class FakeGcs:
         self.types: dict[str, str] = {}
         self._count = itertools.count(1_700_000_000_000_001)
         self._key = _KEY
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(_handler(self))
 
     def other_key(self) -> None:
         """Trust another key from now on: all that was signed before is forged."""

@@ -13,11 +13,11 @@ import http.server
 import json
 import mimetypes
 import re
-import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
+
+from loopback import LoopbackServer
 
 MOST_BODY_BYTES = 32 * 2**20
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "cookie"}
@@ -29,7 +29,7 @@ def matches(glob: str, path: str) -> bool:
     return re.fullmatch(pattern, path) is not None
 
 
-class Hosting:
+class Hosting(LoopbackServer):
     """A context manager; ``services`` are the addresses of Cloud Run services by their names."""
 
     def __init__(self, folder: Path, services: dict[str, str], *, patience_s: float = 60.0) -> None:
@@ -37,21 +37,7 @@ class Hosting:
         self.public = folder / self.config["public"]
         self.services, self.patience_s = services, patience_s
         self.seen: list[tuple[str, str, int]] = []
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        super().__init__(_handler(self))
 
     def static(self, path: str) -> Path | None:
         names = [path.strip("/") or "index.html"]

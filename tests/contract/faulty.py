@@ -9,7 +9,8 @@ import socket
 import struct
 import threading
 from types import TracebackType
-from typing import Self
+
+from loopback import LoopbackServer
 
 FAULTS = {
     "500": "the server fails before it does anything",
@@ -28,7 +29,7 @@ FAULTS = {
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
-class Proxy:
+class Proxy(LoopbackServer):
     """A context manager; ``fault`` befalls request number ``at`` (from 1), or with ``for_ever`` all from it on."""
 
     def __init__(self, server: tuple[str, int], fault: str, at: int, *, for_ever: bool = False) -> None:
@@ -38,13 +39,11 @@ class Proxy:
         self.hit = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        super().__init__(_handler(self))
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return self.url
 
     def fault_for(self, request: str) -> str:
         with self._lock:
@@ -54,17 +53,11 @@ class Proxy:
             self.hit |= due
             return self.fault if due else ""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
 
 def _handler(proxy: Proxy) -> type[http.server.BaseHTTPRequestHandler]:
