@@ -8,10 +8,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEAN, LEAN_MOTION, LEAN_STILL
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Encode
-from reelpress.plan.worth import Window, is_still, outlook_of, sample_windows
+from reelpress.plan.worth import is_still, outlook_of, sample_windows
 from reelpress.request import Request
 
 # Seeking lands on keyframes. Where they lie further apart than this (browser recordings have one in all), samples

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import Size
 from reelpress.plan.model import Reason
@@ -43,13 +44,6 @@ class SampleFacts(Value, frozen=True, kw_only=True):
     seconds: float
     encoded_bytes_per_s: float | None
     p_skip: float | None = None
-
-
-class Window(Value, frozen=True, kw_only=True):
-    """A stretch of the input to encode as a sample."""
-
-    start_s: float
-    duration_s: float
 
 
 class Outlook(Value, frozen=True, kw_only=True):
