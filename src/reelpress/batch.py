@@ -17,10 +17,12 @@ from reelpress.events import Event, OnEvent
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value
 from reelpress.look import Look
-from reelpress.policy import RunPolicy
+from reelpress.policy import RunPolicy, cores_for
+from reelpress.probe.media import for_many_files
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
+from reelpress.run.room import Room
 
 # What counts as a video inside a folder; a file named on its own is taken whatever its name.
 VIDEO_SUFFIXES = frozenset(
@@ -110,9 +112,11 @@ def _without_collisions(items: list[Item], suffix: str) -> tuple[Item, ...]:
     return tuple(fixed)
 
 
-def default_jobs(host: HostFacts) -> int:
-    """Return how many inputs to work on at once: one encode keeps about two cores busy."""
-    return max(1, host.cores // 2)
+def _size(source: Path) -> int:
+    try:
+        return source.stat().st_size
+    except (OSError, ValueError):  # its job will say so, which takes no time
+        return 0
 
 
 def run_batch(
@@ -130,6 +134,8 @@ def run_batch(
 ) -> tuple[Receipt, ...]:
     """Run all items and return their receipts in the same order.
 
+    ``jobs`` are worked on at once; ``None`` lets the cores decide, of which small inputs are given one and others two.
+    What many short files would each pay for alone is paid once: a process that looks at them, and facts about GPUs.
     Once ``stop_if`` is true, asked ten times a second, everything that runs is cancelled, and when nothing of it is
     left the receipts are returned, those of unfinished items ``cancelled``. A ``KeyboardInterrupt`` that strikes here
     does the same; a program that installs handlers and passes ``stop_if`` leaves nothing to where it strikes.
@@ -137,25 +143,31 @@ def run_batch(
     """
     token = cancel or CancelToken()
     lock = threading.Lock()
-    width = min(jobs or default_jobs(host), max(1, len(items)))
-    policy = msgspec.structs.replace(policy, at_once=width)
+    places = jobs or host.cores
+    shares = [1 if jobs else min(places, cores_for(_size(item.source), host)) for item in items]
+    width = max(1, min(places // min(shares, default=1), len(items)))
+    room = Room(places)
 
     def emit(event: Event) -> None:
         if on_event is not None:
             with lock:
                 on_event(event)
 
-    def one(item: Item) -> Receipt:
-        if not token.is_cancelled:
-            with contextlib.suppress(OSError):  # the job says what is wrong with it
-                item.target.parent.mkdir(parents=True, exist_ok=True)
-        return compress_file(
-            item.source, item.target, host=host, request=request, policy=policy, overwrite=overwrite,
-            on_event=emit, cancel=token, look=look if item is items[0] else None,
-        )  # fmt: skip
+    def one(item: Item, share: int) -> Receipt:
+        at_once = max(1, min(places // share, len(items)))
+        with room.taken(share):
+            if not token.is_cancelled:
+                with contextlib.suppress(OSError):  # the job says what is wrong with it
+                    item.target.parent.mkdir(parents=True, exist_ok=True)
+            return compress_file(
+                item.source, item.target, host=host, request=request, overwrite=overwrite, on_event=emit,
+                policy=msgspec.structs.replace(policy, at_once=at_once), cancel=token,
+                look=look if item is items[0] else None,
+            )  # fmt: skip
 
-    with ThreadPoolExecutor(max_workers=width, thread_name_prefix="reelpress") as pool:
-        futures: list[Future[Receipt]] = [pool.submit(one, item) for item in items]
+    probes = for_many_files() if len(items) > 1 else contextlib.nullcontext()
+    with probes, ThreadPoolExecutor(max_workers=width, thread_name_prefix="reelpress") as pool:
+        futures: list[Future[Receipt]] = [pool.submit(one, *each) for each in zip(items, shares, strict=True)]
         pending = set(futures)
         while pending:
             try:

@@ -1,4 +1,4 @@
-"""How long and with what a run may go on, and how many clips at once."""
+"""How long and with what a run may go on, and how many inputs or clips at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from reelpress.observe.prices import Rates, Tariff, by_cpu_hour, tariff
 
 # What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
 _CLIP_MEMORY_MB = 700
+# An encode keeps about two cores busy. Up to here a video is mostly so short that half of the work is starting and
+# checking, which keep one busy (benchmarks/small_files.py).
+SMALL_BYTES = 8 * 2**20
 # Encodes at once on a GPU where nobody counted its sessions; those without a slot wait for one.
 _GPU_CLIPS = 4
 
@@ -46,3 +49,12 @@ def clips_at_once(host: HostFacts, policy: RunPolicy, *, uses_gpu: bool) -> int:
     if host.memory_mb is not None:
         width = min(width, host.memory_mb // _CLIP_MEMORY_MB)
     return max(1, width)
+
+
+def cores_for(size_bytes: int, host: HostFacts) -> int:
+    """Return how many cores an input of this size is given when others wait: 1 for a small one, else 2.
+
+    Where each core has not the memory that an encode may take, all are given 2.
+    """
+    is_roomy = host.memory_mb is None or host.memory_mb // host.cores >= _CLIP_MEMORY_MB
+    return 1 if size_bytes <= SMALL_BYTES and is_roomy else 2

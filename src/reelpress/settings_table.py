@@ -170,7 +170,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="jobs", env=("REELPRESS_JOBS",), default="auto", accepts="1 to 256, auto", flag="--jobs",
-        parse=optional(number(1, 256, int)), help="Inputs worked on at the same time; auto is half the cores.",
+        parse=optional(number(1, 256, int)),
+        help="Inputs worked on at the same time; auto is half the cores, or one a core while they are small.",
     ),
     Setting(
         name="threads", env=("REELPRESS_THREADS",), default="0", accepts="0 to 256, 0 lets the encoder choose",

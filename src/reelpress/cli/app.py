@@ -53,7 +53,7 @@ def app() -> None:
 @with_options(_ENCODING)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("--decode-check", metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
-@click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")
+@click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [by cores and size].")
 @click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path), help="Write the receipt as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 @JSON

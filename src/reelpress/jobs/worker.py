@@ -7,6 +7,7 @@ their limit on jobs per worker is one number for all workers, and machines diffe
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -27,6 +28,7 @@ from reelpress.jobs.task import Task
 from reelpress.jobs.telling import OnEnd
 from reelpress.jobs.work import FencedOff, claim_next, note_progress, release, release_strays
 from reelpress.probe.gpu_finding import find_gpu
+from reelpress.probe.media import for_many_files
 from reelpress.version import VERSION
 
 _LOG = logging.getLogger("reelpress.jobs")
@@ -71,6 +73,7 @@ class Worker:
         self.id = f"{new_id('worker')}-{os.getpid()}"
         self._queue = f"of-{self.id}"
         self._on_end, self._on_dead = on_end, on_dead or self._end_process
+        self._kept = contextlib.ExitStack()  # for as long as it works
         self._lock = threading.Lock()
         self._claiming = threading.Lock()  # held from before a claim until it stands among the active ones
         self._active: list[tuple[Task, bool]] = []  # and whether it was pushed
@@ -112,6 +115,7 @@ class Worker:
         _LAUNCHED.set()
         DBOS.register_queue(self._queue, polling_interval_sec=0.1)
         self._sweep_scratch()
+        self._kept.enter_context(for_many_files())
         self._liveness.start()
         for thread in self._threads:
             thread.start()
@@ -145,6 +149,7 @@ class Worker:
             task.stop("drain")
         self._wait_for_tasks(_STOPPING_S)
         self._stop.set()
+        self._kept.close()
         try:
             self._liveness.stop()
             DBOS.delete_queue(self._queue)

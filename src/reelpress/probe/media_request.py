@@ -1,4 +1,7 @@
-"""What :mod:`reelpress.probe.media` and its child say to each other, as JSON on the child's stdin and stdout."""
+"""What :mod:`reelpress.probe.media` and its child say to each other, as JSON on the child's stdin and stdout.
+
+An :class:`Order` and what answers it go between :mod:`reelpress.probe.nursery` and its process.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,26 @@ class Answer(Value, frozen=True, kw_only=True):
 
     facts: MediaFacts | None = None
     refused: Refusal | None = None
+
+
+class Order(Value, frozen=True, kw_only=True):
+    """A request, and what the process that is forked for it may use; ``None`` is no limit."""
+
+    request: Request
+    cpu_s: int | None
+    memory_bytes: int | None
+    file_size_bytes: int | None
+
+
+class Begun(Value, frozen=True, kw_only=True, tag="begun"):
+    """A process was forked for an order; ``failed`` says why none could be."""
+
+    failed: str | None = None
+
+
+class Ended(Value, frozen=True, kw_only=True, tag="ended"):
+    """How that process ended; ``returncode`` is negative where a signal of that number killed it."""
+
+    returncode: int
+    cpu_s: float
+    peak_memory_bytes: int

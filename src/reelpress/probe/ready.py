@@ -17,7 +17,8 @@ import msgspec
 
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import to_json
-from reelpress.probe.media import DEFAULT_LIMITS, child_argv, read_answer, request_for
+from reelpress.probe import nursery
+from reelpress.probe.media import DEFAULT_LIMITS, ask, child_argv, read_answer, request_for
 from reelpress.run.process import CancelToken, Finished, run
 
 
@@ -40,27 +41,33 @@ class ReadyProbe:
         self._pool.shutdown()
 
     def start(self) -> None:
-        """Start the child unless one is waiting."""
-        if self._waiting is None:
-            self._asked_at = None
-            read, write = os.pipe()
-            self._waiting = write, self._pool.submit(self._run, read)
+        """Start the child unless one is waiting, or can be had at once."""
+        if (kept := nursery.kept()) is not None:
+            kept.start()
+        elif self._waiting is None:
+            self._waiting = self._started()
 
     def probe(self, path: Path, spend: Callable[[float], None]) -> MediaFacts:
         """Return the facts of a file, of whose pictures only the first are decoded.
 
         ``spend`` is told the CPU seconds. Raises as :func:`reelpress.probe.media.probe` does.
         """
-        self.start()
-        assert self._waiting is not None  # noqa: S101 - just started
-        write, child = self._waiting
+        request = request_for(path, DEFAULT_LIMITS, samples_later=False)
+        if nursery.kept() is not None and self._waiting is None:
+            return ask(request, limits=DEFAULT_LIMITS, cancel=self._cancel, spend=spend)
+        write, child = self._waiting or self._started()
         self._waiting = None
         self._asked_at = time.monotonic()
         with contextlib.suppress(BrokenPipeError), open(write, "wb", closefd=True) as pipe:  # noqa: PTH123 - a descriptor
-            pipe.write(to_json(request_for(path, DEFAULT_LIMITS, samples_later=False)))
+            pipe.write(to_json(request))
         finished = child.result()
         spend(finished.cpu_s)
         return read_answer(finished, DEFAULT_LIMITS)
+
+    def _started(self) -> tuple[int, Future[Finished]]:
+        self._asked_at = None
+        read, write = os.pipe()
+        return write, self._pool.submit(self._run, read)
 
     def _run(self, read: int) -> Finished:
         # the clock starts with the question, not with the waiting
