@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from reelpress.errors import UsageError
+from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import cpu_row
 from reelpress.request import Request
@@ -39,6 +40,12 @@ class Settings(Value, frozen=True, kw_only=True):
     hdr: str
     max_input_bytes: int
     min_saving: float
+    min_vmaf: float | None
+    min_vmaf_worst: float | None
+    max_size_ratio: float | None
+    vmaf_windows: str
+    vmaf_retries: int
+    on_miss: str
     timeout_s: float | None
     decode_check: str
     stall_timeout_s: float
@@ -185,6 +192,18 @@ def _check_preset(settings: Settings) -> None:
         raise UsageError(f"--crf cannot be {settings.crf:g} for {row.codec}.", hint=hint)
 
 
+def gate_from(settings: Settings) -> GateWish:
+    """Return what these settings ask of the quality and size of outputs."""
+    return GateWish(
+        min_vmaf=settings.min_vmaf,
+        min_vmaf_worst=settings.min_vmaf_worst,
+        max_size_ratio=settings.max_size_ratio,
+        windows=settings.vmaf_windows,  # type: ignore[arg-type]
+        retries=settings.vmaf_retries,
+        on_miss=settings.on_miss,  # type: ignore[arg-type]
+    )
+
+
 def check_hardware(hardware: str | None) -> None:
     """Raise :class:`UsageError` for a hardware policy that is none."""
     if hardware not in (None, "auto", "require", "off"):
@@ -211,4 +230,5 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
         always_encode=always_encode,
         max_pixels=settings.max_pixels,
         threads=settings.threads,
+        gate=gate_from(settings),
     )
