@@ -80,10 +80,12 @@ def facts_and_plan(
     stop = cancel or CancelToken()
     facts = probe(source, cancel=stop)
     host = gpus_of(host, policy.gpu).host_for(facts, request, stop)
-    return facts, _plan(Path(source), facts, host, request, stop, Book())
+    return facts, plan_with_samples(Path(source), facts, host, request, stop, Book())
 
 
-def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
+def plan_with_samples(
+    source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book
+) -> Plan:
     """Plan; where the plan would be better with samples, take them and plan again."""
     decided = plan(facts, host, request)
     order = sample_order(decided, facts, request) if isinstance(decided, Encode) else None
@@ -150,7 +152,7 @@ class _Work:
         self.job = msgspec.structs.replace(self.job, key=f"{self.source}:{snapshot.size_bytes}:{snapshot.mtime_ns}")
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
-        decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)
+        decided = plan_with_samples(self.source, facts, self.host, self.request, self.cancel, book)
         stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
         book.reasons = decided.reasons
