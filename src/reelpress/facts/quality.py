@@ -12,10 +12,14 @@ Viewing = Literal["phone", "1080p", "4k"]
 
 
 class Window(Value, frozen=True, kw_only=True):
-    """A stretch of a video, in seconds from its first picture."""
+    """A stretch of a video, in seconds from its first picture.
+
+    ``at_cut`` says that a new shot begins with it, where an encoder puts a keyframe anyway.
+    """
 
     start_s: float
     duration_s: float
+    at_cut: bool = False
 
 
 class WorstSecond(Value, frozen=True, kw_only=True):

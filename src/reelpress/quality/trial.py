@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reelpress.errors import ReelpressError
+from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.quality import FrameScores, Pooled, Viewing
 from reelpress.facts.values import Value
-from reelpress.plan.model import Attempt
-from reelpress.quality.packets import media_bytes
-from reelpress.quality.samples import TIMESCALE, Sample, sample_input
+from reelpress.plan.model import Attempt, Encode
+from reelpress.quality.packets import packet_table
+from reelpress.quality.samples import TIMESCALE, Sample, last_words, refuse_cancelled, sample_input
 from reelpress.quality.vmaf import LogReader, libvmaf_filter, pool
 from reelpress.run.process import CancelToken, Limits, run
 
 _LIMITS = Limits(wall_s=1800, stall_s=300)
+# A keyframe at least so often, in frames, unless the options say otherwise: the default of x264 and x265, and NVENC's
+# as this product sets it. SVT-AV1's own of about five seconds is 121 to 161 frames.
+_GOP_FRAMES = {"libsvtav1": 161}
+_GOP_FRAMES_ELSE = 250
 
 
 class Encoded(Value, frozen=True, kw_only=True):
-    """One sample, encoded: bytes of video, and what the encoder took."""
+    """One sample, encoded: bytes of its stretch without the tail, and what the encoder took for all of it.
+
+    ``size_bytes`` are as within an encode of the whole: a keyframe that only the sample has counts as another frame.
+    """
 
     path: str
     sample: Sample
@@ -27,21 +35,34 @@ class Encoded(Value, frozen=True, kw_only=True):
     cpu_s: float
 
 
+class Part(Value, frozen=True, kw_only=True):
+    """What one setting made of one sample. ``vmaf`` is the mean of its frames, ``seconds`` are of programme."""
+
+    sample: Sample
+    size_bytes: int
+    seconds: float
+    vmaf: float
+    encode_wall_s: float
+
+
 class Trial(Value, frozen=True, kw_only=True):
     """What one setting made of all samples.
 
-    ``bytes_per_s`` is of video alone, per second of programme; ``encode_*`` is the encoder's time without scoring.
-    ``by_frame`` has the times of frames as places in a row of samples, one after another.
+    ``bytes_per_s`` is of video alone, per second of programme; ``encode_*`` is the encoder's time without scoring, for
+    ``coded_seconds`` of programme (with tails). ``by_frame`` has the times of frames as places in a row of samples, one
+    after another with gaps.
     """
 
     vmaf: Pooled
     size_bytes: int
     seconds: float
+    coded_seconds: float
     frames: int
     encode_wall_s: float
     encode_cpu_s: float
     score_cpu_s: float
     by_frame: FrameScores
+    parts: tuple[Part, ...]
 
     @property
     def bytes_per_s(self) -> float:
@@ -61,6 +82,20 @@ def encoder_options(attempt: Attempt) -> tuple[str, ...]:
     return args[args.index("-c:v:0") : args.index("-fps_mode:v:0")]
 
 
+def software_filters(decided: Encode) -> str | None:
+    """Return what pictures go through before an encoder gets them, done in software; ``None`` where no attempt says.
+
+    ``Expectation.picture_filters`` are without those that leave frames out.
+    """
+    args = next((a.args for a in decided.attempts if "-hwaccel" not in a.args), None)
+    return None if args is None else args[args.index("-filter:v:0") + 1]
+
+
+def scorer(host: HostFacts) -> FfmpegFacts | None:
+    """Return the FFmpeg that scores: the newest with libvmaf, or ``None``."""
+    return next((build for build in host.ffmpegs if "libvmaf" in build.filters), None)
+
+
 def take_trial(
     samples: Sequence[Sample],
     options: Sequence[str],
@@ -72,34 +107,42 @@ def take_trial(
     scale: str | None = None,
     every: int = 1,
     threads: int = 0,
+    env: Mapping[str, str] | None = None,
     cancel: CancelToken | None = None,
     spend: Callable[[float], None],
 ) -> Trial:
-    """Encode samples with these options and score them against themselves.
+    """Encode samples with these options and score them against themselves; tails are encoded and not looked at.
 
     ``scale`` is a filter that makes pictures of another size before they are encoded; they are scored at the samples'
-    own size, enlarged by bicubic interpolation as players do. Raises :class:`TrialError`.
+    own size, enlarged by bicubic interpolation as players do. ``env`` is added to the encoder's environment (which GPU
+    it sees). Raises :class:`TrialError` and :class:`Cancelled`.
     """
-    encoded = [
-        encode_sample(sample, options, folder, ffmpeg=encoder_ffmpeg, scale=scale, cancel=cancel, spend=spend)
-        for sample in samples
-    ]
-    scores: list[FrameScores] = []
-    score_cpu = 0.0
-    for one in encoded:
+    parts, scores, encode_cpu, score_cpu = [], [], 0.0, 0.0
+    for sample in samples:
+        made = encode_sample(
+            sample, options, folder, ffmpeg=encoder_ffmpeg, scale=scale, env=env, cancel=cancel, spend=spend
+        )
         found, cpu_s = score_sample(
-            one, ffmpeg=scorer_ffmpeg, viewing=viewing, scaled=scale is not None, every=every, threads=threads,
+            made, ffmpeg=scorer_ffmpeg, viewing=viewing, scaled=scale is not None, every=every, threads=threads,
             cancel=cancel,
         )  # fmt: skip
-        score_cpu += cpu_s
         spend(cpu_s)
+        encode_cpu, score_cpu = encode_cpu + made.cpu_s, score_cpu + cpu_s
         scores.append(found)
-    by_frame = _in_a_row(scores, [sample.window.duration_s for sample in samples])
+        parts.append(
+            Part(
+                sample=sample, size_bytes=made.size_bytes, seconds=sample.seconds,
+                vmaf=round(sum(found.vmaf) / len(found.vmaf), 4), encode_wall_s=made.wall_s,
+            )
+        )  # fmt: skip
+        Path(made.path).unlink(missing_ok=True)
+    by_frame = _in_a_row(scores, [sample.seconds for sample in samples])
     return Trial(
-        vmaf=pool(by_frame.vmaf, by_frame.at_s), size_bytes=sum(one.size_bytes for one in encoded),
-        seconds=sum(sample.window.duration_s for sample in samples), frames=sum(sample.frames for sample in samples),
-        encode_wall_s=round(sum(one.wall_s for one in encoded), 3),
-        encode_cpu_s=round(sum(one.cpu_s for one in encoded), 3), score_cpu_s=round(score_cpu, 3), by_frame=by_frame,
+        vmaf=pool(by_frame.vmaf, by_frame.at_s), size_bytes=sum(part.size_bytes for part in parts),
+        seconds=sum(sample.seconds for sample in samples), frames=sum(sample.frames for sample in samples),
+        coded_seconds=sum(sample.coded_seconds for sample in samples),
+        encode_wall_s=round(sum(part.encode_wall_s for part in parts), 3), encode_cpu_s=round(encode_cpu, 3),
+        score_cpu_s=round(score_cpu, 3), by_frame=by_frame, parts=tuple(parts),
     )  # fmt: skip
 
 
@@ -110,10 +153,11 @@ def encode_sample(
     *,
     ffmpeg: str,
     scale: str | None = None,
+    env: Mapping[str, str] | None = None,
     cancel: CancelToken | None = None,
     spend: Callable[[float], None],
 ) -> Encoded:
-    """Encode one sample into ``folder``. Raises :class:`TrialError`."""
+    """Encode one sample with its tail into ``folder``. Raises :class:`TrialError` and :class:`Cancelled`."""
     path = folder / f"{Path(sample.path).stem}-encoded.mp4"
     done = run(
         (
@@ -121,15 +165,17 @@ def encode_sample(
             *sample_input(sample.path), "-map", "0:v:0", *(("-filter:v:0", scale) if scale else ()), *options,
             "-fps_mode:v:0", "passthrough", "-video_track_timescale", str(TIMESCALE), "-f", "mp4", f"file:{path}",
         ),
-        limits=_LIMITS, cancel=cancel,
+        limits=_LIMITS, cancel=cancel, env=env,
     )  # fmt: skip
     spend(done.cpu_s)
+    refuse_cancelled(done)
     if done.returncode != 0:
-        raise TrialError(
-            "A sample could not be encoded.",
-            evidence=done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1],
-        )
-    return Encoded(path=str(path), sample=sample, size_bytes=media_bytes(path), wall_s=done.wall_s, cpu_s=done.cpu_s)
+        raise TrialError("A sample could not be encoded.", evidence=last_words(done))
+    sizes = packet_table(path).before(sample.window.duration_s)
+    return Encoded(
+        path=str(path), sample=sample, size_bytes=_as_in_the_whole(sizes, sample, options), wall_s=done.wall_s,
+        cpu_s=done.cpu_s,
+    )  # fmt: skip
 
 
 def score_sample(
@@ -142,16 +188,19 @@ def score_sample(
     threads: int = 0,
     cancel: CancelToken | None = None,
 ) -> tuple[FrameScores, float]:
-    """Score an encoded sample against the sample, frame by frame; return the scores and the CPU seconds.
+    """Score the stretch of an encoded sample against the sample, frame by frame; return scores and CPU seconds.
 
-    Times are in seconds from the sample's first frame. Raises :class:`TrialError`.
+    Frames are paired by their order: encoders keep them all. Times are in seconds from the sample's first frame.
+    ``threads`` 0 is one. Raises :class:`TrialError` and :class:`Cancelled`.
     """
     reader = LogReader()
+    frames = encoded.sample.frames
     compare = libvmaf_filter(viewing, threads=threads or 1, every=every)
-    if scaled:
-        graph = f"[0:v:0][1:v:0]scale2ref=flags=bicubic[made][wanted];[made][wanted]{compare}"
-    else:
-        graph = f"[0:v:0]settb=1/{TIMESCALE}[made];[1:v:0]settb=1/{TIMESCALE}[wanted];[made][wanted]{compare}"
+    same = f"trim=end_frame={frames},settb=1/{TIMESCALE},setpts=N*{TIMESCALE // 30}"
+    size = (
+        "[made0][wanted0]scale2ref=flags=bicubic[made][wanted]" if scaled else "[made0]null[made];[wanted0]null[wanted]"
+    )
+    graph = f"[0:v:0]{same}[made0];[1:v:0]{same}[wanted0];{size};[made][wanted]{compare}"
     done = run(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
@@ -160,14 +209,30 @@ def score_sample(
         ),
         limits=_LIMITS, cancel=cancel, on_line=reader.feed,
     )  # fmt: skip
-    expected = -(-encoded.sample.frames // every)
+    refuse_cancelled(done)
+    expected = -(-frames // every)
     if done.returncode != 0 or reader.frames != expected:
-        raise TrialError(
-            "An encoded sample could not be scored.",
-            evidence=(done.stderr_tail.strip().splitlines() or [f"{reader.frames} of {expected} frames scored"])[-1],
-        )
-    frame_s = encoded.sample.window.duration_s / encoded.sample.frames
+        said = last_words(done) if done.returncode != 0 else f"{reader.frames} of {expected} frames scored"
+        raise TrialError("An encoded sample could not be scored.", evidence=said)
+    frame_s = encoded.sample.seconds / frames
     return reader.scores([number * frame_s for number in reader.numbers()]), done.cpu_s
+
+
+def _as_in_the_whole(sizes: Sequence[int], sample: Sample, options: Sequence[str]) -> int:
+    """Return the bytes of a sample's packets as within an encode of the whole.
+
+    There the sample's first frame is a keyframe where a shot begins with it, or because it was time for one; else it
+    is a frame as those after it.
+    """
+    total = sum(sizes)
+    if sample.window.at_cut or sample.window.start_s == 0 or len(sizes) < 2:
+        return total
+    encoder = options[options.index("-c:v:0") + 1]
+    every = int(options[options.index("-g:v:0") + 1]) if "-g:v:0" in options else None
+    every = every or _GOP_FRAMES.get(encoder, _GOP_FRAMES_ELSE)
+    others = (total - sizes[0]) / (len(sizes) - 1)
+    extra = max(0.0, sizes[0] - others) * max(0.0, 1 - len(sizes) / every)
+    return round(total - extra)
 
 
 def _in_a_row(scores: Sequence[FrameScores], durations_s: Sequence[float]) -> FrameScores:
