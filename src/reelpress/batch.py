@@ -15,6 +15,7 @@ from reelpress.engine import compress_file, default_target
 from reelpress.errors import UsageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.host import HostFacts
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value
 from reelpress.look import Look
 from reelpress.policy import RunPolicy
@@ -39,6 +40,7 @@ class Item(Value, frozen=True, kw_only=True):
 
     source: Path
     target: Path
+    predicted: Predicted | None = None  # by a quote
 
 
 def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ...]:
@@ -151,7 +153,7 @@ def run_batch(
                 item.target.parent.mkdir(parents=True, exist_ok=True)
         return compress_file(
             item.source, item.target, host=host, request=request, policy=policy, overwrite=overwrite,
-            on_event=emit, cancel=token, look=look if item is items[0] else None,
+            on_event=emit, cancel=token, look=look if item is items[0] else None, predicted=item.predicted,
         )  # fmt: skip
 
     with ThreadPoolExecutor(max_workers=width, thread_name_prefix="reelpress") as pool:

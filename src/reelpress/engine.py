@@ -17,12 +17,15 @@ from reelpress.errors import InputError
 from reelpress.events import OnEvent, Planned, Probed, Started
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.facts.prediction import Predicted
 from reelpress.gpus import gpus_of
 from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
 from reelpress.plan.encoders import coarseness
+from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
+from reelpress.plan.worth import predicted_bytes
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
 from reelpress.probe.sample import take_samples
@@ -48,15 +51,17 @@ def compress_file(
     on_event: OnEvent | None = None,
     cancel: CancelToken | None = None,
     look: Future[Look] | None = None,
+    predicted: Predicted | None = None,
 ) -> Receipt:
     """Do one job and return its receipt; whatever becomes of the input, this does not raise.
 
     ``target`` ``None`` writes beside the input, as ``NAME.compressed.mp4``. The source is only ever read. ``look`` is a
-    look at it that was begun earlier.
+    look at it that was begun earlier, ``predicted`` what a quote said of this job.
     """
     work = _Work(
         source, target, host, request, policy, overwrite=overwrite, on_event=on_event, cancel=cancel, look=look
     )
+    work.book.predicted = predicted
     return work.finish()
 
 
@@ -93,6 +98,7 @@ def plan_with_samples(
         return decided
     with book.stage("sample"):
         samples = take_samples(order, source, cancel=cancel, spend=book.spend)
+    book.sampled_bytes = predicted_bytes(facts, samples, request) if samples is not None else None
     return plan(facts, host, request, samples)
 
 
@@ -156,6 +162,9 @@ class _Work:
         stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
         book.reasons = decided.reasons
+        if isinstance(decided, Encode):
+            said = forecast(facts, decided, self.host.cores, sampled_bytes=book.sampled_bytes)
+            book.foresee(said, decided.attempts[0].encoder)
         if isinstance(decided, Reject):
             first = decided.reasons[0]
             book.reject(decided.code, first.text, evidence=first.fact, hint=decided.hint)

@@ -57,6 +57,7 @@ def app() -> None:
 @click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")
 @click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path), help="Write the receipt as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--quote", is_flag=True, help="Say first what each will come to, and keep that in its receipt.")
 @JSON
 def compress(
     inputs: tuple[str, ...],
@@ -67,6 +68,7 @@ def compress(
     always_encode: bool,
     receipt: Path | None,
     overwrite: bool,
+    quote: bool,
     json_output: bool,
     **flags: str | None,
 ) -> None:
@@ -83,7 +85,7 @@ def compress(
 
         code = run_compress(
             inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode,
-            receipt=receipt, overwrite=overwrite, as_json=json_output, look=look, cancel=cancel,
+            receipt=receipt, overwrite=overwrite, quote=quote, as_json=json_output, look=look, cancel=cancel,
         )  # fmt: skip
     raise click.exceptions.Exit(code)
 

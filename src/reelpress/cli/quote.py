@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from reelpress.api import policy_from
+from reelpress.batch import Item
 from reelpress.cli.compress import settings_and_request
+from reelpress.cli.ledger_source import from_receipts
 from reelpress.cli.render import human_bytes, human_time, plain_text
 from reelpress.errors import ExitCode, InputError, ReelpressError, UsageError
-from reelpress.facts.prediction import Interval
+from reelpress.facts.host import HostFacts
+from reelpress.facts.prediction import Interval, Predicted
 from reelpress.facts.values import to_json
+from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.quoting.model import Offer, Quote
+from reelpress.quoting.prediction import ErrorTable, learned
 from reelpress.quoting.quote import BUDGET_S, QuoteOptions, quote_file
-from reelpress.request import CODECS, Codec
+from reelpress.request import CODECS, Codec, Request
 from reelpress.run.temporary import temporary_folder
 
 _MOST_BUDGET_S = 86_400.0
@@ -34,12 +41,14 @@ def run_quote(
     max_size: str | None,
     hardware: str | None,
     always_encode: bool,
+    receipts: Path | None,
     as_json: bool,
 ) -> int:
     """Quote every file, one after another; the exit code is that of the first that cannot be used."""
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     options = QuoteOptions(
-        codecs=codecs_of(encoders, request.codec), quick=quick, budget_s=_seconds(budget_s)
+        codecs=codecs_of(encoders, request.codec), quick=quick, budget_s=_seconds(budget_s),
+        errors=ErrorTable() if receipts is None else learned(from_receipts(receipts, 0.0, None)),
     )  # fmt: skip
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     code = ExitCode.DONE
@@ -55,12 +64,43 @@ def run_quote(
                 code = code or error.exit_code
                 _complain(file, error)
                 continue
-            if as_json:
-                sys.stdout.write(to_json(made).decode() + "\n")
-                sys.stdout.flush()
-            else:
-                print_quote(made, blank_before=number > 0)
+            _show(made, as_json=as_json, blank_before=number > 0)
     return int(code)
+
+
+def quoted(
+    items: Sequence[Item], *, host: HostFacts, request: Request, policy: RunPolicy, as_json: bool
+) -> tuple[Item, ...]:
+    """Quote every input, print that, and return the items with what was said; of an input that cannot be, nothing."""
+    options, out = QuoteOptions(codecs=(request.codec,)), []
+    with temporary_folder("quote-") as folder:
+        for number, item in enumerate(items):
+            place = folder / str(number)
+            place.mkdir()
+            predicted = None
+            with contextlib.suppress(InputError):  # the job will say it
+                made = quote_file(item.source, place, host=host, request=request, options=options, policy=policy)
+                _show(made, as_json=as_json)
+                predicted = _of_the_job(made)
+            out.append(msgspec.structs.replace(item, predicted=predicted))
+    if not as_json:
+        click.echo("")
+    return tuple(out)
+
+
+def _of_the_job(quote: Quote) -> Predicted | None:
+    """Return what was said of the job that will be done: on a GPU where one would encode, else on the CPU."""
+    said = [offer for offer in quote.offers if offer.predicted is not None]
+    on_gpu = [offer for offer in said if offer.device == "nvidia" and offer.outcome == "encoded"]
+    return next((offer.predicted for offer in (*on_gpu, *said)), None)
+
+
+def _show(quote: Quote, *, as_json: bool, blank_before: bool = False) -> None:
+    if as_json:
+        sys.stdout.write(to_json(quote).decode() + "\n")
+        sys.stdout.flush()
+    else:
+        print_quote(quote, blank_before=blank_before)
 
 
 def codecs_of(text: str | None, asked: Codec) -> tuple[Codec, ...]:
@@ -101,9 +141,11 @@ def print_quote(quote: Quote, *, blank_before: bool = False) -> None:
         for line in _notes(offer):
             click.echo(f"  {line}")
     if shown:
-        click.echo(click.style(f"  {quote.share:.0%} of jobs lie in the intervals.", dim=True))
-        click.echo(click.style(f"  Taken: {quote.assumes}.", dim=True))
-    click.echo(click.style(f"  The quote took {human_time(quote.took_s)}.", dim=True))
+        said = f"{quote.share:.0%} of jobs are to lie in the intervals. Taken for granted: {quote.assumes}. "
+    else:
+        said = ""
+    for line in textwrap.wrap(f"{said}The quote took {human_time(quote.took_s)}.", 76):
+        click.echo(click.style(f"  {line}", dim=True))
 
 
 def _row(offer: Offer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -17,6 +18,9 @@ def quote_command(encoding: Sequence[Option]) -> click.Command:
     @click.option("--encoders", metavar="LIST", help="Codecs to quote: h264,hevc,av1, or all [that of --codec].")
     @click.option("--quick", is_flag=True, help="From the facts of the file alone: at once, and rough.")
     @click.option("--budget", "budget_s", metavar="SECONDS", help="Time for the stretches of one offer [60].")
+    @click.option(
+        "--receipts", metavar="PATH", type=click.Path(path_type=Path), help="Learn from these how far off quotes are."
+    )
     @with_options(encoding)
     @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each file (docs/quote.md).")
     def quote(
@@ -28,6 +32,7 @@ def quote_command(encoding: Sequence[Option]) -> click.Command:
         max_size: str | None,
         hardware: str | None,
         always_encode: bool,
+        receipts: Path | None,
         as_json: bool,
         **flags: str | None,
     ) -> None:
@@ -39,7 +44,7 @@ def quote_command(encoding: Sequence[Option]) -> click.Command:
 
         code = run_quote(
             files, flags, encoders=encoders, quick=quick, budget_s=budget_s, max_size=max_size, hardware=hardware,
-            always_encode=always_encode, as_json=as_json,
+            always_encode=always_encode, receipts=receipts, as_json=as_json,
         )  # fmt: skip
         raise click.exceptions.Exit(code)
 

@@ -13,6 +13,7 @@ import click
 
 from reelpress.errors import OutputError
 from reelpress.events import AttemptFailed, Event, Progressed, Started
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value, to_json
 from reelpress.receipt import Receipt
 
@@ -177,6 +178,8 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
     on = f" with {receipt.encoder} on {where}" if receipt.encoder and where else ""
     rows.append(("result", f"{receipt.status}{on}{saved}"))
     rows += [("why" if n == 0 else "", reason.text) for n, reason in enumerate(receipt.reasons)]
+    if receipt.predicted is not None and receipt.predicted.quote is not None:
+        rows.append(("quoted", _against(receipt, receipt.predicted)))
     if receipt.gates:
         passed = sum(g.verdict == "passed" for g in receipt.gates)
         others = [g for g in receipt.gates if g.verdict != "passed"]
@@ -188,6 +191,19 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
         speed = f", {source.duration_s / receipt.wall_s:.1f}x real time"
     rows.append(("time", f"{human_time(receipt.wall_s)} ({receipt.cpu_s:.1f} CPU s, about ${receipt.usd:.5f}){speed}"))
     return rows
+
+
+def _against(receipt: Receipt, said: Predicted) -> str:
+    """Return what a quote said, and how far off it was."""
+    if said.encoder != receipt.encoder:
+        return f"{said.encoder or 'nothing'} was to write it"
+    parts = []
+    if said.size_bytes is not None and receipt.result is not None:
+        off = receipt.result.size_bytes / said.size_bytes.likely - 1
+        parts.append(f"{human_bytes(round(said.size_bytes.likely))} ({off:+.1%} came)")
+    if said.wall_s is not None and said.wall_s.likely > 0:
+        parts.append(f"{human_time(said.wall_s.likely)} ({receipt.wall_s / said.wall_s.likely - 1:+.0%})")
+    return ", ".join(parts) or "as said"
 
 
 def _describe(size_bytes: int, video: str | None, audio: tuple[str, ...], duration_s: float | None) -> str:

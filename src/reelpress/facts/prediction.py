@@ -6,8 +6,9 @@ from typing import Literal
 
 from reelpress.facts.values import Value
 
-# What a prediction rests on: the whole job done once and thrown away, stretches of it, or the facts of the file alone.
-Basis = Literal["rehearsed", "sampled", "facts"]
+# What a prediction rests on: the whole job done once and thrown away, a quote's stretches of it, the few short samples
+# that some plans are made with, or the facts of the file alone.
+Basis = Literal["rehearsed", "sampled", "plan_samples", "facts"]
 Outcome = Literal["encoded", "copied", "skipped"]
 
 # Four of five jobs are to lie inside an interval: wide enough to plan by, narrow enough to say something.

@@ -53,12 +53,13 @@ class Offering:
         budget_s: float,
         errors: ErrorTable,
         probe_s: float,
+        scorer: Scorer,
         cancel: CancelToken,
         spend: Callable[[float], None],
     ) -> None:
         self._source, self._facts, self._folder, self._policy = source, facts, folder, policy
         self._quick, self._budget_s, self._errors, self._probe_s = quick, budget_s, errors, probe_s
-        self._cancel, self._spend = cancel, spend
+        self._scorer, self._cancel, self._spend = scorer, cancel, spend
         self._packets: list[Packet] | None = None
 
     def make(self, decided: Plan, host: HostFacts, request: Request, *, planned_s: float) -> Offer:
@@ -75,14 +76,10 @@ class Offering:
         order = order_of(decided, track)
         if self._quick or track.fps_avg is None:
             return self._by_facts(offer, decided, host)
-        scorer = Scorer(
-            self._source, self._facts, self._folder, host, head_only=order.head_only, cancel=self._cancel,
-            spend=self._spend,
-        )  # fmt: skip
         if order.whole:
-            return self._whole(offer, decided, host, request, scorer)
+            return self._whole(offer, decided, host, request)
         try:
-            return self._by_stretches(offer, decided, order, host, scorer, planned_s)
+            return self._by_stretches(offer, decided, order, host, planned_s)
         except RehearsalError as error:
             return failed(offer, error.what, error.evidence)
 
@@ -118,7 +115,7 @@ class Offering:
         offer = self._weighed(msgspec.structs.replace(offer, predicted=predicted), decided)
         return self._priced(offer, host, said.cpu_s, 0.0) if said.cpu_s is not None else offer
 
-    def _whole(self, offer: Offer, decided: Encode, host: HostFacts, request: Request, scorer: Scorer) -> Offer:
+    def _whole(self, offer: Offer, decided: Encode, host: HostFacts, request: Request) -> Offer:
         """Do the job once, on scratch, and tell what it came to."""
         target = self._folder / "rehearsed.mp4"
         wanted = request if request.hardware == "off" else msgspec.structs.replace(request, hardware="require")
@@ -143,12 +140,10 @@ class Offering:
         )
         offer = with_saving(offer, self._facts.size_bytes)
         if receipt.status == "encoded":
-            return self._scored(offer, decided, that_ran(decided, receipt), scorer, errors)
+            return self._scored(offer, decided, that_ran(decided, receipt), errors)
         return msgspec.structs.replace(offer, worth="no", why=why_not(receipt))
 
-    def _by_stretches(
-        self, offer: Offer, decided: Encode, order: Order, host: HostFacts, scorer: Scorer, planned_s: float
-    ) -> Offer:
+    def _by_stretches(self, offer: Offer, decided: Encode, order: Order, host: HostFacts, planned_s: float) -> Offer:
         attempts = [a for a in decided.attempts if bool(a.gpus) == bool(decided.attempts[0].gpus)]
         done = rehearse(
             decided, attempts, order, self._source, self._facts, self._folder, host=host, policy=self._policy,
@@ -161,7 +156,7 @@ class Offering:
         )
         offer = msgspec.structs.replace(offer, predicted=predicted, encoder=done.attempt.encoder)
         offer = self._priced(self._weighed(offer, decided), host, cpu_s, gpu_s)
-        return self._scored(offer, decided, done.attempt, scorer, errors)
+        return self._scored(offer, decided, done.attempt, errors, head_only=order.head_only)
 
     def _whole_of(
         self, done: Rehearsed, decided: Encode, order: Order, errors: Errors, planned_s: float
@@ -232,10 +227,12 @@ class Offering:
         why = f"Not worth it: {text}; {words[instead]}."
         return msgspec.structs.replace(offer, outcome=instead, worth="no", why=why, predicted=predicted)
 
-    def _scored(self, offer: Offer, decided: Encode, attempt: Attempt, scorer: Scorer, errors: Errors) -> Offer:
+    def _scored(
+        self, offer: Offer, decided: Encode, attempt: Attempt, errors: Errors, *, head_only: bool = False
+    ) -> Offer:
         if offer.predicted is None or offer.predicted.outcome != "encoded":
             return offer
-        vmaf, unsaid = scorer.score(decided, attempt, errors)
+        vmaf, unsaid = self._scorer.score(decided, attempt, errors, head_only=head_only)
         scored = msgspec.structs.replace(offer.predicted, vmaf=vmaf)
         if unsaid is not None:
             unmeasured = Reason(code="vmaf_unmeasured", text=f"No VMAF is predicted: {unsaid}.", fact=None)

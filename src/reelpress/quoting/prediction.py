@@ -6,11 +6,15 @@ The tests and ``benchmarks/quote_error.py`` hold the figures of this module to w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
+
+import msgspec
 
 from reelpress.facts.prediction import Interval, around
 from reelpress.facts.values import Value
+from reelpress.observe.accuracy import deviations
+from reelpress.observe.entry import Entry
 from reelpress.plan.forecast import SIZE_ERROR, TIME_ERROR
 from reelpress.quoting.packets import Packet
 from reelpress.quoting.stretches import UNCOUNTED_TAIL_S
@@ -29,6 +33,9 @@ BARE_MP4_BYTES = 1500
 # Half of an 80 % interval in standard errors, by how many stretches they were estimated from (Student's t).
 _T80 = {1: 3.08, 2: 1.89, 3: 1.64, 4: 1.53, 5: 1.48}
 _T80_MORE = 1.35
+# So many jobs that a quote was made of tell how far off quotes are here; fewer may have been lucky.
+LEARN_FROM = 20
+_LEAST_ERROR = 0.001
 
 
 class Errors(Value, frozen=True, kw_only=True):
@@ -52,6 +59,22 @@ class ErrorTable(Value, frozen=True, kw_only=True):
     rehearsed: Errors = Errors(size=0.002, wall=0.15, vmaf=0.5)
     sampled: Errors = Errors(size=0.06, wall=0.12, vmaf=1.0)
     facts: Errors = Errors(size=SIZE_ERROR, wall=TIME_ERROR, vmaf=4.0)
+
+
+def learned(entries: Iterable[Entry]) -> ErrorTable:
+    """Return how far off quotes were on jobs that are done; where too few tell, what was so before there were any."""
+    table = ErrorTable()
+    quoted = [e for e in entries if e.predicted is not None and e.predicted.quote is not None and e.status == "done"]
+    for basis, usual in (("rehearsed", table.rehearsed), ("sampled", table.sampled), ("facts", table.facts)):
+        found = deviations([e for e in quoted if e.predicted is not None and e.predicted.basis == basis])
+        size, wall, vmaf = (None if d is None or d.jobs < LEARN_FROM else d.p80 for d in found)
+        better = Errors(
+            size=usual.size if size is None else max(size, _LEAST_ERROR),
+            wall=usual.wall if wall is None else max(wall, _LEAST_ERROR),
+            vmaf=usual.vmaf if vmaf is None else vmaf,
+        )  # fmt: skip
+        table = msgspec.structs.replace(table, **{basis: better})
+    return table
 
 
 class Stretch(Value, frozen=True, kw_only=True):

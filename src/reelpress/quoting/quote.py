@@ -24,6 +24,7 @@ from reelpress.policy import RunPolicy
 from reelpress.quoting.model import Offer, Quote
 from reelpress.quoting.offers import Offering, unavailable
 from reelpress.quoting.prediction import ErrorTable
+from reelpress.quoting.scoring import Scorer
 from reelpress.request import Codec, Hardware, Request
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
@@ -69,10 +70,13 @@ def quote_file(
         look = look_at(path, stop)
         book.spend(look.cpu_s)
     number = f"quo_{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+    scorer = Scorer(path, look.facts, folder, host, cancel=stop, spend=book.spend)
     made = [
         offer
         for codec in options.codecs
-        for offer in _offers(path, look.facts, folder, host, request_for(request, codec), policy, options, stop, book)
+        for offer in _offers(
+            path, look.facts, folder, host, request_for(request, codec), policy, options, scorer, stop, book
+        )
     ]
     file = describe(path, look.facts, None)
     return Quote(
@@ -101,13 +105,14 @@ def _offers(
     request: Request,
     policy: RunPolicy,
     options: QuoteOptions,
+    scorer: Scorer,
     cancel: CancelToken,
     book: Book,
 ) -> list[Offer]:
     """Return the offers of one codec: on the CPU and on a GPU, or one where it makes no difference."""
     offering = Offering(
         path, facts, folder, policy, quick=options.quick, budget_s=options.budget_s, errors=options.errors,
-        probe_s=book.stages[0].wall_s, cancel=cancel, spend=book.spend,
+        probe_s=book.stages[0].wall_s, scorer=scorer, cancel=cancel, spend=book.spend,
     )  # fmt: skip
     made: list[Offer] = []
     for device in _DEVICES[request.hardware]:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import stdev
 
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.prediction import Interval
-from reelpress.facts.quality import FrameScores
 from reelpress.plan.model import Attempt, Encode
 from reelpress.quality.samples import Sample, SampleError, cut_samples
-from reelpress.quality.trial import TrialError, encoder_options, take_trial
+from reelpress.quality.trial import TrialError, encoder_options, scorer, software_filters, take_trial
 from reelpress.quoting.prediction import Errors, t80
 from reelpress.quoting.stretches import scored_windows
 from reelpress.run.process import CancelToken
 
 # About as many frames as are scored of an encode: scoring takes longer than encoding them.
 _FRAMES = 90
-_GAP_S = 5.0  # scores of different stretches stand further apart than this
 
 
 class Scorer:
@@ -33,43 +31,44 @@ class Scorer:
         folder: Path,
         host: HostFacts,
         *,
-        head_only: bool,
         cancel: CancelToken,
         spend: Callable[[float], None],
     ) -> None:
         self._source, self._facts, self._folder, self._host = source, facts, folder, host
-        self._head_only, self._cancel, self._spend = head_only, cancel, spend
-        self._kept: dict[tuple[str, str], tuple[Sample, ...]] = {}
+        self._cancel, self._spend = cancel, spend
+        self._kept: dict[tuple[str, str, bool], tuple[Sample, ...]] = {}
 
-    def score(self, decided: Encode, attempt: Attempt, errors: Errors) -> tuple[Interval | None, str | None]:
+    def score(
+        self, decided: Encode, attempt: Attempt, errors: Errors, *, head_only: bool
+    ) -> tuple[Interval | None, str | None]:
         """Return the mean VMAF that an attempt's encode is likely to have, or why that cannot be said."""
-        scorer = next((f for f in self._host.ffmpegs if "libvmaf" in f.filters), None)
-        if scorer is None:
+        build = scorer(self._host)
+        if build is None:
             return None, "no FFmpeg here has libvmaf"
-        software = next((a for a in decided.attempts if not a.gpus), None)
-        filters = software.args[software.args.index("-filter:v:0") + 1] if software else decided.expect.picture_filters
+        filters = software_filters(decided) or decided.expect.picture_filters
         try:
-            samples = self._samples(attempt.ffmpeg, filters or "null", decided.expect.pix_fmt or "yuv420p")
+            samples = self._samples(attempt.ffmpeg, filters or "null", decided.expect.pix_fmt or "yuv420p", head_only)
             frames = sum(s.frames for s in samples)
             made = take_trial(
                 samples, encoder_options(attempt), self._folder, encoder_ffmpeg=attempt.ffmpeg,
-                scorer_ffmpeg=scorer.path, every=max(1, frames // _FRAMES), threads=self._host.cores,
+                scorer_ffmpeg=build.path, every=max(1, frames // _FRAMES), threads=self._host.cores,
+                env={"CUDA_VISIBLE_DEVICES": attempt.gpus[0]} if attempt.gpus else None,
                 cancel=self._cancel, spend=self._spend,
             )  # fmt: skip
         except (SampleError, TrialError) as error:
             return None, f"{error.what} {error.evidence or ''}".strip()
-        means = _means(made.by_frame)
+        means = [part.vmaf for part in made.parts]
         off = errors.vmaf
         if len(means) > 1:
             off = math.hypot(off, t80(len(means)) * stdev(means) / math.sqrt(len(means)))
         mean = made.vmaf.mean
         return Interval(low=max(0.0, mean - off), likely=mean, high=min(100.0, mean + off)), None
 
-    def _samples(self, ffmpeg: str, filters: str, pix_fmt: str) -> Sequence[Sample]:
-        key = filters, pix_fmt
+    def _samples(self, ffmpeg: str, filters: str, pix_fmt: str, head_only: bool) -> Sequence[Sample]:
+        key = filters, pix_fmt, head_only
         if key not in self._kept:
             track = self._facts.main_video
-            windows = scored_windows(track.duration_s if track is not None else None, head_only=self._head_only)
+            windows = scored_windows(track.duration_s if track is not None else None, head_only=head_only)
             folder = self._folder / f"kept-{len(self._kept)}"
             folder.mkdir()
             self._kept[key] = cut_samples(
@@ -77,15 +76,3 @@ class Scorer:
                 cancel=self._cancel, spend=self._spend,
             )  # fmt: skip
         return self._kept[key]
-
-
-def _means(scores: FrameScores) -> list[float]:
-    """Return the mean of each stretch."""
-    groups: list[list[float]] = []
-    last = -math.inf
-    for at, score in zip(scores.at_s, scores.vmaf, strict=True):
-        if at - last > _GAP_S:
-            groups.append([])
-        groups[-1].append(score)
-        last = at
-    return [fmean(group) for group in groups]
