@@ -26,9 +26,9 @@ JOBS = tuple(
     f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 )
 SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
-COSTS = ("costs", "perf baseline", "perf check", "perf history")
+COSTS = ("costs", "perf baseline", "perf check", "perf history", "perf predictions")
 COMMANDS = (
-    "compress", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS, *COSTS
+    "compress", "quote", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS, *COSTS
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from reelpress.engine import compress_file, default_target
 from reelpress.errors import UsageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.host import HostFacts
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value
 from reelpress.look import Look
 from reelpress.policy import RunPolicy, cores_for
@@ -41,6 +42,7 @@ class Item(Value, frozen=True, kw_only=True):
 
     source: Path
     target: Path
+    predicted: Predicted | None = None  # by a quote
 
 
 def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ...]:
@@ -162,7 +164,7 @@ def run_batch(
             return compress_file(
                 item.source, item.target, host=host, request=request, overwrite=overwrite, on_event=emit,
                 policy=msgspec.structs.replace(policy, at_once=at_once), cancel=token,
-                look=look if item is items[0] else None,
+                look=look if item is items[0] else None, predicted=item.predicted,
             )  # fmt: skip
 
     probes = for_many_files() if len(items) > 1 else contextlib.nullcontext()

@@ -18,7 +18,9 @@ import msgspec
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.facts.prediction import Predicted
 from reelpress.observe.prices import Tariff
+from reelpress.plan.forecast import Forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
 from reelpress.receipt import AttemptRecord, ClipRecord, CostParts, FileRecord, Gate, Quality, Receipt, Stage, Status
 from reelpress.run.process import CancelToken
@@ -94,11 +96,24 @@ class Book:
         self.clip: ClipRecord | None = None
         self.quality: Quality | None = None  # where something was asked of it
         self.notes: tuple[str, ...] = ()  # warnings of its own
+        self.predicted: Predicted | None = None
+        self.sampled_bytes: int | None = None  # of the output, as samples for the plan had it
 
     def spend(self, cpu_s: float, *, gpu_s: float = 0.0) -> None:
         """Add CPU seconds of child processes, and seconds with a slot of a GPU, to the stage under way."""
         self._cpu_s[-1] += cpu_s
         self._gpu_s[-1] += gpu_s
+
+    def foresee(self, forecast: Forecast, encoder: str) -> None:
+        """Note what is likely to become of an encode, with its price, unless more is known already."""
+        if self.predicted is None:
+            wall, cpu_s = forecast.wall_s, forecast.cpu_s
+            known = wall is not None and cpu_s is not None and wall.likely > 0
+            usd = self._tariff.cost(wall_s=wall.likely, cpu_s=cpu_s).usd if known and wall and cpu_s else None
+            self.predicted = Predicted(
+                basis=forecast.basis, outcome="encoded", encoder=encoder, size_bytes=forecast.size_bytes, wall_s=wall,
+                usd=None if usd is None or wall is None else wall.times(usd / wall.likely),
+            )  # fmt: skip
 
     @contextlib.contextmanager
     def stage(self, name: StageName) -> Iterator[None]:
@@ -189,7 +204,7 @@ class Book:
             usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
             host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
-            clip=self.clip,
+            clip=self.clip, predicted=self.predicted,
         )  # fmt: skip
 
     def _basis(self) -> str:

@@ -18,14 +18,17 @@ from reelpress.events import OnEvent, Planned, Probed, Started
 from reelpress.facts.gate import Scored
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.quality import Window
 from reelpress.gating import Gatekeeper, kept_too_large
 from reelpress.gpus import gpus_of
 from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
 from reelpress.plan.encoders import coarseness
+from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.plan.sampling import sample_order
+from reelpress.plan.worth import predicted_bytes
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
 from reelpress.probe.sample import take_samples
@@ -51,15 +54,17 @@ def compress_file(
     on_event: OnEvent | None = None,
     cancel: CancelToken | None = None,
     look: Future[Look] | None = None,
+    predicted: Predicted | None = None,
 ) -> Receipt:
     """Do one job and return its receipt; whatever becomes of the input, this does not raise.
 
     ``target`` ``None`` writes beside the input, as ``NAME.compressed.mp4``. The source is only ever read. ``look`` is a
-    look at it that was begun earlier.
+    look at it that was begun earlier, ``predicted`` what a quote said of this job.
     """
     work = _Work(
         source, target, host, request, policy, overwrite=overwrite, on_event=on_event, cancel=cancel, look=look
     )
+    work.book.predicted = predicted
     return work.finish()
 
 
@@ -83,10 +88,12 @@ def facts_and_plan(
     stop = cancel or CancelToken()
     facts = probe(source, cancel=stop)
     host = gpus_of(host, policy.gpu).host_for(facts, request, stop)
-    return facts, _plan(Path(source), facts, host, request, stop, Book())
+    return facts, plan_with_samples(Path(source), facts, host, request, stop, Book())
 
 
-def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
+def plan_with_samples(
+    source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book
+) -> Plan:
     """Plan; where the plan would be better with samples, take them and plan again."""
     decided = plan(facts, host, request)
     order = sample_order(decided, facts, request) if isinstance(decided, Encode) else None
@@ -94,6 +101,7 @@ def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, ca
         return decided
     with book.stage("sample"):
         samples = take_samples(order, source, cancel=cancel, spend=book.spend)
+    book.sampled_bytes = predicted_bytes(facts, samples, request) if samples is not None else None
     return plan(facts, host, request, samples)
 
 
@@ -153,10 +161,13 @@ class _Work:
         self.job = msgspec.structs.replace(self.job, key=f"{self.source}:{snapshot.size_bytes}:{snapshot.mtime_ns}")
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
-        decided = _plan(self.source, facts, self.host, self.request, self.cancel, book)
+        decided = plan_with_samples(self.source, facts, self.host, self.request, self.cancel, book)
         stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
         book.reasons = decided.reasons
+        if isinstance(decided, Encode):
+            said = forecast(facts, decided, self.host.cores, sampled_bytes=book.sampled_bytes)
+            book.foresee(said, decided.attempts[0].encoder)
         if isinstance(decided, Reject):
             first = decided.reasons[0]
             book.reject(decided.code, first.text, evidence=first.fact, hint=decided.hint)

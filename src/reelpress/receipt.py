@@ -11,6 +11,7 @@ from typing import Literal
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.framing import Framing
 from reelpress.facts.gate import Scored, Try
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason, Rung, StreamDecision
 
@@ -189,3 +190,4 @@ class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"
     host: str
     clip: ClipRecord | None = None
     usd_parts: CostParts = CostParts()
+    predicted: Predicted | None = None  # what was said of the job before it was done

@@ -30,7 +30,7 @@ import clips
 
 pytestmark = pytest.mark.media
 
-COMMANDS = ("compress", "clips", "probe", "plan", "doctor", "jobs")
+COMMANDS = ("compress", "quote", "clips", "probe", "plan", "doctor", "jobs")
 ESCAPE = "\x1b"
 STATES = ("video", "junk", "missing")
 HOSTILE = "evil\x1b[31m\x07\x9b2J\u202e\nline.mp4"
@@ -39,7 +39,7 @@ RECEIPT_KEYS = {
     "reasons",
     "error", "error_code", "evidence", "hint", "source", "result", "streams", "attempts", "gates", "warnings",
     "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "usd_parts", "started_at", "reelpress_version", "host",
-    "clip",
+    "clip", "predicted",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from reelpress.cli.clips_app import clips
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
 from reelpress.cli.jobs_app import jobs
 from reelpress.cli.options import GATES, HARDWARE, JSON, with_options
+from reelpress.cli.quote_app import quote_command
 from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
@@ -57,6 +58,7 @@ def app() -> None:
 @click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [by cores and size].")
 @click.option("--receipt", metavar="FILE", type=click.Path(path_type=Path), help="Write the receipt as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
+@click.option("--quote", is_flag=True, help="Say first what each will come to, and keep that in its receipt.")
 @JSON
 def compress(
     inputs: tuple[str, ...],
@@ -67,6 +69,7 @@ def compress(
     always_encode: bool,
     receipt: Path | None,
     overwrite: bool,
+    quote: bool,
     json_output: bool,
     **flags: str | None,
 ) -> None:
@@ -83,7 +86,7 @@ def compress(
 
         code = run_compress(
             inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode,
-            receipt=receipt, overwrite=overwrite, as_json=json_output, look=look, cancel=cancel,
+            receipt=receipt, overwrite=overwrite, quote=quote, as_json=json_output, look=look, cancel=cancel,
         )  # fmt: skip
     raise click.exceptions.Exit(code)
 
@@ -137,7 +140,7 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-for _command in (clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS):
+for _command in (quote_command(_ENCODING), clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS):
     app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.

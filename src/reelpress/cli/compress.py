@@ -53,11 +53,15 @@ def run_compress(
     always_encode: bool,
     receipt: Path | None,
     overwrite: bool,
+    quote: bool,
     as_json: bool,
     look: Future[Look] | None,
     cancel: CancelToken,
 ) -> int:
-    """Compress everything that was named and return the exit code; ``look`` is one at the first input, begun early."""
+    """Compress everything that was named and return the exit code; ``look`` is one at the first input, begun early.
+
+    With ``quote`` every input is quoted first.
+    """
     if not all(inputs):
         # an unset variable in a script must not mean the whole working folder
         raise UsageError("An input's name is empty.", hint="Name a file or a folder; this folder is `.`")
@@ -66,6 +70,10 @@ def run_compress(
         _refuse_receipt(receipt, items)
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
+    if quote:
+        from reelpress.cli.quote import quoted
+
+        items = quoted(items, host=host, request=request, policy=policy_from(settings), as_json=as_json)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
     with reader, stop_signals() as stop_if:
         receipts = run_batch(

@@ -118,4 +118,19 @@ def history(
     raise click.exceptions.Exit(code)
 
 
+@perf.command(epilog="Example: reelpress perf predictions --since 30d")
+@click.option("--since", metavar="WHEN", default="30d", show_default=True, help="Jobs since then.")
+@click.option("--until", metavar="WHEN", help="Up to then [now].")
+@with_options(_DATABASE)
+@_JSON
+def predictions(since: str, until: str | None, *, receipts: Path | None, as_json: bool, **flags: str | None) -> None:
+    """Show how right was what was predicted of jobs.
+
+    By what a prediction rested on (docs/quote.md), and by encoder.
+    """
+    from reelpress.cli.predictions import run_predictions
+
+    raise click.exceptions.Exit(run_predictions(since, until, flags, receipts=receipts, as_json=as_json))
+
+
 COMMANDS = (costs, perf)

@@ -14,6 +14,7 @@ import click
 from reelpress.errors import OutputError
 from reelpress.events import AttemptFailed, Event, Progressed, Started
 from reelpress.facts.failure import FailureKind
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value, to_json
 from reelpress.receipt import Quality, Receipt
 
@@ -180,6 +181,8 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
     on = f" with {receipt.encoder} on {where}" if receipt.encoder and where else ""
     rows.append(("result", f"{receipt.status}{on}{saved}"))
     rows += [("why" if n == 0 else "", reason.text) for n, reason in enumerate(receipt.reasons)]
+    if receipt.predicted is not None and receipt.predicted.quote is not None:
+        rows.append(("quoted", _against(receipt, receipt.predicted)))
     if receipt.gates:
         passed = sum(g.verdict == "passed" for g in receipt.gates)
         others = [g for g in receipt.gates if g.verdict != "passed"]
@@ -211,6 +214,19 @@ def _quality_rows(quality: Quality) -> list[tuple[str, str]]:
         text = f"{one.encoder} at {one.setting:g}: {', '.join(part for part in (score, size) if part)}"
         rows.append(("tries" if number == 0 else "", text + (", delivered" if one.delivered else "")))
     return rows
+
+
+def _against(receipt: Receipt, said: Predicted) -> str:
+    """Return what a quote said, and how far off it was."""
+    if said.encoder != receipt.encoder:
+        return f"{said.encoder or 'nothing'} was to write it"
+    parts = []
+    if said.size_bytes is not None and receipt.result is not None:
+        off = receipt.result.size_bytes / said.size_bytes.likely - 1
+        parts.append(f"{human_bytes(round(said.size_bytes.likely))} ({off:+.1%} came)")
+    if said.wall_s is not None and said.wall_s.likely > 0:
+        parts.append(f"{human_time(said.wall_s.likely)} ({receipt.wall_s / said.wall_s.likely - 1:+.0%})")
+    return ", ".join(parts) or "as said"
 
 
 def _describe(size_bytes: int, video: str | None, audio: tuple[str, ...], duration_s: float | None) -> str:

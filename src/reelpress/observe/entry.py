@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from reelpress.facts.failure import FailureKind
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value
 from reelpress.observe.prices import StorageRates, Tariff
 from reelpress.receipt import AttemptRecord, CostParts, Receipt
@@ -53,7 +54,7 @@ class Entry(Value, frozen=True, kw_only=True):
     probing to publishing, without fetching and storing. ``attempts`` counts runs of FFmpeg. ``failed`` is the class of
     the last one's failure, where it failed. ``gpu_missed`` says why a GPU that was wanted, and is there, had no part in
     the output. ``usd`` is the sum of the parts that are known; ``usd_other`` what the same would have cost on the other
-    device, ``None`` where that is not known.
+    device, ``None`` where that is not known. ``predicted`` is what was said of it before it was done.
     """
 
     job: str
@@ -84,6 +85,7 @@ class Entry(Value, frozen=True, kw_only=True):
     usd_parts: CostParts = CostParts()
     usd_other: float | None = None
     vmaf: float | None = None
+    predicted: Predicted | None = None
 
     @property
     def made(self) -> bool:
@@ -152,6 +154,7 @@ def entry_of(
         cpu_s=receipt.cpu_s, attempts=len(attempts),
         failed=str(last.failure) if last is not None and last.failure is not None else None,
         fallbacks=_fallbacks(attempts), gpu_missed=_gpu_missed(receipt),
+        predicted=receipt.predicted,
         vmaf=receipt.quality.score if "vmaf" in receipt.quality.method.lower() else None,
     )  # fmt: skip
     engine = msgspec.structs.replace(receipt.usd_parts, storage=0.0, egress=0.0)

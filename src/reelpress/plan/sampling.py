@@ -48,7 +48,7 @@ def sample_order(decided: Encode, media: MediaFacts, request: Request) -> Sample
     fps = track.fps_avg if track is not None else None
     if track is None or fps is None or attempt is None:
         return None
-    seekable = _is_seekable(track)
+    seekable = is_seekable(track)
     if seekable and not request.always_encode and outlook_of(decided.reasons) == "doubtful":
         windows = sample_windows(track)
         if windows:
@@ -66,7 +66,8 @@ def sample_order(decided: Encode, media: MediaFacts, request: Request) -> Sample
     return None
 
 
-def _is_seekable(track: VideoTrack) -> bool:
+def is_seekable(track: VideoTrack) -> bool:
+    """Tell whether keyframes lie close enough for stretches from the middle to cost little."""
     return bool(track.keyframes and track.duration_s and track.duration_s / track.keyframes <= MAX_KEYFRAME_DISTANCE_S)
 
 

@@ -9,6 +9,7 @@ from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import Size
 from reelpress.plan.model import Reason
+from reelpress.request import Request
 
 # How many H.264 bits one bit of the source codec is worth at equal quality: rough, and only used to tell the clear
 # cases from the doubtful. Rounded from the bit-rate savings each standard's own reports claim over H.264.
@@ -88,6 +89,14 @@ def sample_windows(track: VideoTrack) -> tuple[Window, ...]:
         Window(start_s=round(duration * (i + 0.5) / SAMPLE_WINDOWS - each / 2, 3), duration_s=round(each, 3))
         for i in range(SAMPLE_WINDOWS)
     )
+
+
+def predicted_bytes(media: MediaFacts, samples: SampleFacts, request: Request) -> int | None:
+    """Return how large an output is by samples, where they were made as the encode would be; ``None`` elsewhere."""
+    track, rate = media.main_video, samples.encoded_bytes_per_s
+    if track is None or rate is None:
+        return None
+    return sampled_outlook(media, track, rate, samples, request.min_saving).predicted_bytes
 
 
 def sampled_outlook(

@@ -1,0 +1,251 @@
+"""One offer of a quote: a plan, rehearsed as far as is worth it, and what follows from that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from reelpress.engine import compress_file
+from reelpress.errors import Cancelled
+from reelpress.facts.formats import container_args, protocol_whitelist
+from reelpress.facts.host import HostFacts
+from reelpress.facts.media import MediaFacts
+from reelpress.facts.prediction import Interval, Outcome, Predicted, around
+from reelpress.plan.forecast import forecast
+from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.policy import RunPolicy
+from reelpress.quoting.model import Offer, Worth
+from reelpress.quoting.packets import Packet, packets_of
+from reelpress.quoting.prediction import Errors, ErrorTable, size_of, speed_of, wall_of
+from reelpress.quoting.rehearsal import RehearsalError, Rehearsed, rehearse
+from reelpress.quoting.scoring import Scorer
+from reelpress.quoting.stretches import Order, order_of
+from reelpress.quoting.wording import failed, given_up, saving_text, settings_of, that_ran, why_not, with_saving
+from reelpress.request import Codec, Request
+from reelpress.run.process import CancelToken
+
+# Reading every packet of a larger file takes longer than what it tells is worth.
+_READ_UP_TO_BYTES = 4_000_000_000
+# Disks and hashes: an output is written, read and hashed, a source read and hashed beside its encode.
+_PUBLISHED_BYTES_PER_S = 300e6
+_REMUX_S = 0.5  # what a remux takes beside its bytes
+
+
+def unavailable(codec: Codec, why: str) -> Offer:
+    """Return the offer of a GPU that there is not."""
+    return Offer(codec=codec, device="nvidia", outcome="unavailable", worth="no", why=f"No GPU: {why}.")
+
+
+class Offering:
+    """Makes the offers of one codec for one input; what they share is done once."""
+
+    def __init__(
+        self,
+        source: Path,
+        facts: MediaFacts,
+        folder: Path,
+        policy: RunPolicy,
+        *,
+        quick: bool,
+        budget_s: float,
+        errors: ErrorTable,
+        probe_s: float,
+        scorer: Scorer,
+        cancel: CancelToken,
+        spend: Callable[[float], None],
+    ) -> None:
+        self._source, self._facts, self._folder, self._policy = source, facts, folder, policy
+        self._quick, self._budget_s, self._errors, self._probe_s = quick, budget_s, errors, probe_s
+        self._scorer, self._cancel, self._spend = scorer, cancel, spend
+        self._packets: list[Packet] | None = None
+
+    def make(self, decided: Plan, host: HostFacts, request: Request, *, planned_s: float) -> Offer:
+        """Return what a job by this plan comes to; ``planned_s`` is what its samples took."""
+        if not isinstance(decided, Encode):
+            return self._not_encoded(decided, host, request, planned_s)
+        first = decided.attempts[0]
+        offer = Offer(
+            codec=request.codec, device=first.device, outcome="encoded", worth="yes", why="", encoder=first.encoder,
+            settings=settings_of(decided, first), reasons=decided.reasons,
+        )  # fmt: skip
+        track = self._facts.main_video
+        assert track is not None  # noqa: S101 - what is to be encoded has one
+        order = order_of(decided, track)
+        if self._quick or track.fps_avg is None:
+            return self._by_facts(offer, decided, host)
+        if order.whole:
+            return self._whole(offer, decided, host, request)
+        try:
+            return self._by_stretches(offer, decided, order, host, planned_s)
+        except RehearsalError as error:
+            return failed(offer, error.what, error.evidence)
+
+    def _not_encoded(self, decided: Copy | Skip | Reject, host: HostFacts, request: Request, planned_s: float) -> Offer:
+        reasons = decided.reasons
+        text = reasons[0].text if reasons else ""
+        offer = Offer(
+            codec=request.codec, device="cpu", outcome="rejected", worth="no", why=text, reasons=reasons,
+        )  # fmt: skip
+        if isinstance(decided, Reject):
+            return msgspec.structs.replace(offer, device="cpu" if request.hardware == "off" else "nvidia")
+        size = self._facts.size_bytes
+        wall = self._probe_s + planned_s
+        if isinstance(decided, Skip):
+            predicted = Predicted(
+                basis="facts", outcome="skipped", encoder=None, wall_s=around(wall, self._errors.facts.wall)
+            )
+            return msgspec.structs.replace(offer, outcome="skipped", predicted=predicted)
+        wall += _REMUX_S + 2 * size / _PUBLISHED_BYTES_PER_S
+        predicted = Predicted(
+            basis="facts", outcome="copied", encoder="copy", wall_s=around(wall, self._errors.facts.wall),
+            size_bytes=around(size, 0.02), vmaf=Interval(low=100, likely=100, high=100),
+        )  # fmt: skip
+        return self._priced(
+            msgspec.structs.replace(offer, outcome="copied", encoder="copy", predicted=predicted), host, wall, 0.0
+        )
+
+    def _by_facts(self, offer: Offer, decided: Encode, host: HostFacts) -> Offer:
+        said = forecast(self._facts, decided, host.cores)
+        predicted = Predicted(
+            basis="facts", outcome="encoded", encoder=offer.encoder, size_bytes=said.size_bytes, wall_s=said.wall_s
+        )
+        offer = self._weighed(msgspec.structs.replace(offer, predicted=predicted), decided)
+        return self._priced(offer, host, said.cpu_s, 0.0) if said.cpu_s is not None else offer
+
+    def _whole(self, offer: Offer, decided: Encode, host: HostFacts, request: Request) -> Offer:
+        """Do the job once, on scratch, and tell what it came to."""
+        target = self._folder / "rehearsed.mp4"
+        wanted = request if request.hardware == "off" else msgspec.structs.replace(request, hardware="require")
+        receipt = compress_file(
+            self._source, target, host=host, request=wanted, policy=self._policy, overwrite=True, cancel=self._cancel
+        )
+        target.unlink(missing_ok=True)
+        self._spend(receipt.cpu_s)
+        if receipt.status == "cancelled":
+            raise Cancelled("Stopped while the job was rehearsed.")
+        if receipt.status not in ("encoded", "copied", "skipped"):
+            return failed(offer, receipt.error or "The rehearsal came to nothing.", receipt.evidence)
+        errors = self._errors.rehearsed
+        predicted = Predicted(
+            basis="rehearsed", outcome=receipt.status, encoder=receipt.encoder,
+            size_bytes=around(receipt.result.size_bytes, errors.size) if receipt.result is not None else None,
+            wall_s=around(receipt.wall_s, errors.wall), usd=around(receipt.usd, errors.wall),
+            vmaf=Interval(low=100, likely=100, high=100) if receipt.status == "copied" else None,
+        )  # fmt: skip
+        offer = msgspec.structs.replace(
+            offer, outcome=receipt.status, encoder=receipt.encoder, predicted=predicted, reasons=receipt.reasons
+        )
+        offer = with_saving(offer, self._facts.size_bytes)
+        if receipt.status == "encoded":
+            return self._scored(offer, decided, that_ran(decided, receipt), errors)
+        return msgspec.structs.replace(offer, worth="no", why=why_not(receipt))
+
+    def _by_stretches(self, offer: Offer, decided: Encode, order: Order, host: HostFacts, planned_s: float) -> Offer:
+        attempts = [a for a in decided.attempts if bool(a.gpus) == bool(decided.attempts[0].gpus)]
+        done = rehearse(
+            decided, attempts, order, self._source, self._facts, self._folder, host=host, policy=self._policy,
+            until=time.monotonic() + self._budget_s, cancel=self._cancel, spend=self._spend,
+        )  # fmt: skip
+        errors = self._errors.sampled
+        size, wall, cpu_s, gpu_s = self._whole_of(done, decided, order, errors, planned_s)
+        predicted = Predicted(
+            basis="sampled", outcome="encoded", encoder=done.attempt.encoder, size_bytes=size, wall_s=wall
+        )
+        offer = msgspec.structs.replace(offer, predicted=predicted, encoder=done.attempt.encoder)
+        offer = self._priced(self._weighed(offer, decided), host, cpu_s, gpu_s)
+        return self._scored(offer, decided, done.attempt, errors, head_only=order.head_only)
+
+    def _whole_of(
+        self, done: Rehearsed, decided: Encode, order: Order, errors: Errors, planned_s: float
+    ) -> tuple[Interval, Interval, float, float]:
+        """Return bytes and seconds of the whole from its stretches, and seconds of the CPU and the GPU."""
+        track, expect = self._facts.main_video, decided.expect
+        assert track is not None  # noqa: S101
+        duration = track.duration_s or 0.0
+        covered = sum(len(s.video) for s in done.stretches)
+        fps = float(track.fps_avg or 30)
+        frames = expect.frames
+        if frames is None:  # frames are dropped: as many as in the stretches
+            shown = sum(max(p.at_s for p in s.video) - min(p.at_s for p in s.video) for s in done.stretches)
+            fps = min(fps, covered / shown) if shown else fps
+            frames = round(duration * fps)
+            frames = frames if expect.frames_at_most is None else min(frames, expect.frames_at_most)
+        copied = {s.index for s in decided.streams if s.kind == "audio" and s.action == "copy"}
+        kept = {s.index for s in decided.streams if s.kind == "audio" and s.action != "drop"}
+        is_copied = copied == kept and not done.attempt.encodes_all_audio
+        known = [a.size_bytes for a in self._facts.audio if a.index in copied]
+        copied_bytes = sum(size or 0 for size in known) if is_copied and None not in known else 0
+        stretches = done.stretches
+        if copied_bytes:  # every packet of it is known: stretches would only guess
+            stretches = tuple(msgspec.structs.replace(s, audio_bytes=0) for s in stretches)
+        size = size_of(
+            stretches, encoder=done.attempt.encoder, fps=fps, duration_s=duration, frames=frames,
+            source=self._source_packets(done.attempt), copied_audio_bytes=copied_bytes, errors=errors,
+            head_only=order.head_only,
+        )  # fmt: skip
+        speed = speed_of(stretches, done.start_s)
+        around_s = self._probe_s + planned_s + done.check_s + size.likely / _PUBLISHED_BYTES_PER_S
+        wall = wall_of(speed, frames, around_s=around_s, errors=errors)
+        gpu_s = speed.start_s + speed.per_frame_s * frames if done.gpu else 0.0
+        return size, wall, around_s + speed.cpu_per_frame_s * frames, gpu_s
+
+    def _source_packets(self, attempt: Attempt) -> list[Packet]:
+        """Return the packets of the source's video with times of the programme, read once."""
+        facts, track = self._facts, self._facts.main_video
+        if self._packets is None and track is not None and facts.size_bytes <= _READ_UP_TO_BYTES:
+            allowed = ("-protocol_whitelist", protocol_whitelist(), *container_args(facts.container))
+            found = packets_of(
+                attempt.ffmpeg, self._source, allowed, (f"0:{track.index}",), cancel=self._cancel, spend=self._spend
+            )
+            late_s = (track.start_s or 0.0) - (facts.start_s or 0.0)
+            self._packets = [msgspec.structs.replace(p, at_s=p.at_s - late_s) for p in found.get(0, [])]
+        return self._packets or []
+
+    def _weighed(self, offer: Offer, decided: Encode) -> Offer:
+        """Say whether an encode of the size that is predicted would be delivered."""
+        limit, predicted = decided.expect.max_bytes, offer.predicted
+        offer = with_saving(offer, self._facts.size_bytes)
+        if predicted is None or predicted.size_bytes is None or limit is None:
+            return msgspec.structs.replace(offer, why=saving_text(offer))
+        size = predicted.size_bytes
+        if size.high <= limit:
+            return msgspec.structs.replace(offer, why=saving_text(offer))
+        instead: Outcome = "copied" if isinstance(decided.otherwise, Copy) else "skipped"
+        words = {"copied": "it would be moved into an MP4 as it is", "skipped": "the input would be kept as it is"}
+        text = f"at most {limit} bytes are worth delivering, and an encode would have about {size.likely:.0f}"
+        worth: Worth = "no" if size.likely > limit else "doubtful"
+        if worth == "doubtful":
+            return msgspec.structs.replace(offer, worth=worth, why=f"May not pay: {text}.")
+        predicted = msgspec.structs.replace(
+            predicted, outcome=instead, encoder="copy" if instead == "copied" else None,
+            size_bytes=around(self._facts.size_bytes, 0.02) if instead == "copied" else None,
+            wall_s=None if predicted.wall_s is None else given_up(predicted.wall_s, limit / size.likely),
+        )  # fmt: skip
+        why = f"Not worth it: {text}; {words[instead]}."
+        return msgspec.structs.replace(offer, outcome=instead, worth="no", why=why, predicted=predicted)
+
+    def _scored(
+        self, offer: Offer, decided: Encode, attempt: Attempt, errors: Errors, *, head_only: bool = False
+    ) -> Offer:
+        if offer.predicted is None or offer.predicted.outcome != "encoded":
+            return offer
+        vmaf, unsaid = self._scorer.score(decided, attempt, errors, head_only=head_only)
+        scored = msgspec.structs.replace(offer.predicted, vmaf=vmaf)
+        if unsaid is not None:
+            unmeasured = Reason(code="vmaf_unmeasured", text=f"No VMAF is predicted: {unsaid}.", fact=None)
+            offer = msgspec.structs.replace(offer, reasons=(*offer.reasons, unmeasured))
+        return msgspec.structs.replace(offer, why=offer.why or saving_text(offer), predicted=scored)
+
+    def _priced(self, offer: Offer, host: HostFacts, cpu_s: float, gpu_s: float) -> Offer:
+        """Add dollars: what the work is charged, with the interval of its seconds."""
+        predicted = offer.predicted
+        if predicted is None or predicted.wall_s is None:
+            return offer
+        wall = predicted.wall_s
+        usd = self._policy.tariff(host).cost(wall_s=wall.likely, cpu_s=cpu_s, gpu_s=gpu_s).usd
+        money = wall.times(usd / wall.likely) if wall.likely else around(usd, 0.0)
+        rounded = Interval(low=round(money.low, 8), likely=round(money.likely, 8), high=round(money.high, 8))
+        return msgspec.structs.replace(offer, predicted=msgspec.structs.replace(predicted, usd=rounded))
