@@ -38,3 +38,4 @@ class Request(Value, frozen=True, kw_only=True):
     always_encode: bool = False  # deliver an encode even where it does not pay
     max_pixels: int = 8192 * 8192
     threads: int = 0  # 0 lets the encoder choose
+    resolution: Literal["fixed", "auto"] = "fixed"  # auto: what samples look best at, within the box

@@ -34,6 +34,7 @@ class Settings(Value, frozen=True, kw_only=True):
     max_width: int
     max_height: int
     max_fps: Fraction
+    resolution: str
     audio_bitrate_bps: int
     audio_channels: str
     hdr: str
@@ -211,4 +212,5 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
         always_encode=always_encode,
         max_pixels=settings.max_pixels,
         threads=settings.threads,
+        resolution=settings.resolution,  # type: ignore[arg-type]
     )
