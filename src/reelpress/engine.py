@@ -32,6 +32,7 @@ from reelpress.plan.worth import predicted_bytes
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
 from reelpress.probe.sample import take_samples
+from reelpress.quality.resolution import settle_resolution
 from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
@@ -96,13 +97,19 @@ def plan_with_samples(
 ) -> Plan:
     """Plan; where the plan would be better with samples, take them and plan again."""
     decided = plan(facts, host, request)
+    told: tuple[Reason, ...] = ()
+    if request.resolution == "auto" and isinstance(decided, Encode):
+        with book.stage("sample"):
+            settled = settle_resolution(source, facts, host, request, cancel=cancel, spend=book.spend)
+        request, told = settled.request, settled.reasons
+        decided = plan(facts, host, request)
     order = sample_order(decided, facts, request) if isinstance(decided, Encode) else None
-    if order is None or not isinstance(decided, Encode):
-        return decided
-    with book.stage("sample"):
-        samples = take_samples(order, source, cancel=cancel, spend=book.spend)
-    book.sampled_bytes = predicted_bytes(facts, samples, request) if samples is not None else None
-    return plan(facts, host, request, samples)
+    if order is not None:
+        with book.stage("sample"):
+            samples = take_samples(order, source, cancel=cancel, spend=book.spend)
+        book.sampled_bytes = predicted_bytes(facts, samples, request) if samples is not None else None
+        decided = plan(facts, host, request, samples)
+    return msgspec.structs.replace(decided, reasons=(*told, *decided.reasons)) if told else decided
 
 
 class _Work:

@@ -40,3 +40,4 @@ class Request(Value, frozen=True, kw_only=True):
     max_pixels: int = 8192 * 8192
     threads: int = 0  # 0 lets the encoder choose
     gate: GateWish = GateWish()
+    resolution: Literal["fixed", "auto"] = "fixed"  # auto: what samples look best at, within the box

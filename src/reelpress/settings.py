@@ -35,6 +35,7 @@ class Settings(Value, frozen=True, kw_only=True):
     max_width: int
     max_height: int
     max_fps: Fraction
+    resolution: str
     audio_bitrate_bps: int
     audio_channels: str
     hdr: str
@@ -231,4 +232,5 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
         max_pixels=settings.max_pixels,
         threads=settings.threads,
         gate=gate_from(settings),
+        resolution=settings.resolution,  # type: ignore[arg-type]
     )

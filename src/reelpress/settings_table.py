@@ -125,6 +125,11 @@ SETTINGS: tuple[Setting, ...] = (
         flag="--max-fps", parse=_rate, help="Cap on frames per second: frames are dropped, never repeated.",
     ),
     Setting(
+        name="resolution", env=("COMPRESSION_RESOLUTION",), default="fixed", accepts="fixed, auto", flag="--resolution",
+        parse=choice("fixed", "auto"),
+        help="Size within the box: the box's own, or what encodes of samples look best at for their bytes.",
+    ),
+    Setting(
         name="audio_bitrate_bps", env=("COMPRESSION_AUDIO_BITRATE",), default="128k", accepts="16k to 1M",
         flag="--audio-bitrate", parse=quantity(16_000, 1_000_000),
         help="AAC bit rate for stereo; scales with pairs of channels.",

@@ -32,6 +32,7 @@ _ENCODING = (
     click.option("--preset", metavar="NAME", help="CPU preset [lean h264, fast hevc, 8 av1]."),
     click.option("--max-size", metavar="WxH", help="Box to fit, never enlarged [1280x720]."),
     click.option("--max-fps", metavar="RATE", help="Cap on frames per second; none is repeated [30]."),
+    click.option("--resolution", metavar="fixed|auto", help="Size within the box: its own, or by samples [fixed]."),
     click.option("--audio-bitrate", "audio_bitrate_bps", metavar="RATE", help="AAC bit rate for stereo [128k]."),
     click.option("--audio-channels", metavar="keep|stereo", help="More than two channels [keep]."),
     click.option("--hdr", metavar="tonemap|keep", help="HDR becomes SDR, or stays 10-bit [tonemap]."),

@@ -175,3 +175,21 @@ class Comparison(Value, frozen=True, kw_only=True):
     def damage(self) -> tuple[Finding, ...]:
         """What is wrong with the encode."""
         return tuple(f for f in self.findings if f.severity == "damage")
+
+
+class ContentFacts(Value, frozen=True, kw_only=True):
+    """Measures of the luma of frames in samples, on a scale of 0 to 255, as means over the frames.
+
+    ``busy_share`` is the share of pixels, 0 to 1, that differ from what their neighbours predict (a Laplacian that is
+    not zero); ``edge_peak`` is the strongest such difference, up to 255 where it is cut off. ``noise_sigma`` is the
+    standard deviation of noise if the Laplacian were noise alone (Immerkaer 1996), which texture raises. ``change`` is
+    the mean difference from one frame to the next, ``change_p95`` the 95th percentile of that over frames.
+    """
+
+    frames: int
+    luma: float
+    busy_share: float
+    edge_peak: float
+    noise_sigma: float
+    change: float
+    change_p95: float

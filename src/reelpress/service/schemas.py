@@ -49,6 +49,7 @@ class SettingsShape(_Shape):
     gpu_preset: _Text | None = None
     max_size: Annotated[str, Field(max_length=16, description="WIDTHxHEIGHT")] | None = None
     max_fps: _Number | _Text | None = None
+    resolution: _Text | None = None
     audio_bitrate: int | _Text | None = None
     audio_channels: _Text | None = None
     hdr: _Text | None = None
