@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from reelpress.facts.calibration import CalibrationUse
 from reelpress.facts.captions import Captions
 from reelpress.facts.framing import Framing
 from reelpress.facts.values import Value
@@ -40,6 +41,7 @@ class ClipRequest(Value, frozen=True, kw_only=True):
     hardware: Hardware = "auto"
     max_pixels: int = 8192 * 8192
     threads: int = 0  # 0 lets the encoder choose
+    calibration: CalibrationUse = "cq"
 
     @property
     def duration_s(self) -> float:

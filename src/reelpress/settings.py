@@ -48,6 +48,7 @@ class Settings(Value, frozen=True, kw_only=True):
     threads: int
     ffmpeg: str | None
     cache_dir: str | None
+    calibration: str
     gpu_patience_s: float
     gpu_sessions: int | None
     usd_per_cpu_hour: float
@@ -211,4 +212,5 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
         always_encode=always_encode,
         max_pixels=settings.max_pixels,
         threads=settings.threads,
+        calibration=settings.calibration,  # type: ignore[arg-type]
     )

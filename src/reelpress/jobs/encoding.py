@@ -62,7 +62,7 @@ class Encoding:
         settings = self.settings
         return msgspec.structs.replace(
             wanted, hardware="auto" if settings.use_gpu else "off", max_pixels=settings.max_pixels,
-            threads=settings.threads,
+            threads=settings.threads, calibration=settings.calibration,
         )  # fmt: skip
 
     def request_of(self, spec: JobSpec) -> Request:
