@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from reelpress.facts.calibration import CalibrationUse
 from reelpress.facts.captions import Captions
 from reelpress.facts.framing import Framing
 from reelpress.facts.gate import GateWish
@@ -42,6 +43,7 @@ class ClipRequest(Value, frozen=True, kw_only=True):
     max_pixels: int = 8192 * 8192
     threads: int = 0  # 0 lets the encoder choose
     gate: GateWish = GateWish()
+    calibration: CalibrationUse = "cq"
 
     @property
     def duration_s(self) -> float:

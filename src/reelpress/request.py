@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from reelpress.facts.calibration import CalibrationUse
 from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
 
@@ -41,3 +42,4 @@ class Request(Value, frozen=True, kw_only=True):
     threads: int = 0  # 0 lets the encoder choose
     gate: GateWish = GateWish()
     resolution: Literal["fixed", "auto"] = "fixed"  # auto: what samples look best at, within the box
+    calibration: CalibrationUse = "cq"

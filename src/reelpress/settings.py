@@ -56,6 +56,7 @@ class Settings(Value, frozen=True, kw_only=True):
     threads: int
     ffmpeg: str | None
     cache_dir: str | None
+    calibration: str
     gpu_patience_s: float
     gpu_sessions: int | None
     usd_per_cpu_hour: float
@@ -233,4 +234,5 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
         threads=settings.threads,
         gate=gate_from(settings),
         resolution=settings.resolution,  # type: ignore[arg-type]
+        calibration=settings.calibration,  # type: ignore[arg-type]
     )

@@ -218,6 +218,12 @@ SETTINGS: tuple[Setting, ...] = (
         parse=optional(str), help="Where facts about FFmpeg builds are remembered; auto follows XDG_CACHE_HOME.",
     ),
     Setting(
+        name="calibration", env=("REELPRESS_CALIBRATION",), default="cq", accepts="off, cq, defaults",
+        parse=choice("off", "cq", "defaults"),
+        help="What `reelpress calibrate` measured here is used for: nothing; the CQ that stands for a CRF; the default "
+        "CRFs of hevc and av1, too.",
+    ),
+    Setting(
         name="gpu_patience_s", env=("REELPRESS_GPU_PATIENCE",), default="30", accepts="0 to 3600 seconds",
         parse=number(0, 3600, float), help="How long a job waits for a slot on a GPU before the CPU takes it.",
     ),

@@ -118,6 +118,7 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("gpu_patience_s", "0", 0.0), ("gpu_patience_s", "3600", 3600.0), ("gpu_sessions", "auto", None),
     ("usd_per_gpu_hour", "auto", None), ("usd_per_gpu_hour", "0.67", 0.67), ("prices", "own:0.12/h", "own:0.12/h"),
     ("prices_file", "none", None), ("prices_file", "/srv/prices.toml", "/srv/prices.toml"),
+    ("calibration", "defaults", "defaults"), ("calibration", "OFF", "off"),
     ("gpu_sessions", "64", 64), ("face_model", "none", "none"), ("face_model", "/opt/yunet.onnx", "/opt/yunet.onnx"),
 ]  # fmt: skip
 

@@ -11,13 +11,14 @@ import msgspec
 
 from reelpress.cli.doctor_screen import print_findings
 from reelpress.diagnosis.causes import Surroundings
-from reelpress.diagnosis.findings import Build, Findings
+from reelpress.diagnosis.findings import Build, CalibrationState, Findings
 from reelpress.diagnosis.gpu import GpuReport, SlotReport, needed_api, report
 from reelpress.diagnosis.machine import machine_problems
 from reelpress.diagnosis.problems import Problem
 from reelpress.errors import ExitCode, ReelpressError
-from reelpress.facts.host import EncoderFacts, HostFacts
+from reelpress.facts.host import EncoderFacts, GpuFacts, HostFacts
 from reelpress.facts.values import Value, to_json
+from reelpress.plan.calibration import curve_states
 from reelpress.plan.encoders import ENCODERS
 from reelpress.probe.gpu_finding import GpuFinding, finding_of
 from reelpress.probe.gpu_survey import driver_facts, survey
@@ -80,7 +81,19 @@ def examine(asked: str, settings: Settings) -> Findings:
         ),
         gpu=nvidia.answer, gpus=nvidia.gpus, problems=nvidia.problems,
         advice=tuple(dict.fromkeys([*_cpu_advice(tried), *nvidia.advice, *changes])),
+        calibration=_calibration(host, None if asked == "off" else tuple(gpus)),
     )  # fmt: skip
+
+
+def _calibration(host: HostFacts, gpus: tuple[GpuFacts, ...] | None) -> CalibrationState | None:
+    """Return which measured curves hold; where GPUs were not looked at (``None``), those of the CPU alone."""
+    made = host.calibration
+    if made is None:
+        return None
+    if gpus is None:
+        made = msgspec.structs.replace(made, curves=tuple(curve for curve in made.curves if curve.gpu is None))
+    states = curve_states(made, msgspec.structs.replace(host, gpus=gpus or ()))
+    return CalibrationState(made_at=made.made_at, curves=states)
 
 
 def _cpu_advice(tried: dict[str, tuple[EncoderFacts, ...]]) -> list[str]:

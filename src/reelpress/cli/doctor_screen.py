@@ -12,7 +12,7 @@ from typing import NamedTuple
 import click
 
 from reelpress.cli.render import plain_text
-from reelpress.diagnosis.findings import Build, Findings
+from reelpress.diagnosis.findings import Build, CalibrationState, Findings
 from reelpress.diagnosis.gpu import BuildReport, GpuReport, short_names
 from reelpress.diagnosis.problems import BUSY, LIMITS, Problem
 from reelpress.run.breaker import CircuitReport
@@ -58,6 +58,9 @@ def screen(found: Findings, *, now: float) -> Iterator[Line]:
         yield Line("")
         alike = next((other for other in found.gpus[:number] if _is_alike(other, gpu)), None)
         yield from _gpu(gpu, names, now, alike)
+    if found.calibration is not None:
+        yield Line("")
+        yield from _calibration(found.calibration)
     if found.problems:
         yield Line("")
     for problem in found.problems:
@@ -111,6 +114,16 @@ def _gpu(one: GpuReport, names: Mapping[str, str], now: float, alike: GpuReport 
         yield Line(f"  slots  {slots}{calm}", 9)
     for each in in_doubt:
         yield Line(f"  breaker {_circuit(each, names, now)}", 10, "red")
+
+
+def _calibration(state: CalibrationState) -> Iterator[Line]:
+    holds = [f"{curve.encoder} {curve.preset}" for curve in state.curves if curve.why_not is None]
+    told = f"holds for {', '.join(holds)}" if holds else "holds for nothing here"
+    yield Line(f"Calibration of {state.made_at[:10]}: {told}", 2)
+    for why in dict.fromkeys(curve.why_not for curve in state.curves if curve.why_not is not None):
+        which = ", ".join(f"{curve.encoder} {curve.preset}" for curve in state.curves if curve.why_not == why)
+        yield Line(f"  stale  {which}: {why}", 9, "yellow")
+        yield Line("         Change: run `reelpress calibrate` again", 9, "yellow")
 
 
 def _is_alike(one: GpuReport, other: GpuReport) -> bool:

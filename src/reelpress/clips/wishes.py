@@ -95,6 +95,7 @@ def requests_of(specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Setti
             layout=spec.layout or wishes.layout, framing=spec.framing, captions=captions_of(spec),
             preset=wishes.preset, crf=wishes.crf, loudness_lufs=wishes.loudness_lufs, hardware=wishes.hardware,
             max_pixels=settings.max_pixels, threads=settings.threads, gate=gate,
+            calibration=settings.calibration,  # type: ignore[arg-type]
         )
         for spec in specs
     )  # fmt: skip

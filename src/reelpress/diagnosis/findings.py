@@ -6,6 +6,7 @@ from reelpress.diagnosis.gpu import GpuReport, NeededApi
 from reelpress.diagnosis.problems import Problem
 from reelpress.facts.host import EncoderFacts
 from reelpress.facts.values import Value
+from reelpress.plan.calibration import CurveState
 from reelpress.probe.gpu_finding import GpuFinding
 
 
@@ -17,6 +18,13 @@ class Build(Value, frozen=True, kw_only=True):
     version: str
     encoders: tuple[EncoderFacts, ...]
     nvenc_api: NeededApi | None = None
+
+
+class CalibrationState(Value, frozen=True, kw_only=True):
+    """What was measured by ``reelpress calibrate``, when (UTC, ISO 8601), and which of its curves hold here now."""
+
+    made_at: str
+    curves: tuple[CurveState, ...]
 
 
 class Findings(Value, frozen=True, kw_only=True, tag_field="event", tag="doctor"):
@@ -37,3 +45,4 @@ class Findings(Value, frozen=True, kw_only=True, tag_field="event", tag="doctor"
     gpus: tuple[GpuReport, ...]
     problems: tuple[Problem, ...]
     advice: tuple[str, ...]
+    calibration: CalibrationState | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reelpress.facts.calibration import Calibration
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.values import Value
 
@@ -83,10 +84,14 @@ class GpuFacts(Value, frozen=True, kw_only=True):
 
 
 class HostFacts(Value, frozen=True, kw_only=True):
-    """The machine as the planner sees it; FFmpeg builds are ordered newest first."""
+    """The machine as the planner sees it; FFmpeg builds are ordered newest first.
+
+    ``calibration`` is what was last measured here; each of its curves says on what, and may no longer hold.
+    """
 
     ffmpegs: tuple[FfmpegFacts, ...]
     gpus: tuple[GpuFacts, ...]
     cores: int
     memory_mb: int | None
     gpu_note: str | None = None  # why no GPU is offered, in one line
+    calibration: Calibration | None = None

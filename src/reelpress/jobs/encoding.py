@@ -64,6 +64,7 @@ class Encoding:
         return msgspec.structs.replace(
             wanted, hardware="auto" if settings.use_gpu else "off", max_pixels=settings.max_pixels,
             threads=settings.threads, gate=gate_from(settings),
+            calibration=settings.calibration,
         )  # fmt: skip
 
     def request_of(self, spec: JobSpec) -> Request:

@@ -15,6 +15,7 @@ from reelpress.facts.formats import container_args
 from reelpress.facts.host import FfmpegFacts, GpuFacts, HostFacts
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
+from reelpress.plan.calibration import calibrated_cq
 from reelpress.plan.clip_clock import Clock
 from reelpress.plan.clip_graph import keeps_graph
 from reelpress.plan.clip_sound import Level, sound_filters
@@ -92,7 +93,8 @@ def gpu_attempts(shape: ClipShape, host: HostFacts) -> GpuLadder:
     teams = [
         team for build in builds
         for team in teams_of(
-            host.gpus, build, row, row.pix_fmt, cq=lambda gpu: _cq(shape, row, gpu),
+            host.gpus, build, row, row.pix_fmt,
+            cq=lambda gpu, build=build: _cq(shape, host, row, gpu, build),  # type: ignore[misc]
             is_full=lambda gpu, build=build: _decodes(shape, gpu, build),  # type: ignore[misc]
         )
     ]  # fmt: skip
@@ -128,10 +130,15 @@ def _decodes(shape: ClipShape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
     return path is not None and path.state != "fails"
 
 
-def _cq(shape: ClipShape, row: EncoderRow, gpu: GpuFacts) -> CqChoice:
+def _cq(shape: ClipShape, host: HostFacts, row: EncoderRow, gpu: GpuFacts, build: FfmpegFacts) -> CqChoice:
     if shape.request.preset == SHORTS and shape.request.crf is None:
         return CqChoice(cq=SHORTS_CQ, provenance="the preset's own", calibrated=False)
-    return cq_for(row, gpu.compute_capability, clip_crf(shape.request))
+    crf = clip_crf(shape.request)
+    measured = None if shape.request.calibration == "off" else calibrated_cq(
+        host.calibration, gpu, build, host, row, preset=shape.request.preset, gpu_preset=SHORTS_GPU_PRESET,
+        crf=crf,
+    )  # fmt: skip
+    return measured or cq_for(row, gpu.compute_capability, crf)
 
 
 def _on_gpu(shape: ClipShape, row: EncoderRow, team: Team, rung: Rung) -> Attempt:

@@ -6,6 +6,7 @@ import msgspec
 
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.plan.calibration import calibrated_default
 from reelpress.plan.colour import plan_colour
 from reelpress.plan.encoders import LEAN, STILL_FROM_P_SKIP, STILL_FROM_P_SKIP_SMALL, EncoderRow, cpu_row
 from reelpress.plan.expect import copied_codecs, expect_encode, instead, video_decisions
@@ -50,7 +51,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     worth = Reason(code=f"worth_{verdict.verdict}", text=verdict.text, fact=None)
     if verdict.verdict == "no" and not request.always_encode:
         return _with_reasons(otherwise, (worth,))
-    crf = row.crf_default if request.crf is None else request.crf
+    crf, crf_reasons = _crf(host, request, row)
     preset = request.preset or row.preset_default
     skip = samples.p_skip if samples is not None else None
     small = samples is not None and samples.encoded_bytes_per_s is None
@@ -89,6 +90,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
         streams=streams,
         reasons=(
             *device_reasons,
+            *crf_reasons,
             *content,
             *size_reasons,
             *field_reasons,
@@ -117,6 +119,17 @@ def _devices(
         only = Reason(code="cpu_only", text=f"Encoded on the CPU: {on_gpu.why_none}.", fact=None)
         return attempts, (settings, only)
     return attempts, on_gpu.reasons
+
+
+def _crf(host: HostFacts, request: Request, row: EncoderRow) -> tuple[float, tuple[Reason, ...]]:
+    """Return the CRF that was asked for, the one measured here if that was asked for, or the default."""
+    if request.crf is not None:
+        return request.crf, ()
+    if request.calibration == "defaults" and (found := calibrated_default(host.calibration, host, row)) is not None:
+        crf, basis = found
+        text = f"CRF {crf:g} instead of {row.crf_default:g}, the default: measured on this machine."
+        return crf, (Reason(code="crf_calibrated", text=text, fact=basis),)
+    return row.crf_default, ()
 
 
 def _content_reason(track: VideoTrack, skip: float | None) -> Reason:

@@ -13,6 +13,7 @@ from reelpress.facts.failure import NOT_THE_INPUTS_FAULT, FailureKind
 from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
 from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
+from reelpress.plan.calibration import calibrated_cq
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS, EncoderRow, gpu_row, quality_args
 from reelpress.plan.ladder import Shape, encode_args, has_filters, needed_filters, with_audio_encoded
 from reelpress.plan.model import Attempt, Reason, Rung
@@ -64,7 +65,12 @@ class Team(NamedTuple):
     @property
     def b_frames(self) -> int:
         """How many B-frames between two others this FFmpeg gets right, where the GPU has them."""
-        return B_FRAMES if self.build.major >= _DATES_B_FRAMES_SINCE else 0
+        return b_frames_with(self.build)
+
+
+def b_frames_with(build: FfmpegFacts) -> int:
+    """Return how many B-frames between two others an FFmpeg gets right."""
+    return B_FRAMES if build.major >= _DATES_B_FRAMES_SINCE else 0
 
 
 def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, still: bool) -> GpuLadder:
@@ -79,7 +85,7 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
         team for build in builds
         for team in teams_of(
             host.gpus, build, row, pix_fmt, is_full=lambda gpu, build=build: _is_full(shape, gpu, build),  # type: ignore[misc]
-            cq=lambda gpu: cq_for(row, gpu.compute_capability, shape.crf),
+            cq=lambda gpu, build=build: _cq(shape, host, row, gpu, build, preset),  # type: ignore[misc]
         )
     ]  # fmt: skip
     if not teams:
@@ -101,6 +107,17 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
         return GpuLadder(attempts=(), reasons=(), why_none=why)
     attempts = tuple(attempt for _, several in made for attempt in several)
     return GpuLadder(attempts=attempts, reasons=_reasons(shape, row, made[0][0], off_gpu), why_none=None)
+
+
+def _cq(
+    shape: Shape, host: HostFacts, row: EncoderRow, gpu: GpuFacts, build: FfmpegFacts, preset: str
+) -> CqChoice:  # fmt: skip
+    """Return the CQ as it was measured here, or else the table's."""
+    request = shape.request
+    measured = None if request.calibration == "off" else calibrated_cq(
+        host.calibration, gpu, build, host, row, preset=preset, gpu_preset=request.gpu_preset, crf=shape.crf
+    )  # fmt: skip
+    return measured or cq_for(row, gpu.compute_capability, shape.crf)
 
 
 def software_steps(shape: Shape) -> str | None:

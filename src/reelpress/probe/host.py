@@ -18,6 +18,7 @@ import msgspec
 from reelpress.errors import UsageError
 from reelpress.facts.host import EncoderFacts, FfmpegFacts, HostFacts
 from reelpress.facts.values import from_json, to_json
+from reelpress.probe.calibration import read_calibration
 from reelpress.probe.nvml import NO_DEVICE, device_present
 from reelpress.run.process import Limits, run
 
@@ -50,6 +51,7 @@ def probe_host(*, ffmpeg: str | None = None, cache_dir: Path | None = None) -> H
     ordered = sorted(builds.values(), key=lambda f: (f.origin == "settings", f.major), reverse=True)
     return HostFacts(
         ffmpegs=tuple(ordered), gpus=(), cores=cores(), memory_mb=_memory_mb(), gpu_note=_gpu_note(),
+        calibration=read_calibration(cache_dir or default_cache_dir()),
     )  # fmt: skip
 
 

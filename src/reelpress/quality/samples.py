@@ -25,7 +25,7 @@ TIMESCALE = 90_000
 # encodes of the whole: without a tail VMAF was 0.2 to 1.1 too low and bytes 4 to 29 % too few; with 12 frames at most
 # 0.2 and 15 %, with 24 at most 0.05 and 3 %.
 TAIL_FRAMES = 25
-_SHORTEST_TAIL_S, _LONGEST_TAIL_S = 0.8, 2.5
+_SHORTEST_TAIL_S, LONGEST_TAIL_S = 0.8, 2.5
 MAX_PIXELS = 8192 * 8192  # as a request's default
 
 
@@ -98,7 +98,7 @@ def cut_samples(
 def usual_tail_s(track: VideoTrack) -> float:
     """Return how long the tail of a sample is, in seconds; where nothing is known of the frame rate, a second."""
     fps = track.fps_avg
-    return min(max(TAIL_FRAMES / float(fps), _SHORTEST_TAIL_S), _LONGEST_TAIL_S) if fps else 1.0
+    return min(max(TAIL_FRAMES / float(fps), _SHORTEST_TAIL_S), LONGEST_TAIL_S) if fps else 1.0
 
 
 def sample_input(path: str) -> tuple[str, ...]:

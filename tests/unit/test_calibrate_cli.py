@@ -1,0 +1,132 @@
+"""``reelpress calibrate`` as a user runs it, on a tiny clip, and what ``doctor`` says of it then."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import reelpress
+from reelpress.cli.doctor_screen import screen
+from reelpress.diagnosis.findings import CalibrationState, Findings
+from reelpress.facts.values import from_json
+from reelpress.plan.calibration import CurveState
+from reelpress.probe.calibration import read_calibration
+
+import clips
+
+
+def calibrate(
+    cache: Path, *arguments: str, command: str = "calibrate", **more: str
+) -> subprocess.CompletedProcess[str]:
+    env = {name: text for name, text in os.environ.items() if not name.startswith(("REELPRESS_", "COMPRESSION_"))}
+    env |= {
+        "PYTHONPATH": str(Path(reelpress.__file__).parents[1]),
+        "REELPRESS_CACHE_DIR": str(cache),
+        "COLUMNS": "80",
+        **more,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "reelpress", command, *arguments], env=env, capture_output=True, text=True, timeout=300,
+        check=False, cwd=cache.parent,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with a calibration over one tiny clip, made by the command."""
+    folder = tmp_path_factory.mktemp("calibrate")
+    source = clips.plain(folder / "private-name.mp4", "-crf", "5", size="160x120", seconds=1.2)
+    done = calibrate(folder / "cache", "--quick", "--only-files", str(source))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("Kept in"))
+    assert any(line.startswith("libx265    fast") for line in lines)
+    assert "9 points over 1 clips (file 1)" in " ".join(lines)
+    return folder / "cache"
+
+
+def test_what_was_measured_is_kept_without_names(cache: Path) -> None:
+    made = read_calibration(cache)
+    assert made is not None
+    assert [curve.encoder for curve in made.curves] == ["libx264", "libx265", "libsvtav1"]
+    assert [clip.name for clip in made.clips] == ["file 1"]
+    assert (made.clips[0].width, made.clips[0].height) == (160, 120)
+    assert made.clips[0].seconds == pytest.approx(1.2, abs=0.05)
+    assert "private-name" not in (cache / "calibration.json").read_text()
+    for curve in made.curves:
+        assert [point.vmaf for point in curve.points] == sorted((p.vmaf for p in curve.points), reverse=True)
+
+
+def test_it_is_shown_again_and_doctor_knows_it(cache: Path) -> None:
+    shown = json.loads(calibrate(cache, "--show", "--json").stdout)
+    assert shown["event"] == "calibration"
+    assert [row["encoder"] for row in shown["rows"]] == ["libx264", "libx265", "libsvtav1"]
+    assert shown["rows"][0]["equal"][1]["quality"] == 23.0
+    assert shown["rows"][0]["size_ratio"] == 1.0
+    assert all(state["why_not"] is None for state in shown["curves"])
+    doctor = calibrate(cache, "--hardware", "off", command="doctor")
+    assert "holds for libx264 lean, libx265 fast, libsvtav1 8" in " ".join(doctor.stdout.split())
+
+
+def test_a_plan_says_that_its_default_was_measured(cache: Path) -> None:
+    source = cache.parent / "private-name.mp4"
+    arguments = ("--codec", "av1", "--hardware", "off", "--always-encode", str(source))
+    plain = calibrate(cache, *arguments, command="plan")
+    measured = calibrate(cache, *arguments, command="plan", REELPRESS_CALIBRATION="defaults")
+    assert "measured on this machine" not in plain.stdout
+    assert "measured on this machine" in " ".join(measured.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only-files",), "leaves nothing to encode"),
+        (("--quick", "--all-presets"), "contradict each other"),
+        (("--clip-size", "63x64"), "accepted: even sides"),
+        (("--clip-seconds", "nan"), "accepted: 0.2 to 60"),
+        (("--show",), "Nothing was measured"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = calibrate(tmp_path / "empty", *arguments)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+def test_a_file_that_is_no_video_is_refused_and_nothing_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "no.mp4").write_bytes(b"nothing")
+    done = calibrate(tmp_path / "cache", "--quick", "--only-files", str(tmp_path / "no.mp4"))
+    assert done.returncode == 3, done.stderr
+    assert read_calibration(tmp_path / "cache") is None
+
+
+def test_it_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "calibration.json").write_text("{}")
+    assert calibrate(tmp_path / "cache", "--forget").returncode == 0
+    assert not (tmp_path / "cache" / "calibration.json").exists()
+
+
+def test_doctor_says_which_curves_are_stale() -> None:
+    why = "it was measured with driver 535.1; this is 580.1"
+    curves = (
+        CurveState(encoder="libx264", preset="lean", why_not=None),
+        CurveState(encoder="h264_nvenc", preset="p1", why_not=why),
+        CurveState(encoder="h264_nvenc", preset="p4", why_not=why),
+    )
+    found = from_json(
+        b'{"event":"doctor","asked":"auto","exit_code":0,"healthy":true,"wall_s":1,"gpu_s":0,"cores":2,"memory_mb":null,'
+        b'"builds":[],"gpu":{"available":false,"gpu":null,"encoder":null,"reason":"none"},"gpus":[],"problems":[],'
+        b'"advice":[]}',
+        Findings,
+    )
+    state = CalibrationState(made_at="2026-11-22T05:40:00+00:00", curves=curves)
+    lines = [line.text for line in screen(msgspec.structs.replace(found, calibration=state), now=0.0)]
+    assert "Calibration of 2026-11-22: holds for libx264 lean" in lines
+    assert f"  stale  h264_nvenc p1, h264_nvenc p4: {why}" in lines
+    assert lines.count("         Change: run `reelpress calibrate` again") == 1
