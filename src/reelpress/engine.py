@@ -26,7 +26,7 @@ from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
 from reelpress.plan.encoders import coarseness
 from reelpress.plan.forecast import forecast
-from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
+from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip, only_rung
 from reelpress.plan.sampling import sample_order
 from reelpress.plan.worth import predicted_bytes
 from reelpress.policy import RunPolicy
@@ -168,7 +168,9 @@ class _Work:
         self.job = msgspec.structs.replace(self.job, key=f"{self.source}:{snapshot.size_bytes}:{snapshot.mtime_ns}")
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
-        decided = plan_with_samples(self.source, facts, self.host, self.request, self.cancel, book)
+        decided = only_rung(
+            plan_with_samples(self.source, facts, self.host, self.request, self.cancel, book), self.policy.rung
+        )
         stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
         book.reasons = decided.reasons

@@ -6,6 +6,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value
 from reelpress.gpus import GpuPolicy
 from reelpress.observe.prices import Rates, Tariff, by_cpu_hour, tariff
+from reelpress.plan.model import Rung
 
 # What one render was seen to take at its most, a 1080p source and a 1080x1920 output.
 _CLIP_MEMORY_MB = 700
@@ -20,6 +21,7 @@ class RunPolicy(Value, frozen=True, kw_only=True):
     """How long and with what a run may go on; ``timeout_s`` ``None`` follows the input's duration.
 
     ``rates`` are the prices of the machine, of which a job is charged its share: ``at_once`` jobs are on it.
+    ``rung`` lets a job try that one way alone, and fail if it does: for measuring ways.
     """
 
     timeout_s: float | None = None
@@ -29,6 +31,7 @@ class RunPolicy(Value, frozen=True, kw_only=True):
     at_once: int = 1
     decode_whole: bool = False
     gpu: GpuPolicy = GpuPolicy()
+    rung: Rung | None = None
 
     def tariff(self, host: HostFacts) -> Tariff:
         """Return what a job is charged on this machine."""

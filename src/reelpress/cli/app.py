@@ -15,6 +15,7 @@ from types import FrameType
 
 import click
 
+from reelpress.cli.bench_app import bench
 from reelpress.cli.calibrate_app import calibrate
 from reelpress.cli.clips_app import clips
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
@@ -142,7 +143,7 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-for _command in (quote_command(_ENCODING), clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, calibrate):
+for _command in (quote_command(_ENCODING), clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, calibrate, bench):
     app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import msgspec
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from reelpress.calibrating.measure import Scope, Step, measure, with_gpus
 from reelpress.calibrating.summary import COLUMNS, Row, summary
+from reelpress.cli.progress_line import ProgressLine
 from reelpress.cli.render import human_time, plain_text
 from reelpress.errors import ExitCode, UsageError
 from reelpress.facts.calibration import Calibration
@@ -66,8 +66,11 @@ def run_calibrate(
         return _tell(_report(host.calibration, host, folder, ()), as_json=as_json, took_s=None)
     scope = _scope(files, settings, quick, all_presets, only_files, clip_size, clip_seconds)
     started = time.monotonic()
-    with temporary_folder("reelpress-calibrate-", Path(tempfile.gettempdir())) as work, _Progress() as progress:
-        measured = measure(host, scope, work, on_step=progress.on_step)
+    with (
+        temporary_folder("reelpress-calibrate-", Path(tempfile.gettempdir())) as work,
+        ProgressLine(sys.stderr) as progress,
+    ):
+        measured = measure(host, scope, work, on_step=lambda step: progress.tell(_step_text(step)))
     store_calibration(folder, measured.calibration)
     report = _report(measured.calibration, host, folder, measured.failed)
     return _tell(report, as_json=as_json, took_s=time.monotonic() - started)
@@ -158,29 +161,5 @@ def _setting(equal: EqualQuality | None) -> str:
     return "-" if equal is None else f"{equal.quality:.1f}"
 
 
-class _Progress:
-    """One line on a terminal that says how far it is; elsewhere a line now and then."""
-
-    _EVERY_S = 10.0
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-        self._told_at = float("-inf")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._live:
-            sys.stderr.write("\r\033[K")
-
-    def on_step(self, step: Step) -> None:
-        """Show a step."""
-        now = time.monotonic()
-        text = f"{step.done} of {step.of} trials: {step.text}" if step.of else step.text
-        if self._live:
-            sys.stderr.write(f"\r\033[K{plain_text(text)[:78]}")
-            sys.stderr.flush()
-        elif now - self._told_at >= self._EVERY_S:
-            self._told_at = now
-            sys.stderr.write(f"{plain_text(text)}\n")
+def _step_text(step: Step) -> str:
+    return f"{step.done} of {step.of} trials: {step.text}" if step.of else step.text

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
 
+import msgspec
+
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.values import Value
 
@@ -168,6 +170,24 @@ class Reject(Value, frozen=True, kw_only=True, tag_field="kind", tag="reject"):
 
 
 Plan = Encode | Copy | Skip | Reject
+
+
+def only_rung(decided: Plan, rung: Rung | None) -> Plan:
+    """Return the same plan with the attempts of one rung alone, none of which leads to another; ``None`` leaves all.
+
+    Where the plan has no such attempt it is refused.
+    """
+    if rung is None or not isinstance(decided, Encode):
+        return decided
+    kept = tuple(
+        msgspec.structs.replace(attempt, falls_back_on=(), only_after=())
+        for attempt in decided.attempts
+        if attempt.rung == rung and not attempt.encodes_all_audio
+    )
+    if kept:
+        return msgspec.structs.replace(decided, attempts=kept)
+    text = f"Nothing here would do this {RUNG_WORDS[rung]}."
+    return Reject(code="hardware_absent", reasons=(Reason(code="rung_absent", text=text, fact=None), *decided.reasons))
 
 
 def argv(attempt: Attempt, *, source: str, target: str, files: Mapping[str, str] | None = None) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class NvmlRequest(Value, frozen=True, kw_only=True):
 class GpuLoad(Value, frozen=True, kw_only=True):
     """How busy a GPU is now: use of its encoder, decoder and other parts, sessions of all processes, free MiB.
 
-    ``None`` where the driver does not tell.
+    ``energy_mj`` is what it drew since the driver was loaded, in millijoules. ``None`` where the driver does not tell.
     """
 
     encoder_percent: int | None = None
@@ -43,6 +43,7 @@ class GpuLoad(Value, frozen=True, kw_only=True):
     percent: int | None = None
     sessions: int | None = None
     memory_free_mb: int | None = None
+    energy_mj: int | None = None
 
 
 class GpuDevice(Value, frozen=True, kw_only=True):

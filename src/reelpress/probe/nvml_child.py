@@ -109,12 +109,14 @@ class _Nvml:
         decoder = self._ask("nvmlDeviceGetDecoderUtilization", handle)
         other = self._ask("nvmlDeviceGetUtilizationRates", handle)
         sessions = self._ask("nvmlDeviceGetEncoderStats", handle)  # sessions, frames a second, latency
+        energy = self._ask("nvmlDeviceGetTotalEnergyConsumption", handle)  # millijoules; Volta and newer
         load = GpuLoad(
             encoder_percent=None if encoder is None else encoder[0],
             decoder_percent=None if decoder is None else decoder[0],
             percent=None if other is None else other.gpu,
             sessions=None if sessions is None else sessions[0],
             memory_free_mb=None if memory is None else int(memory.free) // 2**20,
+            energy_mj=None if energy is None else int(energy),
         )
         memory_mb = None if memory is None else int(memory.total) // 2**20
         if only_load:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <strings.h>
 
 #define API __attribute__((visibility("default"))) int
@@ -272,6 +273,16 @@ API nvmlDeviceGetDecoderUtilization(device d, unsigned *out, unsigned *period_us
     ENTER(index_of(d));
     *out = 0;
     *period_us = SAMPLING_US;
+    return OK;
+}
+
+/* Always 60 watts, which are 60 millijoules in a millisecond. */
+API nvmlDeviceGetTotalEnergyConsumption(device d, unsigned long long *out)
+{
+    struct timespec now;
+    ENTER(index_of(d));
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    *out = 60ULL * ((unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000);
     return OK;
 }
 

@@ -1,0 +1,103 @@
+"""``reelpress bench`` as somebody with a machine runs it, with files of some hundred kilobytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reelpress
+from reelpress.bench.model import BenchRun
+from reelpress.bench.page import BEGIN, END
+from reelpress.facts.values import from_json
+
+import clips
+
+
+def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    env = {name: text for name, text in os.environ.items() if not name.startswith(("REELPRESS_", "COMPRESSION_"))}
+    env |= {"PYTHONPATH": str(Path(reelpress.__file__).parents[1]), "REELPRESS_CACHE_DIR": str(folder / "cache")}
+    return subprocess.run(
+        [sys.executable, "-m", "reelpress", "bench", *arguments], env=env | {"COLUMNS": "80", "TMPDIR": str(folder)},
+        capture_output=True, text=True, timeout=300, check=False, cwd=folder,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over a made file and one that was named, saved."""
+    folder = tmp_path_factory.mktemp("bench")
+    named = clips.with_sound(folder / "secret-name.mp4")
+    arguments = ("--sizes", "300kB", "--picture", "320x180", "--rounds", "2", "--save", "run.json", str(named))
+    done = bench(folder, *arguments, "--hardware", "off")
+    assert done.returncode == 0, done.stderr
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert "300 MB on the CPU in less than 300 s: not measured in this run" in done.stdout
+    return folder / "run.json"
+
+
+def test_everything_is_in_one_document_and_nothing_private(saved: Path) -> None:
+    text = saved.read_text()
+    run = from_json(text, BenchRun)
+    assert [(m.name, m.generated) for m in run.materials] == [("0.3 MB", True), ("file 1", False)]
+    made = run.materials[0]
+    assert abs(made.size_bytes - 300_000) < 0.05 * 300_000
+    assert made.video.startswith("h264 320x180 ")
+    assert [(m.material, m.rung, m.round) for m in run.measurements] == [
+        ("0.3 MB", "cpu", 1), ("file 1", "cpu", 1), ("0.3 MB", "cpu", 2), ("file 1", "cpu", 2)
+    ]  # fmt: skip
+    for one in run.measurements:
+        assert (one.failure, one.encoder) == (None, "libx264")
+        assert 0 < one.encode_s <= one.wall_s
+        assert one.size_bytes
+        assert (one.peak_memory_bytes or 0) > 10**7
+        assert one.usd > 0
+    assert [score.unmeasured for score in run.scores] == [None, None]
+    assert all(50 < (score.vmaf or 0) <= 100 for score in run.scores)
+    for private in ("secret-name", str(saved.parent)):
+        assert private not in text
+    assert socket.gethostname() not in re.findall(r"[\w.-]+", text)
+    assert not [path for path in saved.parent.iterdir() if path.name.startswith("reelpress-bench-")]
+
+
+def test_a_saved_run_is_read_compared_and_put_into_a_page(saved: Path) -> None:
+    page = saved.parent / "page.md"
+    page.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    done = bench(saved.parent, "--read", str(saved), "--against", str(saved), "--write-readme", str(page))
+    assert done.returncode == 0, done.stderr
+    assert "0.3 MB cpu: 1.00 times the seconds, VMAF +0.0" in " ".join(done.stdout.split())
+    text = page.read_text()
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert "| 0.3 MB, h264 320x180 " in text
+    assert "| on the CPU | libx264 |" in text
+    shown = json.loads(bench(saved.parent, "--read", str(saved), "--json").stdout)
+    assert shown == json.loads(saved.read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--sizes", "lots"), 2, "accepted: 100k to 100G"),
+        (("--sizes", "1kB"), 2, "accepted: 100k to 100G"),
+        (("--sizes", ","), 2, "nothing to measure with"),
+        (("--sizes", "1MB", "--picture", "100x100"), 2, "accepted: even sides from 160"),
+        (("--read", "no.json"), 3, "no saved run"),
+        (("--read", "other.json"), 3, "no saved run"),
+        (("--save", "nowhere/x.json"), 2, "folder does not exist"),
+        (("--write-readme", "other.json"), 2, "no place for the table"),
+        (("--sizes", "99GB,98GB,97GB,96GB,95GB,94GB,93GB,92GB,91GB"), 5, "free"),
+        (("no.mp4",), 3, "no such file"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_measured(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    (tmp_path / "other.json").write_text('{"schema": 1}')
+    done = bench(tmp_path, *arguments)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
