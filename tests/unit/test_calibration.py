@@ -158,6 +158,28 @@ def test_clips_that_look_perfect_at_any_setting_are_left_out() -> None:
     assert equal_quality(*flat, 25.0) is None
 
 
+def test_a_clip_whose_equal_was_not_reached_moves_the_median_without_a_number() -> None:
+    """Four clips need ever more; of the last it is only known that it is more than any setting that was measured."""
+    lags = {"a": 0.0, "b": 2.0, "c": 4.0, "d": 60.0}
+    reference = curve("libx264", "lean", falling, *lags)
+    points = tuple(
+        msgspec.structs.replace(point, vmaf=falling(max(10, point.quality - lags[point.clip])))
+        for point in reference.points
+    )
+    other = msgspec.structs.replace(reference, points=points)
+    found = equal_quality(reference, other, 25.0)
+    assert found is not None
+    assert (found.clips, found.beyond) == (4, 1)
+    assert found.quality == pytest.approx(28.0, abs=0.3)
+    assert (found.low, found.high) == (25.0, pytest.approx(29.0, abs=0.3))
+    most = {"a": 0.0, "b": 60.0, "c": 60.0, "d": 60.0}
+    points = tuple(
+        msgspec.structs.replace(point, vmaf=falling(max(10, point.quality - most[point.clip])))
+        for point in reference.points
+    )
+    assert equal_quality(reference, msgspec.structs.replace(reference, points=points), 25.0) is None
+
+
 def test_a_quality_out_of_reach_of_the_other_is_none() -> None:
     assert equal_quality(curve("libx264", "lean", falling), nvenc(lambda q: falling(q) - 60), 15.0) is None
     assert equal_quality(curve("libx264", "lean", falling), nvenc(falling), 12.0) is None

@@ -143,18 +143,26 @@ def print_report(report: CalibrationReport, console: Console, *, took_s: float |
         at_23 = row.equal[1]
         table.add_row(
             row.encoder, row.preset, *(_setting(equal) for equal in row.equal),
-            f"{at_23.low:.1f}-{at_23.high:.1f}" if at_23 is not None else "-",
+_spread(at_23),
             f"x{row.size_ratio:.2f}" if row.size_ratio is not None else "-",
             f"{row.cpu_s_per_s:.2f}" if row.cpu_s_per_s is not None else "-",
         )  # fmt: skip
     console.print(table)
     console.print(Text("Spread among clips, size and CPU seconds of a second of programme are those at CRF 23."))
+    if any(row.equal[1] is not None and row.equal[1].beyond for row in report.rows):
+        console.print(Text("+: a clip's lies beyond the settings that were measured."))
     for label, why in report.failed:
         console.print(Text(plain_text(f"Not finished: {label}: {why}")), style="red")
     for why in dict.fromkeys(state.why_not for state in report.curves if state.why_not is not None):
         which = ", ".join(f"{s.encoder} {s.preset}" for s in report.curves if s.why_not == why)
         console.print(Text(plain_text(f"Not used: {which}: {why}.")), style="yellow")
     console.print(Text(plain_text(f"Kept in {report.file}")), soft_wrap=True)
+
+
+def _spread(equal: EqualQuality | None) -> str:
+    if equal is None:
+        return "-"
+    return f"{equal.low:.1f}-{equal.high:.1f}{'+' if equal.beyond else ''}"
 
 
 def _setting(equal: EqualQuality | None) -> str:

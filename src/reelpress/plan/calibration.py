@@ -2,7 +2,7 @@
 
 A clip's points are first made monotone: a lower CRF is never worse, and where a measurement says so it is noise. The
 setting that gives the same VMAF is read off for each clip by itself, between neighbours in proportion, and the median
-of the clips is taken. Nothing is read off beyond what was measured, nor where a curve is flat: pictures that any
+of the clips is taken. No number is read off beyond what was measured, nor where a curve is flat: pictures that any
 setting keeps alike say nothing about which settings are equal.
 """
 
@@ -29,12 +29,16 @@ Steps = tuple[tuple[float, float], ...]  # (quality, VMAF) by rising quality num
 
 
 class EqualQuality(Value, frozen=True, kw_only=True):
-    """The setting that looks the same, the lowest and highest among clips, and how much it rests on."""
+    """The setting that looks the same: the median, lowest and highest of clips, and how much it rests on.
+
+    ``beyond`` of the clips have theirs outside of what was measured.
+    """
 
     quality: float
     low: float
     high: float
     clips: int
+    beyond: int = 0
     points: int
 
 
@@ -78,26 +82,40 @@ def quality_at(steps: Steps, vmaf: float) -> float | None:
 
 
 def equal_quality(reference: Curve, other: Curve, quality: float) -> EqualQuality | None:
-    """Return the setting of ``other`` that looks like a setting of ``reference``; ``None`` if no clip tells."""
-    found = []
+    """Return the setting of ``other`` that looks like a setting of ``reference``; ``None`` where that is not known.
+
+    A clip whose equal lies beyond what was measured counts as one that is lower, or higher, than any: it moves the
+    median and is not told by its number. Where the median itself is such a clip nothing is known.
+    """
+    found: list[float] = []
     points = 0
     for clip in dict.fromkeys(point.clip for point in reference.points):
         mine, theirs = (
-            [(point.quality, point.vmaf) for point in curve.points if point.clip == clip]
+            monotone([(point.quality, point.vmaf) for point in curve.points if point.clip == clip])
             for curve in (reference, other)
         )
-        wanted = vmaf_at(monotone(mine), quality)
-        if wanted is None or not _LEAST_VMAF <= wanted <= _MOST_VMAF:
-            continue
-        equal = quality_at(monotone(theirs), wanted)
+        wanted = vmaf_at(mine, quality)
+        equal = None if wanted is None or not _LEAST_VMAF <= wanted <= _MOST_VMAF else _place(theirs, wanted)
         if equal is not None:
             found.append(equal)
             points += len(mine) + len(theirs)
-    if not found:
+    median = _median(found) if found else math.inf
+    within = [equal for equal in found if math.isfinite(equal)]
+    if not math.isfinite(median):
         return None
     return EqualQuality(
-        quality=_median(found), low=min(found), high=max(found), clips=len(found), points=points
+        quality=round(median, 3), low=round(min(within), 3), high=round(max(within), 3), clips=len(found),
+        beyond=len(found) - len(within), points=points,
     )  # fmt: skip
+
+
+def _place(steps: Steps, vmaf: float) -> float | None:
+    """Return the setting that gives a VMAF, minus or plus infinity beyond the finest or coarsest that was measured."""
+    if not steps:
+        return None
+    if vmaf > steps[0][1]:
+        return -math.inf
+    return math.inf if vmaf < steps[-1][1] else quality_at(steps, vmaf)
 
 
 def calibrated_cq(
@@ -198,10 +216,11 @@ def _first_curve(curves: Sequence[Curve], encoder: str, presets: Sequence[str]) 
 def _basis(equal: EqualQuality) -> str:
     clips = f"{equal.clips} clip{'s' if equal.clips != 1 else ''}"
     spread = f"; {equal.low:.1f} to {equal.high:.1f} among them" if equal.clips > 1 else ""
-    return f"over {clips}, {equal.points} points{spread}"
+    beyond = f", {equal.beyond} further off" if equal.beyond else ""
+    return f"over {clips}, {equal.points} points{spread}{beyond}"
 
 
 def _median(values: Sequence[float]) -> float:
     ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return low if low == high else (low + high) / 2
