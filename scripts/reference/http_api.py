@@ -27,7 +27,8 @@ Requests carry a key as `Authorization: Bearer` or `X-API-Key` ([who may](servic
 durations end in `_s`, sizes in `_bytes`. Unknown fields of a request are refused."""
 _TAGS = {
     "jobs": "Jobs", "outputs": "Outputs", "events": "Events", "uploads": "Uploads", "videos": "Videos",
-    "analyses": "Framing and captions", "exports": "Exports", "clips": "Clips", "costs": "Costs",
+    "analyses": "Framing and captions", "exports": "Exports", "clips": "Clips", "quotes": "Quotes",
+    "costs": "Costs",
     "webhooks": "Webhooks", "push": "What other services call", "system": "The service itself",
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ from reelpress.cli.ledger_source import from_receipts
 from reelpress.cli.render import human_bytes, human_time, plain_text
 from reelpress.errors import ExitCode, InputError, ReelpressError, UsageError
 from reelpress.facts.host import HostFacts
-from reelpress.facts.prediction import Interval, Predicted
+from reelpress.facts.prediction import Interval
 from reelpress.facts.values import to_json
 from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
@@ -81,18 +81,11 @@ def quoted(
             with contextlib.suppress(InputError):  # the job will say it
                 made = quote_file(item.source, place, host=host, request=request, options=options, policy=policy)
                 _show(made, as_json=as_json)
-                predicted = _of_the_job(made)
+                predicted = made.of_job(request.codec, may_use_gpu=request.hardware != "off")
             out.append(msgspec.structs.replace(item, predicted=predicted))
     if not as_json:
         click.echo("")
     return tuple(out)
-
-
-def _of_the_job(quote: Quote) -> Predicted | None:
-    """Return what was said of the job that will be done: on a GPU where one would encode, else on the CPU."""
-    said = [offer for offer in quote.offers if offer.predicted is not None]
-    on_gpu = [offer for offer in said if offer.device == "nvidia" and offer.outcome == "encoded"]
-    return next((offer.predicted for offer in (*on_gpu, *said)), None)
 
 
 def _show(quote: Quote, *, as_json: bool, blank_before: bool = False) -> None:

@@ -65,7 +65,7 @@ class Housekeeping:
 
     def _forget_jobs(self, oldest: float) -> int:
         old = sa.select(JOBS.c.id, JOBS.c.run).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)
-        alone = old.where(JOBS.c.kind.in_(("compress", "analysis"))).limit(_MOST_AT_ONCE)
+        alone = old.where(JOBS.c.kind.in_(("compress", "analysis", "quote"))).limit(_MOST_AT_ONCE)
         with self._house.database.writing() as connection:
             rows = connection.execute(alone).all()
             forget_rows(connection, [row.id for row in rows])

@@ -137,6 +137,10 @@ def work_of(house: House, encoding: Encoding, claim: Claim, cancel: CancelToken,
 
 def _stages_of(kind: Kind) -> Callable[[House, Encoding, Claim, CancelToken, OnShare], Work]:
     # what cutting needs takes a while to import, and workers that only compress never need it
+    if kind == "quote":
+        from reelpress.jobs.quote_stages import QuoteStages
+
+        return QuoteStages
     if kind == "video":
         from reelpress.jobs.video_stages import VideoStages
 

@@ -10,9 +10,10 @@ from msgspec import field
 
 from reelpress.facts.values import Value
 from reelpress.jobs.clip_model import AnalysisWanted, ClipWanted, StoredObject
+from reelpress.request import Codec
 
 # An export is the parent of its clips; nobody works on it, and it ends with the last of them.
-Kind = Literal["compress", "video", "analysis", "clip", "export"]
+Kind = Literal["compress", "video", "analysis", "clip", "export", "quote"]
 # Only an export is ever a draft: what it will do is still being decided.
 Status = Literal["draft", "queued", "running", "done", "failed", "cancelled", "dead"]
 Stage = Literal[
@@ -25,8 +26,10 @@ Priority = Literal["high", "normal", "low"]
 UNFINISHED: tuple[Status, ...] = ("queued", "running")
 FINISHED: tuple[Status, ...] = ("done", "failed", "cancelled", "dead")
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
-KINDS: tuple[Kind, ...] = ("compress", "video", "analysis", "clip", "export")
-PREFIXES: dict[Kind, str] = {"compress": "job", "video": "vid", "analysis": "ana", "clip": "clip", "export": "exp"}
+KINDS: tuple[Kind, ...] = ("compress", "video", "analysis", "clip", "export", "quote")
+PREFIXES: dict[Kind, str] = {
+    "compress": "job", "video": "vid", "analysis": "ana", "clip": "clip", "export": "exp", "quote": "quo",
+}  # fmt: skip
 Starts = dict[Stage, float]
 # How far a job is when a stage begins, in percent. Shares of typical wall time.
 COMPRESS_STARTS: Starts = {
@@ -37,6 +40,7 @@ TRANSCRIBED_STARTS: Starts = {
 }  # fmt: skip
 VIDEO_STARTS: Starts = {"queued": 0, "fetch": 0, "probe": 10, "preview": 15, "store": 85, "notify": 99}
 ANALYSIS_STARTS: Starts = {"queued": 0, "fetch": 0, "analyse": 5, "notify": 99}
+QUOTE_STARTS: Starts = {"queued": 0, "fetch": 0, "analyse": 20, "notify": 99}
 CLIP_STARTS: Starts = {"queued": 0, "fetch": 0, "analyse": 1, "render": 15, "check": 90, "store": 96, "notify": 99}
 # What goes on within one step, to and fro.
 TOGETHER: tuple[frozenset[Stage], ...] = (
@@ -61,11 +65,20 @@ class JobInput(Value, frozen=True, kw_only=True):
     segment_bytes: int | None = None
 
 
+class QuoteWanted(Value, frozen=True, kw_only=True, tag_field="kind", tag="quote"):
+    """What to quote: for which codecs, from the facts alone or from stretches, and how long those may take."""
+
+    codecs: tuple[Codec, ...]
+    quick: bool = False
+    budget_s: float = 60.0
+
+
 class JobSpec(Value, frozen=True, kw_only=True):
     """What was asked for. ``settings`` are text by the names of :data:`reelpress.settings_table.SETTINGS`.
 
     ``output_key`` ``None`` lets the service choose. ``reuse`` allows the answer to be an earlier job's. ``labels`` are
-    the caller's own and come back in answers and webhooks. ``wants`` is what analyses and clips are to be.
+    the caller's own and come back in answers and webhooks. ``wants`` is what analyses, clips and quotes are to be.
+    ``quote`` is the id of a quote that was made of this job.
     """
 
     input: JobInput
@@ -77,7 +90,8 @@ class JobSpec(Value, frozen=True, kw_only=True):
     webhook: str | None = None
     reuse: bool = True
     labels: dict[str, str] = field(default_factory=dict)
-    wants: AnalysisWanted | ClipWanted | None = None
+    wants: AnalysisWanted | ClipWanted | QuoteWanted | None = None
+    quote: str | None = None
 
 
 class JobResult(Value, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ import msgspec
 from reelpress.engine import compress_file
 from reelpress.errors import Cancelled, HardwareError, InputError, NetError, OutputError, ReelpressError, StorageError
 from reelpress.events import AttemptStarted, Checked, Event, Progressed
+from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
@@ -27,9 +28,11 @@ from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult
+from reelpress.jobs.quotes import predicted_by
 from reelpress.jobs.work import Claim, note_content
 from reelpress.look import Look
 from reelpress.receipt import Receipt
+from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.storage.keys import safe_name
 from reelpress.storage.scratch import Need
@@ -106,7 +109,7 @@ class Stages(Desk):
             receipt = compress_file(
                 source, target, host=self.encoding.host, request=request, policy=self.encoding.policy,
                 overwrite=True, on_event=self.listening(self._on_event),
-                cancel=self.cancel, look=self._look,
+                cancel=self.cancel, look=self._look, predicted=self._quoted(request, fetched),
             )  # fmt: skip
         self._look = None
         self.raise_if_lost()
@@ -117,6 +120,21 @@ class Stages(Desk):
             file=target.name if made else None, size_bytes=made.size_bytes if made else None,
             sha256=made.sha256 if made else None, receipt=to_json(receipt).decode(),
         )  # fmt: skip
+
+    def _quoted(self, request: Request, fetched: Fetched) -> Predicted | None:
+        """Return what the quote said that the job names, if it is of this input and is still there."""
+        quote_id = self.spec.quote
+        if quote_id is None:
+            return None
+
+        def read() -> Predicted | None:
+            with self.house.database.reading() as connection:
+                return predicted_by(
+                    connection, quote_id, request.codec, may_use_gpu=request.hardware != "off",
+                    of_bytes=fetched.size_bytes,
+                )  # fmt: skip
+
+        return persist(read, give_up=self.is_cancelled)
 
     def store(self, fetched: Fetched, made: Compressed) -> Stored:
         """Put output and receipt into the store, proved by reading back, each under a key that is this job's alone."""

@@ -42,7 +42,7 @@ class Metric(Value, frozen=True, kw_only=True):
         return self.name.removesuffix("_total")
 
 
-JOB_KINDS = ("compress", "video", "analysis", "clip", "export")
+JOB_KINDS = ("compress", "video", "analysis", "clip", "export", "quote")
 JOB_STATUSES = ("queued", "running", "done", "failed", "cancelled", "dead")
 JOB_ENDS = ("done", "failed", "cancelled", "dead")
 JOB_STAGES = ("fetch", "probe", "compress", "preview", "analyse", "render", "check", "store", "transcribe", "notify")

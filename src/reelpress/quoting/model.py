@@ -59,6 +59,9 @@ class Quote(Value, frozen=True, kw_only=True, tag_field="event", tag="quote"):
     host: str
     reelpress_version: str
 
-    def offer(self, codec: str, device: str | None) -> Offer | None:
-        """Return what was said of a codec on a device (``None``: the first there is), or ``None``."""
-        return next((o for o in self.offers if o.codec == codec and device in (None, o.device)), None)
+    def of_job(self, codec: str, *, may_use_gpu: bool) -> Predicted | None:
+        """Return what was said of the job that is done with a codec: on a GPU if one would encode, else the CPU."""
+        said = [offer for offer in self.offers if offer.codec == codec and offer.predicted is not None]
+        on_gpu = [o for o in said if o.device == "nvidia" and o.outcome == "encoded"] if may_use_gpu else []
+        on_cpu = [o for o in said if o.device == "cpu"]
+        return next((offer.predicted for offer in (*on_gpu, *on_cpu)), None)

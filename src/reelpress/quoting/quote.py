@@ -55,12 +55,13 @@ def quote_file(
     options: QuoteOptions,
     policy: RunPolicy = RunPolicy(),  # noqa: B008 - a frozen value
     named: str | None = None,
+    number: str | None = None,
     cancel: CancelToken | None = None,
 ) -> Quote:
     """Return what jobs on an input would come to, which is only read; ``folder`` is for files of a moment.
 
     ``request`` says all but the codec; its CRF and preset are of its own codec, the others have their defaults.
-    ``named`` is what the input is called in the quote.
+    ``named`` is what the input is called in the quote, ``number`` the quote's id.
 
     Raises :class:`InputError` when the input cannot be used, and :class:`Cancelled`.
     """
@@ -69,7 +70,7 @@ def quote_file(
     with book.stage("probe"):
         look = look_at(path, stop)
         book.spend(look.cpu_s)
-    number = f"quo_{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+    number = number or f"quo_{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
     scorer = Scorer(path, look.facts, folder, host, cancel=stop, spend=book.spend)
     made = [
         offer

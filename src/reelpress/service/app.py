@@ -23,6 +23,7 @@ from reelpress.service import (
     pages,
     problems,
     push,
+    quotes_routes,
     storage_events_routes,
     system_routes,
     uploads_routes,
@@ -53,7 +54,7 @@ def create_app(house: House, worker: Worker | None = None) -> FastAPI:
     """Return the application; ``worker`` is the one of this process, which is told of new jobs at once."""
     modules = (
         system_routes, events_routes, jobs_routes, output_routes, uploads_routes, videos_routes, analyses_routes,
-        exports_routes, clips_routes, costs_routes, webhooks_routes, push, storage_events_routes, pages,
+        exports_routes, clips_routes, quotes_routes, costs_routes, webhooks_routes, push, storage_events_routes, pages,
     )  # fmt: skip
     return _app(house, worker, modules)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from reelpress.errors import UsageError
-from reelpress.jobs.encoding import accepted_settings, check_spec
+from reelpress.jobs.encoding import accepted_settings, check_spec, request_of
 from reelpress.jobs.house import House
-from reelpress.jobs.model import JobInput, JobSpec
+from reelpress.jobs.model import JobInput, JobSpec, QuoteWanted
 from reelpress.jobs.owners import owner_of, user_prefix
+from reelpress.jobs.quotes import check_quote
 from reelpress.jobs.uploads import find_upload
 from reelpress.net.addresses import check_url
+from reelpress.request import CODECS
 from reelpress.service.access import Caller
 from reelpress.service.problems import RequestRefused, not_found
-from reelpress.service.schemas import InputShape, JobShape, SettingsShape
+from reelpress.service.schemas import InputShape, JobShape, QuoteShape, SettingsShape
 from reelpress.settings import Settings
 from reelpress.storage.keys import check_key, safe_name
 
@@ -28,13 +32,31 @@ def spec_of(shape: JobShape, caller: Caller, house: House, base: Settings) -> Jo
     if shape.output_key is not None:
         _check_own(shape.output_key, caller)
         _refuse_feedback(shape.output_key, house)
+    if shape.quote is not None:
+        with house.database.reading() as connection:
+            check_quote(connection, shape.quote, user_id=caller.sees)
     spec = JobSpec(
         input=input_of(shape.input, caller, house), settings=_settings(wanted), hardware=wanted.hardware,
         always_encode=wanted.always_encode, transcribe=wanted.transcribe, output_key=shape.output_key,
         webhook=shape.webhook, reuse=shape.reuse, labels=dict(shape.labels),
+        quote=shape.quote,
     )  # fmt: skip
     check_spec(spec, base)
     return spec
+
+
+def quote_spec_of(shape: QuoteShape, caller: Caller, house: House, base: Settings) -> JobSpec:
+    """Return what a request for a quote asks for; errors as :func:`spec_of`."""
+    wanted = shape.settings
+    spec = JobSpec(
+        input=input_of(shape.input, caller, house), settings=_settings(wanted), hardware=wanted.hardware,
+        always_encode=wanted.always_encode, transcribe=False, reuse=False,
+    )  # fmt: skip
+    check_spec(spec, base)
+    asked = request_of(spec, base).codec
+    codecs = tuple(codec for codec in CODECS if codec in (shape.encoders or (asked,)))
+    what = QuoteWanted(codecs=codecs, quick=shape.quick, budget_s=shape.budget_s)
+    return msgspec.structs.replace(spec, wants=what)
 
 
 def _settings(shape: SettingsShape) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelpress.jobs.model import InputKind, Priority
+from reelpress.request import Codec
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the file, in hexadecimal.")]
 _Text = Annotated[str, Field(max_length=64)]
@@ -92,7 +93,34 @@ class JobShape(_Shape):
     labels: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=256)]], Field(max_length=32)
     ] = {}
+    quote: (
+        Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$", description="Id of a quote of this very job.")] | None
+    ) = None
     reuse: Annotated[bool, Field(description="The answer may be an earlier job's with the same input.")] = True
+
+
+class QuoteShape(_Shape):
+    """A job to say beforehand what it would come to."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"input": {"upload": "5f0c2a7e9b1d4c3f8a6e0d2b4c6f8a1e"}, "encoders": ["h264", "av1"]}]
+        },
+    )
+    input: InputShape
+    settings: SettingsShape = SettingsShape()
+    encoders: (
+        Annotated[
+            list[Codec],
+            Field(min_length=1, max_length=3, description="Codecs to quote; that of the settings if left out."),
+        ]
+        | None
+    ) = None
+    quick: Annotated[bool, Field(description="From the facts of the file alone: at once, and rough.")] = False
+    budget_s: Annotated[
+        float, Field(ge=0, le=600, allow_inf_nan=False, description="Seconds for the stretches of one offer.")
+    ] = 60.0
 
 
 class UploadShape(_Shape):
