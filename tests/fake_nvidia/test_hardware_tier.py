@@ -29,7 +29,7 @@ def test_on_a_gpu_without_an_encoder_the_page_says_so(fake_nvidia: driver.FakeNv
     machine = fake_nvidia.machine("h200", driver="610")
     done = run_tier(tmp_path, "fake", machine.env, "-k", "not large")
     assert done.returncode == 0, done.stdout
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
     (page,) = tmp_path.glob("*.md")
     rows = [line for line in page.read_text().splitlines() if "| encode |" in line]
     assert rows
@@ -39,10 +39,11 @@ def test_on_a_gpu_without_an_encoder_the_page_says_so(fake_nvidia: driver.FakeNv
 
 def test_on_a_gpu_that_encodes_jobs_are_timed_there(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
     machine = fake_nvidia.machine("rtx-pro-6000")
-    done = run_tier(tmp_path, "fake", machine.env, "-k", "jobs")
+    done = run_tier(tmp_path, "fake", machine.env, "-k", "jobs or held")
     assert done.returncode == 0, done.stdout
     (page,) = tmp_path.glob("*.md")
     assert "h264_nvenc, rung gpu" in page.read_text()
+    assert "## Against the CPU" in page.read_text()
 
 
 def test_an_encoder_that_breaks_fails_the_tier(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Record:
     gpus: tuple[GpuFacts, ...]
     rows: list[Row] = field(default_factory=list)
     speeds: list[tuple[str, ...]] = field(default_factory=list)
+    parity: list[tuple[str, ...]] = field(default_factory=list)
 
     def add(self, gpu: GpuFacts, ffmpeg: FfmpegFacts, kind: str, what: str, *, works: bool, detail: str) -> None:
         self.rows.append(Row(f"{gpu.index}: {gpu.name}", short(ffmpeg), kind, what, works, detail))
@@ -64,6 +65,9 @@ class Record:
                 "",
             ]
             lines += _table(("job", "with", "seconds", "CPU seconds", "times real time"), self.speeds)
+        if self.parity:
+            lines += ["", "## Against the CPU", "", "`reelpress parity` on generated pictures with noise.", ""]
+            lines += _table(("codec", "verdict", "CQ", "VMAF", "the CPU's", "size"), self.parity)
         return "\n".join(lines) + "\n"
 
     def file_name(self) -> str:

@@ -16,6 +16,7 @@ from reelpress.engine import compress_file
 from reelpress.errors import ExitCode
 from reelpress.facts.host import FfmpegFacts, GpuFacts, HostFacts
 from reelpress.gpus import GpuPolicy
+from reelpress.parity import check_parity
 from reelpress.plan import gpu_ladder
 from reelpress.policy import RunPolicy
 from reelpress.probe.gpu_finding import find_gpu
@@ -169,6 +170,31 @@ def test_decoding_on_the_gpu_for_the_cpus_encoder(
     assert alike_db > ENCODED_DB
     for receipt, wall_s in best.values():
         note_speed(record, f"h264, {pixels}", receipt, wall_s, scale)
+
+
+def test_what_the_gpu_makes_is_held_to_what_the_cpu_makes(record: Record, scale: Scale, tmp_path: Path) -> None:
+    """Whether it passes is for the page: an encoder that nobody calibrated may spend more, or less."""
+    source = moving(tmp_path / "source.mp4", scale.size, scale.seconds)
+    policy = RunPolicy(gpu=GpuPolicy(cache_dir=str(tmp_path / "cache")))
+    for name, codec in _CODEC.items():
+        works = any(
+            path.state == "works" for gpu in record.gpus for path in gpu.paths
+            if (path.kind, path.name, path.pix_fmt) == ("encode", name, "yuv420p")
+        )  # fmt: skip
+        request = Request(codec=codec, max_width=1280, max_height=720)  # type: ignore[arg-type]
+        one = check_parity(source, host=record.host, request=request, policy=policy, whole=True)
+        if not works:
+            assert one.exit_code == ExitCode.HARDWARE_ABSENT, one
+            continue
+        assert one.error is None, one
+        assert one.gpu is not None
+        assert one.cpu is not None
+        assert (one.gpu.device, one.gpu.encoder) == ("nvidia", name)
+        assert one.gpu.vmaf is not None, one.gpu.cause
+        assert one.cpu.vmaf is not None, one.cpu.cause
+        size = next(gate.measured for gate in one.gates if gate.name == "size")
+        row = (codec, one.verdict, f"{one.gpu.setting:g}", f"{one.gpu.vmaf:.2f}", f"{one.cpu.vmaf:.2f}", size)
+        record.parity.append(row)
 
 
 def note_speed(record: Record, job: str, receipt: Receipt, wall_s: float, scale: Scale) -> None:

@@ -18,9 +18,11 @@ import click
 from reelpress.cli.bench_app import bench
 from reelpress.cli.calibrate_app import calibrate
 from reelpress.cli.clips_app import clips
+from reelpress.cli.compare_app import COMMANDS as COMPARE_COMMANDS
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
 from reelpress.cli.jobs_app import jobs
 from reelpress.cli.options import GATES, HARDWARE, JSON, with_options
+from reelpress.cli.parity_app import parity
 from reelpress.cli.quote_app import quote_command
 from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
@@ -143,7 +145,10 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-for _command in (quote_command(_ENCODING), clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, calibrate, bench):
+for _command in (
+    quote_command(_ENCODING), clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, *COMPARE_COMMANDS, parity, calibrate,
+    bench,
+):  # fmt: skip
     app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
