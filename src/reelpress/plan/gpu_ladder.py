@@ -79,7 +79,7 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
         team for build in builds
         for team in teams_of(
             host.gpus, build, row, pix_fmt, is_full=lambda gpu, build=build: _is_full(shape, gpu, build),  # type: ignore[misc]
-            cq=lambda gpu: cq_for(row, gpu.compute_capability, shape.crf),
+            cq=lambda gpu: _cq(shape, row, gpu),
         )
     ]  # fmt: skip
     if not teams:
@@ -101,6 +101,14 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
         return GpuLadder(attempts=(), reasons=(), why_none=why)
     attempts = tuple(attempt for _, several in made for attempt in several)
     return GpuLadder(attempts=attempts, reasons=_reasons(shape, row, made[0][0], off_gpu), why_none=None)
+
+
+def _cq(shape: Shape, row: EncoderRow, gpu: GpuFacts) -> CqChoice:
+    """Return the CQ that was found for this very input, or the one that stands for the CRF."""
+    found = shape.request.cq
+    if found is None:
+        return cq_for(row, gpu.compute_capability, shape.crf)
+    return CqChoice(cq=found, provenance="found by trials on samples of this input", calibrated=True)
 
 
 def software_steps(shape: Shape) -> str | None:
@@ -256,6 +264,8 @@ def _reasons(shape: Shape, row: EncoderRow, team: Team, off_gpu: str | None) -> 
     cq = team.cq
     word = "calibrated" if cq.calibrated else "uncalibrated"
     text = f"{row.name}, CQ {cq.cq:g} for CRF {shape.crf:g} ({word})."
+    if shape.request.cq is not None:
+        text = f"{row.name}, CQ {cq.cq:g}."
     reasons = [Reason(code="gpu_settings", text=text, fact=cq.provenance)]
     if missing := sorted(ALL_FEATURES - team.features):
         text = f"This GPU's encoder works without {', '.join(missing)}."
