@@ -30,7 +30,7 @@ _REJECT_CODES = {
     "hardware_absent": ExitCode.HARDWARE_ABSENT,
     "usage": ExitCode.USAGE,
 }
-StageName = Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "publish"]
+StageName = Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "score", "publish"]
 
 
 class Hashing:
@@ -92,6 +92,8 @@ class Book:
         self.delivered: Attempt | None = None
         self.gpu: str | None = None
         self.clip: ClipRecord | None = None
+        self.quality: Quality | None = None  # where something was asked of it
+        self.aimed: tuple[float, float] | None = None  # a VMAF, and what was predicted
         self.notes: tuple[str, ...] = ()  # warnings of its own
 
     def spend(self, cpu_s: float, *, gpu_s: float = 0.0) -> None:
@@ -142,6 +144,12 @@ class Book:
         if any(g.verdict in ("failed", "damaged_input") for g in self.gates):
             self.exit_code = ExitCode.CHECK_NOT_MET
 
+    def refuse(self, gate: Gate | None) -> None:
+        """Note a gate that is not met by what was decided on, if there is one."""
+        if gate is not None:
+            self.gates = (*self.gates, gate)
+            self.exit_code = ExitCode.CHECK_NOT_MET
+
     def drop_output(self) -> None:
         """Forget the checks of an output that was not kept."""
         self.gates = ()
@@ -177,7 +185,7 @@ class Book:
             reasons=self.reasons, error=error.what if error else None, error_code=error.code if error else None,
             evidence=error.evidence if error else None, hint=error.hint if error else None,
             source=source, result=result, streams=self.streams, attempts=self.attempts, gates=self.gates,
-            warnings=tuple(warnings), quality=_quality(self.status),
+            warnings=tuple(warnings), quality=_quality(self.status, self.quality, self.aimed),
             stages=tuple(self.stages), wall_s=round(time.monotonic() - self._start, 3), cpu_s=round(cpu, 3),
             usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
@@ -200,9 +208,15 @@ def _with_audio_encoded(streams: tuple[StreamDecision, ...]) -> tuple[StreamDeci
     )  # fmt: skip
 
 
-def _quality(status: Status) -> Quality:
+def _quality(status: Status, seen: Quality | None, aimed: tuple[float, float] | None) -> Quality:
     if status == "copied":
-        return Quality(method="identical", score=None, text="The video's packets were not changed.")
+        tries = seen.tries if seen is not None else ()
+        return Quality(method="identical", score=None, text="The video's packets were not changed.", tries=tries)
+    if seen is not None and aimed is not None and status == "encoded":
+        text = f"{seen.text} VMAF {aimed[0]:g} was aimed at, {aimed[1]:.2f} predicted."
+        return msgspec.structs.replace(seen, target=aimed[0], predicted=aimed[1], text=text)
+    if seen is not None:
+        return seen
     return Quality(method="unmeasured", score=None, text="No visual score was asked for.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,19 +19,23 @@ from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancel
 from reelpress.errors import OutputError
 from reelpress.events import Analysed, OnEvent, Planned, Progressed, Started
 from reelpress.facts.framing import Framing
+from reelpress.facts.gate import Scored
 from reelpress.facts.host import HostFacts
 from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import MediaFacts
+from reelpress.facts.quality import Window
+from reelpress.gating import Gatekeeper
 from reelpress.gpus import gpus_of
 from reelpress.judge import TOLERABLE
-from reelpress.plan.clip import plan_clip
+from reelpress.plan.clip import clip_stretches, plan_clip
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_ladder import clip_crf, input_args
 from reelpress.plan.clip_refusals import refuse, within
 from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, measuring_filters
 from reelpress.plan.encoders import cpu_row
-from reelpress.plan.model import CAPTIONS, FONTS, Attempt, Encode, Reject
+from reelpress.plan.model import CAPTIONS, FONTS, Attempt, ClipStretch, Encode, Reject
 from reelpress.policy import RunPolicy
+from reelpress.quality.clip_scoring import score_clip, viewing_of
 from reelpress.receipt import ClipRecord, Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
@@ -92,6 +96,7 @@ class _ClipWork:
         self.book = Book(policy.tariff(host))
         self.percent = 0.0
         self.loudness: Loudness | None = None
+        self.framing = Framing(shots=())
 
     def finish(self) -> Receipt:
         """Do the work and write its receipt, also when it fails."""
@@ -115,7 +120,7 @@ class _ClipWork:
         assert track is not None  # noqa: S101 - else it was refused
         clock, _ = clip_clock(self.facts, track, request)
         with book.stage("analyse"):
-            framing = request.framing or self._framing(request)
+            framing = self.framing = request.framing or self._framing(request)
             self.emit(Analysed(job=self.job.id, input=self.job.input, framing=framing))
             level = self._level(request, clock)
         if request.hardware != "off" and self.host.gpu_note is None:
@@ -195,7 +200,7 @@ class _ClipWork:
         expect, clip = decided.expect, decided.expect.clip
         assert clip is not None  # noqa: S101 - the plan of a clip says what is expected of one
 
-        def further(attempt: Attempt, output: Path, _facts: MediaFacts) -> tuple[Gate, ...]:
+        def further(attempt: Attempt, output: Path, made: MediaFacts) -> tuple[Gate, ...]:
             gates: tuple[Gate, ...] = ()
             if attempt.gpus:
                 least_db = min_db(clip_crf(self.request) / cpu_row("h264").crf_max)
@@ -209,18 +214,44 @@ class _ClipWork:
                     attempt.ffmpeg, output, clip, clock.duration_s, cancel=self.cancel, spend=self.book.spend
                 )
                 gates = (*gates, *heard)
-            return gates
+            return gates if gate is None else (*gates, *gate.gates(attempt, output, made))
 
+        gate = self._gatekeeper(decided, clock, files)
         delivery = Delivery(
             job=self.job, source_url=self.source.url, source_facts=self.facts, check_source=self._check_source,
             target=self.target, overwrite=self.overwrite, host=self.host, hardware=self.request.hardware,
             policy=self.policy, duration_s=clock.duration_s, book=self.book, emit=self.emit, cancel=self.cancel,
         )  # fmt: skip
         too_large = delivery.run(
-            decided, further=further, may_take_bytes=clip.most_bytes, space_bytes=clip.most_bytes, files=files
-        )
+            decided, further=further, may_take_bytes=clip.most_bytes, space_bytes=clip.most_bytes, files=files,
+            gate=gate,
+        )  # fmt: skip
         if too_large is not None:
             raise OutputError("The clip grew beyond what its bit rate allows.", evidence=too_large)
+
+    def _gatekeeper(self, decided: Encode, clock: Clock, files: Mapping[str, str]) -> Gatekeeper | None:
+        """Return what holds encodes against what was asked, if anything was."""
+        wish, whole_s = self.request.gate, self.facts.duration_s
+        if not wish.is_set:
+            return None
+
+        def stretches(windows: Sequence[Window]) -> tuple[ClipStretch, ...]:
+            return clip_stretches(
+                self.facts, self.request, self.framing, windows, protocols=self.source.protocols,
+                input_options=self.source.input_options,
+            )  # fmt: skip
+
+        def score(output: Path, _made: MediaFacts, windows: tuple[Window, ...]) -> Scored:
+            return score_clip(
+                self.host, self.source.url, output, clock.duration_s, stretches, wish=wish, windows=windows,
+                viewing=viewing_of(self.request.width, self.request.height), files=files, cancel=self.cancel,
+                spend=self.book.spend,
+            )  # fmt: skip
+
+        # a clip's input is the stretch that it shows, which has its share of the source's bytes
+        share = min(1.0, clock.duration_s / whole_s) if whole_s else 0.0
+        source_bytes = int(self.facts.size_bytes * share)
+        return Gatekeeper(wish, decided, source_bytes=source_bytes, score=score, book=self.book)
 
     def _check_source(self) -> None:
         """Raise what kept the source from being read to its end, if anything did."""

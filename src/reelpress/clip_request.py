@@ -7,6 +7,7 @@ from typing import Literal
 
 from reelpress.facts.captions import Captions
 from reelpress.facts.framing import Framing
+from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
 from reelpress.request import Hardware
 
@@ -40,6 +41,7 @@ class ClipRequest(Value, frozen=True, kw_only=True):
     hardware: Hardware = "auto"
     max_pixels: int = 8192 * 8192
     threads: int = 0  # 0 lets the encoder choose
+    gate: GateWish = GateWish()
 
     @property
     def duration_s(self) -> float:

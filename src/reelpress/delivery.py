@@ -6,6 +6,7 @@ What compressing a video and cutting a clip have in common; both write down what
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from reelpress.events import OnEvent
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.gating import Gatekeeper
 from reelpress.gpus import gpus_of
 from reelpress.judge import Further, Judge
 from reelpress.plan.model import Copy, Encode
@@ -41,6 +43,16 @@ INPUT_FAILURES = frozenset(
 )  # fmt: skip
 OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT})
 BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Made:
+    """What running a plan came to, with the file that it wrote."""
+
+    decided: Encode | Copy
+    partial: PartialFile
+    judge: Judge
+    execution: Execution
 
 
 class Delivery:
@@ -80,19 +92,54 @@ class Delivery:
         may_take_bytes: int,
         space_bytes: int,
         files: Mapping[str, str] | None = None,
+        gate: Gatekeeper | None = None,
     ) -> str | None:
         """Carry out a plan and publish what it makes; return why its size is not worth it, or ``None``.
 
         An output that takes more than ``may_take_bytes`` is stopped; with less than ``space_bytes`` free on the disk
-        nothing is begun. ``files`` stand in filter graphs. Raises :class:`ReelpressError`.
+        nothing is begun. ``files`` stand in filter graphs. What does not pass ``gate``, whose gates are among
+        ``further``'s, is made again as it says. Raises :class:`ReelpressError`.
         """
+        percent = 0.0
+        best: _Made | None = None
+        with contextlib.ExitStack() as kept:
+            while True:
+                made = self._make(kept, decided, further, may_take_bytes, space_bytes, dict(files or {}), percent)
+                percent = made.execution.percent
+                if made.execution.delivered is not None:
+                    if gate is not None:
+                        gate.settle(gate.latest)
+                    self._publish(made)
+                    return None
+                too_large = self._missed(made, gate)
+                if gate is None or (too_large is not None and not gate.cares):
+                    return too_large
+                if too_large is not None:
+                    gate.outgrew(made.execution.records[-1], decided.expect.max_bytes, too_large)
+                best = _better(best, made, gate)
+                following = gate.revise()
+                if following is not None:
+                    self._check_source()
+                    decided = following
+                elif gate.size_alone:
+                    return too_large
+                elif best is None:
+                    raise gate.error()
+                else:
+                    gate.settle(gate.best, is_miss=True)
+                    self._publish(best)
+                    return None
+
+    def _make(
+        self, kept: contextlib.ExitStack, decided: Encode | Copy, further: Further, may_take_bytes: int,
+        space_bytes: int, files: dict[str, str], percent: float,
+    ) -> _Made:  # fmt: skip
+        """Run a plan's attempts into a file beside the target, which is there for as long as ``kept`` is open."""
         book, expect = self._book, decided.expect
         refuse_small_disk(self._target.parent, space_bytes)
         gpus = gpus_of(self._host, self._policy.gpu)
-        with (
-            PartialFile.open(self._target, overwrite=self._overwrite) as partial,
-            ReadyProbe(self._cancel) as ready,
-        ):
+        partial = kept.enter_context(PartialFile.open(self._target, overwrite=self._overwrite))
+        with ReadyProbe(self._cancel) as ready:
             judge = Judge(
                 decided, self._source_facts, partial.path, job=self._job, book=book, ready=ready, emit=self._emit,
                 cancel=self._cancel, decode_whole=self._policy.decode_whole, further=further,
@@ -101,7 +148,7 @@ class Delivery:
                 setting = Setting(
                     job=self._job, source=self._source_url, target=partial.path, limits=self._limits(may_take_bytes),
                     versions={f.path: f.version for f in self._host.ffmpegs}, duration_s=expect.duration_s,
-                    max_bytes=expect.max_bytes, files=dict(files or {}),
+                    max_bytes=expect.max_bytes, files=files, percent=percent,
                 )  # fmt: skip
                 execution = execute(
                     decided.attempts, setting, accept=judge.accept, on_event=judge.on_event, cancel=self._cancel,
@@ -115,19 +162,29 @@ class Delivery:
             book.gates = judge.gates
             book.reasons = (*execution.reasons(), *book.reasons)
             stop_if_cancelled(self._cancel)
-            if execution.delivered is None:
-                too_large = execution.too_large()
-                if too_large is None:
-                    self._check_source()
-                    self._give_up(execution)
-                return too_large
-            with book.stage("publish"):
+            return _Made(decided=decided, partial=partial, judge=judge, execution=execution)
+
+    def _missed(self, made: _Made, gate: Gatekeeper | None) -> str | None:
+        """Return why a size is not worth it; ``None`` for what ``gate`` may mend. Raises for any other failure."""
+        execution = made.execution
+        too_large = execution.too_large()
+        if too_large is None:
+            failure = execution.failure
+            if gate is None or failure is None or failure.kind is not FailureKind.QUALITY_NOT_MET:
                 self._check_source()
-                digest = Hashing.of(partial.path)
-                path = partial.publish()
-            gpu = self._gpu_name(execution)
-            book.deliver(decided, execution.delivered, path, judge.facts, digest, gpu=gpu)
-        return None
+                self._give_up(execution)
+        return too_large
+
+    def _publish(self, made: _Made) -> None:
+        book, execution, attempt = self._book, made.execution, made.judge.attempt
+        assert attempt is not None  # noqa: S101 - what is published was judged
+        with book.stage("publish"):
+            self._check_source()
+            digest = Hashing.of(made.partial.path)
+            path = made.partial.publish()
+        book.gates = made.judge.gates
+        gpu = self._gpu_name(execution)
+        book.deliver(made.decided, attempt, path, made.judge.facts, digest, gpu=gpu)
 
     def _gpu_name(self, execution: Execution) -> str | None:
         uuid = execution.records[-1].gpu
@@ -156,6 +213,17 @@ class Delivery:
         error.code = failure.kind.value
         error.exit_code = ExitCode.BUG if failure.kind in BUG_FAILURES else ExitCode.CHECK_NOT_MET
         raise error
+
+
+def _better(best: _Made | None, made: _Made, gate: Gatekeeper) -> _Made | None:
+    """Return what to deliver should nothing pass, and free the disk of what will not be."""
+    wanted = gate.wish.on_miss == "deliver" and gate.best == gate.latest
+    if not wanted:
+        made.partial.close()
+        return best
+    if best is not None:
+        best.partial.close()
+    return made
 
 
 @contextlib.contextmanager

@@ -16,8 +16,11 @@ from reelpress.check.pictures import compare_pictures
 from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
 from reelpress.errors import InputError
 from reelpress.events import OnEvent, Planned, Probed, Sampled, Started
+from reelpress.facts.gate import Scored
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
+from reelpress.facts.quality import Window
+from reelpress.gating import Gatekeeper, kept_too_large
 from reelpress.gpus import gpus_of
 from reelpress.look import Look, Snapshot, look_at
 from reelpress.plan.compress import plan
@@ -111,6 +114,7 @@ def _plan(
             on_trial=on_trial,
         )  # fmt: skip
     book.notes = (*book.notes, *notes(found))
+    book.aimed = (found.target, found.point.vmaf) if found.point is not None else None
     return decided
 
 
@@ -182,6 +186,8 @@ class _Work:
         while not isinstance(decided, Skip):
             too_large = self._run(decided, facts, snapshot)
             if too_large is None:
+                if isinstance(decided, Copy):
+                    book.refuse(kept_too_large(self.request.gate))
                 return
             what, otherwise = ("encode", decided.otherwise) if isinstance(decided, Encode) else ("remux", KEEP)
             text = f"The {what} was not worth keeping: {too_large}."
@@ -189,6 +195,7 @@ class _Work:
             book.reasons = (*book.reasons, Reason(code="outgrew", text=text, fact=None), *otherwise.reasons)
             decided = otherwise
         book.status = "skipped"
+        book.refuse(kept_too_large(self.request.gate))
 
     def _tell_trial(self, number: int, encoder: str, point: Point) -> None:
         self.emit(
@@ -205,16 +212,19 @@ class _Work:
                 raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
 
         def compared(attempt: Attempt, output: Path, output_facts: MediaFacts) -> tuple[Gate, ...]:
-            if not attempt.gpus or facts.main_video is None:
-                return ()
-            # neither NVDEC nor NVENC vouches for itself: frames are compared with the source, all in software
-            return (
-                compare_pictures(
+            gates: tuple[Gate, ...] = ()
+            if attempt.gpus and facts.main_video is not None:
+                # neither NVDEC nor NVENC vouches for itself: frames are compared with the source, all in software
+                seen = compare_pictures(
                     attempt.ffmpeg, self.source, facts, output, output_facts, decided.expect,
                     coarseness=coarseness(self.request), cancel=self.cancel, spend=self.book.spend,
-                ),
-            )  # fmt: skip
+                )  # fmt: skip
+                gates = (seen,)
+            if gate is None or any(g.verdict == "failed" for g in gates):
+                return gates
+            return (*gates, *gate.gates(attempt, output, output_facts))
 
+        gate = self._gatekeeper(decided, facts) if isinstance(decided, Encode) else None
         delivery = Delivery(
             job=self.job, source_url=f"file:{self.source}", source_facts=facts, check_source=check_source,
             target=self.target, overwrite=self.overwrite, host=self.host, hardware=self.request.hardware,
@@ -222,8 +232,23 @@ class _Work:
         )  # fmt: skip
         return delivery.run(
             decided, further=compared, space_bytes=limit or facts.size_bytes,
-            may_take_bytes=limit if limit is not None else RUNAWAY_FACTOR * facts.size_bytes,
+            may_take_bytes=limit if limit is not None else RUNAWAY_FACTOR * facts.size_bytes, gate=gate,
         )  # fmt: skip
+
+    def _gatekeeper(self, decided: Encode, facts: MediaFacts) -> Gatekeeper | None:
+        wish = self.request.gate
+
+        def score(output: Path, output_facts: MediaFacts, windows: tuple[Window, ...]) -> Scored:
+            from reelpress.quality.scoring import score_encode  # which nobody else has to wait for
+
+            return score_encode(
+                self.host, (self.source, facts), (output, output_facts), decided.expect, wish=wish, windows=windows,
+                cancel=self.cancel, spend=self.book.spend,
+            )  # fmt: skip
+
+        if not wish.is_set:
+            return None
+        return Gatekeeper(wish, decided, source_bytes=facts.size_bytes, score=score, book=self.book)
 
     def _may_use_gpu(self) -> bool:
         return self.request.hardware != "off" and self.host.gpu_note is None

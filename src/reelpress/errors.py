@@ -11,6 +11,7 @@
     ├── NetError               5  an HTTP server did not do its part (3 when trying again changes nothing)
     │   └── AddressError       3  an address that may not be called
     ├── TokenError             2  a token of a caller's that is not accepted
+    ├── QualityError           1  no encode within the budget met the gates on quality and size
     ├── EncodeError            1  every attempt was made and none delivered
     ├── TranscribeError        1  there is no transcript; what became of the video is another matter
     └── Cancelled            130  somebody asked us to stop
@@ -214,6 +215,13 @@ class TokenError(ReelpressError):
 _PASSING = {"throttled", "changed", "unreachable", "timed_out", "truncated"}
 _UNUSABLE = {"missing", "too_large", "corrupt"}
 STORAGE_REASONS: tuple[StorageReason, ...] = get_args(StorageReason)
+
+
+class QualityError(ReelpressError):
+    """What was made is right, and not as good or as small as was asked; nothing was delivered."""
+
+    code = "quality_not_met"
+    exit_code = ExitCode.CHECK_NOT_MET
 
 
 class EncodeError(ReelpressError):

@@ -12,6 +12,7 @@ from reelpress.check.structure import check_structure
 from reelpress.errors import InputError
 from reelpress.events import Checked, Event, OnEvent, Progressed
 from reelpress.facts.failure import Failure, FailureKind
+from reelpress.facts.gate import QUALITY_GATES
 from reelpress.facts.media import MediaFacts
 from reelpress.plan.model import Attempt, Copy, Encode
 from reelpress.probe.ready import ReadyProbe
@@ -51,6 +52,7 @@ class Judge:
         self._decode_whole, self._further = decode_whole, further
         self.gates: tuple[Gate, ...] = ()
         self.facts: MediaFacts | None = None
+        self.attempt: Attempt | None = None  # whose output was judged last
 
     def on_event(self, event: Event) -> None:
         """Get ready once the end is in sight, and pass the event on."""
@@ -61,6 +63,7 @@ class Judge:
     def accept(self, attempt: Attempt, done: Finished) -> Failure | None:
         """Return a failure when the output is not what was planned."""
         book, expect = self._book, self._decided.expect
+        self.attempt = attempt
         with book.stage("check"), ThreadPoolExecutor(max_workers=1) as pool:
             reading = pool.submit(
                 decode_output, attempt.ffmpeg, self._path, expect.duration_s,
@@ -95,5 +98,7 @@ def _verdict(failed: list[Gate]) -> Failure | None:
         evidence = f"{too_large.measured}, {too_large.expected} wanted"
         return Failure(kind=FailureKind.OUTPUT_LIMIT, evidence=evidence)
     text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
+    if all(g.name in QUALITY_GATES for g in failed):
+        return Failure(kind=FailureKind.QUALITY_NOT_MET, evidence=text)
     only_sound = all(g.name.startswith(_OF_SOUND) for g in failed)
     return Failure(kind=FailureKind.AUDIO_NOT_MET if only_sound else FailureKind.CHECK_NOT_MET, evidence=text)

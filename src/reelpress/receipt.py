@@ -10,6 +10,7 @@ from typing import Literal
 
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.framing import Framing
+from reelpress.facts.gate import Scored, Try
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason, Rung, StreamDecision
 
@@ -68,11 +69,20 @@ class FileRecord(Value, frozen=True, kw_only=True):
 
 
 class Quality(Value, frozen=True, kw_only=True):
-    """How good the output is and how that was measured; ``unmeasured`` is an answer, and says why."""
+    """How good the output is and how that was measured; ``unmeasured`` is an answer, and says why.
+
+    ``score`` is the mean VMAF of what was delivered. ``scored`` has what it was pooled from, ``tries`` every encode
+    that was held against what was asked, in order. ``target`` is the VMAF that was aimed at, ``predicted`` what samples
+    said the setting would come to.
+    """
 
     method: str
     score: float | None
     text: str
+    scored: Scored | None = None
+    tries: tuple[Try, ...] = ()
+    target: float | None = None
+    predicted: float | None = None
 
 
 class CostParts(Value, frozen=True, kw_only=True):
@@ -118,7 +128,7 @@ class Stage(Value, frozen=True, kw_only=True):
     ``usd`` is estimated from that.
     """
 
-    name: Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "publish"]
+    name: Literal["probe", "gpu", "sample", "analyse", "encode", "copy", "check", "score", "publish"]
     wall_s: float
     cpu_s: float
     usd: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
 
 Codec = Literal["h264", "hevc", "av1"]
@@ -41,3 +42,4 @@ class Request(Value, frozen=True, kw_only=True):
     always_encode: bool = False  # deliver an encode even where it does not pay
     max_pixels: int = 8192 * 8192
     threads: int = 0  # 0 lets the encoder choose
+    gate: GateWish = GateWish()

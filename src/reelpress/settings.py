@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from reelpress.errors import UsageError
+from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import cpu_row
 from reelpress.request import Request
@@ -40,6 +41,12 @@ class Settings(Value, frozen=True, kw_only=True):
     hdr: str
     max_input_bytes: int
     min_saving: float
+    min_vmaf: float | None
+    min_vmaf_worst: float | None
+    max_size_ratio: float | None
+    vmaf_windows: str
+    vmaf_retries: int
+    on_miss: str
     timeout_s: float | None
     decode_check: str
     stall_timeout_s: float
@@ -197,6 +204,19 @@ def _check_quality(settings: Settings) -> None:
         raise UsageError(text, hint="With a target the CRF is searched; leave one of them out.")
 
 
+def gate_from(settings: Settings) -> GateWish:
+    """Return what these settings ask of the quality and size of outputs."""
+    return GateWish(
+        min_vmaf=settings.min_vmaf,
+        min_vmaf_worst=settings.min_vmaf_worst,
+        max_size_ratio=settings.max_size_ratio,
+        windows=settings.vmaf_windows,  # type: ignore[arg-type]
+        retries=settings.vmaf_retries,
+        on_miss=settings.on_miss,  # type: ignore[arg-type]
+        measures=settings.target_vmaf is not None,
+    )
+
+
 def check_hardware(hardware: str | None) -> None:
     """Raise :class:`UsageError` for a hardware policy that is none."""
     if hardware not in (None, "auto", "require", "off"):
@@ -224,4 +244,5 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
         always_encode=always_encode,
         max_pixels=settings.max_pixels,
         threads=settings.threads,
+        gate=gate_from(settings),
     )

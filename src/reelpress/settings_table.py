@@ -152,6 +152,33 @@ SETTINGS: tuple[Setting, ...] = (
         parse=number(0, 0.95, float), help="Share of the input an encode must save to be delivered.",
     ),
     Setting(
+        name="min_vmaf", env=("COMPRESSION_MIN_VMAF",), default="none", accepts="1 to 100, none", flag="--min-vmaf",
+        parse=optional(number(1, 100, float)), help="Least mean VMAF; what misses it is encoded again at more bits.",
+    ),
+    Setting(
+        name="min_vmaf_worst", env=("COMPRESSION_MIN_VMAF_WORST",), default="none", accepts="1 to 100, none",
+        flag="--min-vmaf-worst", parse=optional(number(1, 100, float)), help="Least VMAF of the worst second.",
+    ),
+    Setting(
+        name="max_size_ratio", env=("COMPRESSION_MAX_SIZE_RATIO",), default="none", accepts="0.001 to 100, none",
+        flag="--max-size-ratio", parse=optional(number(0.001, 100, float)),
+        help="Most bytes of the output for each of the input; what is larger is encoded again at less.",
+    ),
+    Setting(
+        name="vmaf_windows", env=("COMPRESSION_VMAF_WINDOWS",), default="sampled", accepts="sampled, whole",
+        flag="--vmaf-windows", parse=choice("sampled", "whole"),
+        help="What is scored where a VMAF is asked for: up to 5 stretches of 2 s, or all of it.",
+    ),
+    Setting(
+        name="vmaf_retries", env=("COMPRESSION_VMAF_RETRIES",), default="2", accepts="0 to 10", flag="--vmaf-retries",
+        parse=number(0, 10, int), help="How often what misses its VMAF or size is encoded again.",
+    ),
+    Setting(
+        name="on_miss", env=("COMPRESSION_ON_MISS",), default="keep", accepts="keep, deliver", flag="--on-miss",
+        parse=choice("keep", "deliver"),
+        help="What becomes of encodes of which none met VMAF and size: nothing is delivered, or the best of them.",
+    ),
+    Setting(
         name="timeout_s", env=("COMPRESSION_TIMEOUT",), default="auto", accepts="1 to 604800 seconds, auto",
         flag="--timeout", parse=optional(number(1, 604_800, float)),
         help="Wall-clock limit of one attempt; auto is 30 minutes plus ten times the video's duration.",

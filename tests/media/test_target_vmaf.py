@@ -10,6 +10,7 @@ import pytest
 
 from reelpress.engine import compress_file, facts_and_plan
 from reelpress.events import Event, Sampled
+from reelpress.facts.gate import GateWish
 from reelpress.facts.quality import Window
 from reelpress.gpus import GpuPolicy
 from reelpress.plan.compress import plan
@@ -28,6 +29,7 @@ import clips
 
 HOST = msgspec.structs.replace(probe_host(), ffmpegs=tuple(f for f in probe_host().ffmpegs if f.origin == "bundled"))
 pytestmark = pytest.mark.skipif(scorer(HOST) is None, reason="no FFmpeg here has libvmaf")
+MEASURED = GateWish(measures=True)  # as settings with a target have it
 FAST = {"h264": "veryfast", "hevc": "ultrafast", "av1": "12"}
 
 
@@ -37,7 +39,9 @@ def noisy(out: Path, seconds: float = 3) -> Path:
 
 
 def aimed(target: float, codec: str = "h264", **more: object) -> Request:
-    return Request(**{"codec": codec, "preset": FAST[codec], "hardware": "off", "target_vmaf": target, **more})  # type: ignore[arg-type]
+    return Request(
+        **{"codec": codec, "preset": FAST[codec], "hardware": "off", "target_vmaf": target, "gate": MEASURED, **more}
+    )  # type: ignore[arg-type]
 
 
 def policy(tmp_path: Path) -> RunPolicy:
@@ -85,9 +89,12 @@ def test_what_is_delivered_has_the_quality_that_was_aimed_at(tmp_path: Path, cod
     assert 1 <= len(trials) <= 4
     assert f"CRF {crf:g} of {receipt.encoder}" in told.text
     made = whole_vmaf(source, tmp_path, Request(codec=codec, preset=FAST[codec], crf=crf, hardware="off"))  # type: ignore[arg-type]
-    assert made == pytest.approx(80, abs=1.0)
+    assert made == pytest.approx(80, abs=1.2)
     assert {stage.name for stage in receipt.stages} >= {"sample", "encode"}
     assert receipt.warnings == ()
+    quality = receipt.quality
+    assert (quality.target, quality.predicted) == (80, pytest.approx(80, abs=1.0))
+    assert quality.score == pytest.approx(made, abs=0.6)
 
 
 def test_a_second_target_uses_what_the_first_one_learnt(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import click
 from reelpress.cli.clips_app import clips
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
 from reelpress.cli.jobs_app import jobs
-from reelpress.cli.options import HARDWARE, JSON, with_options
+from reelpress.cli.options import GATES, HARDWARE, JSON, with_options
 from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
 from reelpress.version import VERSION
@@ -52,6 +52,7 @@ def app() -> None:
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE|DIR", help="Output; beside the input by default.")
 @with_options(_ENCODING)
+@with_options(GATES)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("--decode-check", metavar="sampled|whole", help="What the software decoder reads of an output [sampled].")
 @click.option("-j", "--jobs", metavar="N", help="Inputs at the same time [half the cores].")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reelpress.cli.options import HARDWARE, JSON, with_options
+from reelpress.cli.options import GATE_NAMES, GATES, HARDWARE, JSON, with_options
 
 _CLIPS = (
     click.option(
@@ -45,6 +45,7 @@ _LOOK = (
     help="Folder of the clips; made if need be.",
 )
 @with_options(_LOOK)
+@with_options(GATES)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("-j", "--jobs", metavar="N", help="Clips at the same time [by cores and GPU sessions].")
 @click.option(
@@ -75,8 +76,9 @@ def clips(
     """  # fmt: skip
     from reelpress.cli.clips import run_clips
 
+    flags = {name: look.pop(name) for name in GATE_NAMES} | {"timeout_s": timeout_s, "jobs": jobs}
     code = run_clips(
-        video, ranges, listed, output, look, platforms=platforms, flags={"timeout_s": timeout_s, "jobs": jobs},
+        video, ranges, listed, output, look, platforms=platforms, flags=flags,
         receipt_dir=receipt_dir, overwrite=overwrite, allow_private=allow_private, as_json=json_output,
     )  # fmt: skip
     raise click.exceptions.Exit(code)

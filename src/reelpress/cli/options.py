@@ -12,6 +12,16 @@ JSON = click.option(
     "--json", "json_output", is_flag=True, help="Print events and the receipt as NDJSON on stdout (docs/json.md)."
 )
 HARDWARE = click.option("--hardware", metavar="auto|require|off", help="Use a GPU where one is proven to work [auto].")
+# What is asked of outputs, wherever some are made. Values stay text: the settings table reads them.
+GATES = (
+    click.option("--min-vmaf", metavar="SCORE", help="Least mean VMAF; a miss is encoded again."),
+    click.option("--min-vmaf-worst", metavar="SCORE", help="Least VMAF of the worst second."),
+    click.option("--max-size-ratio", metavar="SHARE", help="Most bytes out for each in, as 0.5."),
+    click.option("--vmaf-windows", metavar="sampled|whole", help="What of it is scored [sampled]."),
+    click.option("--vmaf-retries", metavar="N", help="How often a miss is encoded again [2]."),
+    click.option("--on-miss", metavar="keep|deliver", help="Then deliver nothing, or the best [keep]."),
+)
+GATE_NAMES = ("min_vmaf", "min_vmaf_worst", "max_size_ratio", "vmaf_windows", "vmaf_retries", "on_miss")
 
 
 def with_options(options: Sequence[Option]) -> Callable[[Command], Command]:

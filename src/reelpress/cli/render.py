@@ -13,8 +13,9 @@ import click
 
 from reelpress.errors import OutputError
 from reelpress.events import AttemptFailed, Event, Progressed, Sampled, Started
+from reelpress.facts.failure import FailureKind
 from reelpress.facts.values import Value, to_json
-from reelpress.receipt import Receipt
+from reelpress.receipt import Quality, Receipt
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -106,6 +107,8 @@ class ProgressBars:
         if isinstance(event, AttemptFailed) and event.next_encoder is not None:
             text = f"{event.encoder} did not deliver ({event.failure}): {event.evidence}; trying {event.next_encoder}"
             print(plain_text(text), file=self._out)
+        elif isinstance(event, AttemptFailed) and event.failure is FailureKind.QUALITY_NOT_MET:
+            print(plain_text(f"{event.encoder} missed what was asked: {event.evidence}"), file=self._out)
         if self._bars is not None:
             self._draw(self._bars, event)
 
@@ -184,11 +187,31 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
         others = [g for g in receipt.gates if g.verdict != "passed"]
         rows.append(("checks", f"{passed} of {len(receipt.gates)} passed"))
         rows += [("", f"{g.name}: {g.verdict}, expected {g.expected}, got {g.measured}") for g in others]
+    rows += _quality_rows(receipt.quality)
     rows += [("note" if n == 0 else "", text) for n, text in enumerate(receipt.warnings[:8])]
     speed = ""
     if receipt.status == "encoded" and source is not None and source.duration_s and receipt.wall_s:
         speed = f", {source.duration_s / receipt.wall_s:.1f}x real time"
     rows.append(("time", f"{human_time(receipt.wall_s)} ({receipt.cpu_s:.1f} CPU s, about ${receipt.usd:.5f}){speed}"))
+    return rows
+
+
+def _quality_rows(quality: Quality) -> list[tuple[str, str]]:
+    """Return what was measured of what is delivered, and what was made before; nothing where nothing was asked."""
+    rows = []
+    scored = quality.scored
+    if scored is not None and scored.vmaf is not None:
+        worst = scored.vmaf.worst_second
+        second = f", worst second {worst.score:.2f} at {human_time(worst.at_s)}" if worst is not None else ""
+        rows.append(("quality", f"VMAF {scored.vmaf.mean:.2f}{second}; {quality.text}"))
+    elif scored is not None:
+        rows.append(("quality", f"unmeasured: {quality.text}"))
+    tries = quality.tries if len(quality.tries) > 1 else ()
+    for number, one in enumerate(tries):
+        score = f"VMAF {one.vmaf:.2f}" if one.vmaf is not None else one.unmeasured or one.stopped or ""
+        size = human_bytes(one.size_bytes) if one.size_bytes is not None else "stopped"
+        text = f"{one.encoder} at {one.setting:g}: {', '.join(part for part in (score, size) if part)}"
+        rows.append(("tries" if number == 0 else "", text + (", delivered" if one.delivered else "")))
     return rows
 
 

@@ -18,7 +18,7 @@ from reelpress.plan.clip_refusals import CLIP_PRESETS, MAX_SIDE, MIN_SIDE
 from reelpress.plan.encoders import SHORTS, cpu_row
 from reelpress.plan.platforms import PLATFORMS, PlatformName
 from reelpress.request import Hardware
-from reelpress.settings import Settings, check_hardware
+from reelpress.settings import Settings, check_hardware, gate_from
 
 _LOUDEST_LUFS, _QUIETEST_LUFS = -5.0, -40.0
 _LAYOUTS: tuple[str, ...] = get_args(LayoutChoice)
@@ -79,6 +79,7 @@ def wishes_from(
 def requests_of(specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Settings) -> tuple[ClipRequest, ...]:
     """Return what each clip is to be. Raises :class:`InputError` when a file of captions cannot be used."""
     read: dict[tuple[Path, CaptionStyle], Captions] = {}
+    gate = gate_from(settings)
 
     def captions_of(spec: ClipSpec) -> Captions | None:
         path, style = spec.captions or wishes.captions, spec.caption_style or wishes.caption_style
@@ -93,7 +94,7 @@ def requests_of(specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Setti
             start_s=spec.start_s, end_s=spec.end_s, name=spec.name, width=wishes.width, height=wishes.height,
             layout=spec.layout or wishes.layout, framing=spec.framing, captions=captions_of(spec),
             preset=wishes.preset, crf=wishes.crf, loudness_lufs=wishes.loudness_lufs, hardware=wishes.hardware,
-            max_pixels=settings.max_pixels, threads=settings.threads,
+            max_pixels=settings.max_pixels, threads=settings.threads, gate=gate,
         )
         for spec in specs
     )  # fmt: skip

@@ -32,6 +32,7 @@ class FailureKind(StrEnum):
     STOPPED = "stopped"
     CHECK_NOT_MET = "check_not_met"
     AUDIO_NOT_MET = "audio_not_met"
+    QUALITY_NOT_MET = "quality_not_met"
     DRIVER_TOO_OLD = "driver_too_old"
     GPU_LIBRARY_MISSING = "gpu_library_missing"
     GPU_DRIVER_BROKEN = "gpu_driver_broken"

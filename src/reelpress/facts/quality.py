@@ -56,3 +56,122 @@ class FrameScores(Value, frozen=True, kw_only=True):
     psnr_y_db: tuple[float, ...] = ()
     psnr_cb_db: tuple[float, ...] = ()
     psnr_cr_db: tuple[float, ...] = ()
+
+
+# What is wrong with an output (``damage``), or worth saying of it (``note``).
+Severity = Literal["damage", "note"]
+# At which size pictures are compared: at the reference's, as viewers see the encode enlarged, or at the encode's, as
+# its encoder was given them.
+ComparedSize = Literal["reference", "encoded"]
+
+
+class Finding(Value, frozen=True, kw_only=True):
+    """Something that was seen beside the scores: a stable ``code`` (docs/compare.md), a sentence, what was measured.
+
+    ``at_s`` is in seconds from the reference's first picture, ``None`` for what holds throughout.
+    """
+
+    code: str
+    text: str
+    severity: Severity = "damage"
+    evidence: str | None = None
+    at_s: float | None = None
+
+
+class SelfTest(Value, frozen=True, kw_only=True):
+    """The reference against itself on the same way: whether what measures can be believed.
+
+    ``vmaf`` is what the model gives for identical pictures here, the mean of ``frames``; it is not always 100.
+    """
+
+    passed: bool
+    frames: int = 0
+    vmaf: float | None = None
+    why_not: str | None = None
+
+
+class Measuring(Value, frozen=True, kw_only=True):
+    """How two videos are to be compared; the defaults are those of ``reelpress compare``.
+
+    ``viewing`` is chosen by the compared size where it is ``None``. VMAF is taken of all frames with ``whole``, else in
+    ``windows``, or in ones chosen evenly. ``look`` says what is decoded in search of damage: all of both files, or the
+    windows (all the same where something in them is not as it should be). ``prepare`` are filters that the reference
+    goes through in place of what its facts ask for: a plan's ``Expectation.picture_filters``, with ``size`` then being
+    ``encoded``. ``hdr`` says what to do with an HDR reference: bring both to SDR as a plan does, or refuse. ``every``
+    n-th frame is scored. ``threads`` of 0 are as many as there are cores.
+    """
+
+    viewing: Viewing | None = None
+    whole: bool = False
+    windows: tuple[Window, ...] = ()
+    look: Literal["whole", "windows"] = "whole"
+    size: ComparedSize = "reference"
+    prepare: str | None = None
+    hdr: Literal["map", "refuse"] = "map"
+    ssim: bool = False
+    xpsnr: bool = False
+    every: int = 1
+    threads: int = 0
+
+
+class ComparedFile(Value, frozen=True, kw_only=True):
+    """One of the two files, as far as a report needs it."""
+
+    path: str
+    size_bytes: int
+    codec: str
+    width: int  # as shown
+    height: int
+    fps: float | None
+    frames: int | None
+    duration_s: float | None
+    pix_fmt: str | None
+    bitrate_bps: int | None = None
+
+
+class Comparison(Value, frozen=True, kw_only=True):
+    """An encode measured against its reference.
+
+    ``unmeasured`` says that *our* measuring is in doubt, and ``cause`` why: there are no scores then. What is wrong
+    with the encode itself is measured, and told in ``findings``. Pictures of the encode are those that the reference
+    has ``lag_s`` later: above 0 they come early, below 0 late; scores are of pictures put together as they belong.
+    Metrics are pooled over ``by_frame``, whose times are the reference's. ``mapped`` says in sentences what was brought
+    to what before comparing. XPSNR is of luma, in dB; SSIM is times 100.
+    """
+
+    verdict: Literal["measured", "unmeasured"]
+    reference: ComparedFile
+    encoded: ComparedFile
+    how: Measuring
+    cause: str | None = None
+    cause_code: str | None = None  # the same as one stable word (docs/compare.md)
+    model: str | None = None  # libvmaf's name of it
+    viewing: Viewing | None = None
+    width: int | None = None  # at which pictures were compared
+    height: int | None = None
+    pix_fmt: str | None = None
+    windows: tuple[Window, ...] = ()  # what was scored; one of the whole programme's length for all of it
+    scored_s: float = 0.0
+    programme_s: float | None = None
+    frames: int = 0  # scored
+    looked_frames: int = 0  # of the encode, in search of damage
+    vmaf: Pooled | None = None
+    psnr_y_db: Pooled | None = None
+    psnr_cb_db: Pooled | None = None
+    psnr_cr_db: Pooled | None = None
+    ssim: Pooled | None = None
+    xpsnr_db: Pooled | None = None
+    by_frame: FrameScores | None = None
+    self_test: SelfTest | None = None
+    lag_s: float = 0.0
+    sound_lag_s: float | None = None  # against the pictures; below 0: sound comes early. None: not known
+    findings: tuple[Finding, ...] = ()
+    mapped: tuple[str, ...] = ()
+    ffmpeg: str | None = None  # the version that measured
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+
+    @property
+    def damage(self) -> tuple[Finding, ...]:
+        """What is wrong with the encode."""
+        return tuple(f for f in self.findings if f.severity == "damage")

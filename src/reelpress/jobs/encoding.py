@@ -15,13 +15,14 @@ from reelpress.observe.prices import Tariff
 from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.request import Request
-from reelpress.settings import Settings, check_hardware, load, request_from, split_size
+from reelpress.settings import Settings, check_hardware, gate_from, load, request_from, split_size
 from reelpress.settings_table import BY_NAME
 
 # What a caller may set for a job, by the names of the settings table; the rest is the operator's.
 JOB_SETTINGS = (
     "codec", "preset", "gpu_preset", "crf", "target_vmaf", "max_width", "max_height", "max_fps", "audio_bitrate_bps",
-    "audio_channels", "hdr", "min_saving", "decode_check",
+    "audio_channels", "hdr", "min_saving", "decode_check", "min_vmaf", "min_vmaf_worst", "max_size_ratio",
+    "vmaf_windows", "vmaf_retries", "on_miss",
 )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ class Encoding:
         settings = self.settings
         return msgspec.structs.replace(
             wanted, hardware="auto" if settings.use_gpu else "off", max_pixels=settings.max_pixels,
-            threads=settings.threads,
+            threads=settings.threads, gate=gate_from(settings),
         )  # fmt: skip
 
     def request_of(self, spec: JobSpec) -> Request:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from reelpress.facts.failure import FailureKind
 from reelpress.facts.values import Value
 from reelpress.observe.prices import StorageRates, Tariff
 from reelpress.receipt import AttemptRecord, CostParts, Receipt
@@ -147,7 +148,7 @@ def entry_of(
         device=receipt.device if delivered else last.device if last and receipt.error else None,
         gpu=receipt.gpu, duration_s=(result.duration_s or 0.0) if result else 0.0,
         engine_s=round(sum(s.wall_s for s in receipt.stages), 3),
-        encode_s=round(sum(s.wall_s for s in receipt.stages if s.name in ("encode", "copy")), 3),
+        encode_s=round(_encode_s(receipt), 3),
         cpu_s=receipt.cpu_s, attempts=len(attempts),
         failed=str(last.failure) if last is not None and last.failure is not None else None,
         fallbacks=_fallbacks(attempts), gpu_missed=_gpu_missed(receipt),
@@ -181,8 +182,15 @@ def _fallbacks(attempts: Sequence[AttemptRecord]) -> tuple[Fallback, ...]:
     return tuple(
         Fallback(encoder=attempt.encoder, failure=str(attempt.failure))
         for attempt in attempts[:-1]
-        if attempt.failure is not None
+        if attempt.failure not in (None, FailureKind.QUALITY_NOT_MET)  # after which the same is made with more bits
     )
+
+
+def _encode_s(receipt: Receipt) -> float:
+    """Return how long encoding took: all attempts together, but not what was made again for its quality's sake."""
+    taken = [stage.wall_s for stage in receipt.stages if stage.name in ("encode", "copy")]
+    again = any(attempt.failure is FailureKind.QUALITY_NOT_MET for attempt in receipt.attempts)
+    return taken[-1] if again and taken else sum(taken)
 
 
 def _gpu_missed(receipt: Receipt) -> str | None:
@@ -194,7 +202,8 @@ def _gpu_missed(receipt: Receipt) -> str | None:
     # the engine looks for a GPU if one is asked for and a device is there, and for no other reason
     if not any(stage.name == "gpu" for stage in receipt.stages):
         return None
-    failed = next((a.failure for a in receipt.attempts if a.gpu is not None and a.failure is not None), None)
+    failures = (a.failure for a in receipt.attempts if a.gpu is not None)
+    failed = next((failure for failure in failures if failure not in (None, FailureKind.QUALITY_NOT_MET)), None)
     if failed is not None:
         return str(failed)
     texts = [reason.text for reason in receipt.reasons if reason.code in ("fell_back", "cpu_only")]

@@ -7,11 +7,13 @@ sets the loudness and encodes once.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from reelpress.clip_request import ClipRequest
 from reelpress.facts.framing import Framing
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
+from reelpress.facts.quality import Window
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_colour import clip_colour
 from reelpress.plan.clip_graph import Stage, before_framing, enlargement, shot_frames, video_graph
@@ -34,6 +36,7 @@ from reelpress.plan.geometry import Size
 from reelpress.plan.model import (
     Attempt,
     ClipExpectation,
+    ClipStretch,
     Encode,
     Expectation,
     PicturePlace,
@@ -79,12 +82,8 @@ def plan_clip(
     assert track is not None  # noqa: S101 - refuse has answered otherwise
     request = within(media, request)
     clock, clock_reasons = clip_clock(media, track, request)
-    size, row = Size(width=request.width, height=request.height), cpu_row("h264")
-    deinterlacing, field_reasons = deinterlace(track)
-    has_captions = request.captions is not None and bool(request.captions.cues)
-    stage = Stage(
-        track=track, row=row, size=size, before=before_framing(track, deinterlacing), has_captions=has_captions
-    )
+    stage, field_reasons = _stage(track, request), deinterlace(track)[1]
+    size, row = stage.size, stage.row
     drawn = _graph(stage, framing, clock)
     if isinstance(drawn, Reject):
         return drawn
@@ -109,6 +108,47 @@ def plan_clip(
             *clip_colour(track, size, row).reasons, *clock_reasons, *_sound_reasons(media, audio, level),
         ),
         otherwise=Skip(reasons=(Reason(code="not_made", text="There is nothing to deliver instead of a clip."),)),
+    )  # fmt: skip
+
+
+def clip_stretches(
+    media: MediaFacts,
+    request: ClipRequest,
+    framing: Framing,
+    windows: Sequence[Window],
+    *,
+    protocols: str = "file",
+    input_options: tuple[str, ...] = (),
+) -> tuple[ClipStretch, ...]:
+    """Return how software makes stretches of a clip out of its source, for holding an encode of it against them.
+
+    ``windows`` are in seconds from the clip's first picture; the clip is one that :func:`plan_clip` made a plan for.
+    """
+    track = media.main_video
+    assert track is not None  # noqa: S101 - else there was no plan
+    request = within(media, request)
+    clock, _ = clip_clock(media, track, request)
+    stage = _stage(track, request)
+    drawn = _graph(stage, framing, clock)
+    tolerance_px = TOLERANCE_PX if isinstance(drawn, Reject) else drawn[1]
+    made = []
+    for window in windows:
+        first = min(int(window.start_s * float(clock.fps)), clock.frames - 1) // clock.repeats * clock.repeats
+        frames = max(1, min(round(window.duration_s * float(clock.fps)), clock.frames - first))
+        part = clock.part(first, frames)
+        graph = video_graph(stage, framing, part, first=first, tolerance_px=tolerance_px)
+        args = input_args(media, request, part, protocols, input_options)
+        made.append(ClipStretch(first=first, frames=frames, fps=clock.fps, input_args=args, graph=graph))
+    return tuple(made)
+
+
+def _stage(track: VideoTrack, request: ClipRequest) -> Stage:
+    deinterlacing, _ = deinterlace(track)
+    has_captions = request.captions is not None and bool(request.captions.cues)
+    size = Size(width=request.width, height=request.height)
+    return Stage(
+        track=track, row=cpu_row("h264"), size=size, before=before_framing(track, deinterlacing),
+        has_captions=has_captions,
     )  # fmt: skip
 
 

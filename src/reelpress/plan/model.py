@@ -49,6 +49,16 @@ class PicturePlace(Value, frozen=True, kw_only=True):
     graph: str
 
 
+class ClipStretch(Value, frozen=True, kw_only=True):
+    """Frames of a clip from ``first`` on, and how software makes them: input options, and a graph to ``[v]``."""
+
+    first: int
+    frames: int
+    fps: Fraction
+    input_args: tuple[str, ...]
+    graph: str
+
+
 class ClipExpectation(Value, frozen=True, kw_only=True):
     """What platforms ask of a clip: a constant rate, keyframes at most so far apart, sound so loud."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
+from typing import Literal
 
 from reelpress.facts.quality import FrameScores, Pooled, Viewing, WorstSecond
 
@@ -20,18 +22,25 @@ MODELS: dict[Viewing, str] = {
 LOG_PATH = "/dev/stdout"  # libvmaf opens it by name; nothing else of the command may write there
 
 
-def libvmaf_filter(viewing: Viewing, *, threads: int, features: Sequence[str] = ("psnr",), every: int = 1) -> str:
+def libvmaf_filter(
+    viewing: Viewing,
+    *,
+    threads: int,
+    features: Sequence[str] = ("psnr",),
+    every: int = 1,
+    sync: Literal["nearest", "default"] = "nearest",
+) -> str:
     """Return the filter that compares its first input with its second, the reference, for :class:`LogReader`.
 
     Both have to be of one size and pixel format. Frames are paired by time, each of the first input with the nearest of
-    the second. ``every`` n-th frame is scored.
+    the second, or (``default``) with the one on the screen at its time. ``every`` n-th frame is scored.
     """
     model = MODELS[viewing].replace(":", r"\\:")
     wanted = "|".join(f"name={name}" for name in features)
     more = f":feature={wanted}" if features else ""
     return (
         f"libvmaf=log_fmt=csv:log_path={LOG_PATH}:n_threads={threads}:n_subsample={every}:model={model}{more}"
-        ":ts_sync_mode=nearest:repeatlast=1"
+        f":ts_sync_mode={sync}:repeatlast=1"
     )
 
 
@@ -74,6 +83,23 @@ class LogReader:
         return FrameScores(
             at_s=tuple(at_s), vmaf=self.column("vmaf"), psnr_y_db=psnr_y, psnr_cb_db=psnr_cb, psnr_cr_db=psnr_cr
         )
+
+
+class XpsnrReader:
+    """Gathers luma's XPSNR of each frame from the lines of FFmpeg's ``xpsnr``; identical pictures count as 100 dB."""
+
+    def __init__(self) -> None:
+        self.luma_db: list[float] = []
+
+    def feed(self, line: str) -> None:
+        """Take one line."""
+        found = _XPSNR.match(line)
+        if found is not None:
+            self.luma_db.append(min(_MOST_XPSNR_DB, float(found[1])))
+
+
+_XPSNR = re.compile(r"n: +\d+ +XPSNR y: *([0-9.]+|inf)")
+_MOST_XPSNR_DB = 100.0  # an end to infinity, so that it can be pooled
 
 
 def pool(scores: Sequence[float], at_s: Sequence[float] = ()) -> Pooled:

@@ -70,7 +70,7 @@ class _Walk:
         self._on_event, self._cancel, self._gpus = on_event, cancel, gpus
         self._records: list[AttemptRecord] = []
         self._failure: Failure | None = None
-        self._percent = 0.0
+        self._percent = setting.percent
         self._unfit: set[str] = set()  # builds that failed in a way no other command of theirs would mend
         self._lost: set[str] = set()  # GPUs this job keeps away from
         self._refused: set[str] = set()  # GPUs that had no room, so that others are asked first
@@ -101,7 +101,7 @@ class _Walk:
     def _ended(self, delivered: Attempt | None, outgrew: str | None = None) -> Execution:
         return Execution(
             records=tuple(self._records), passed_over=tuple(self._passed_over), delivered=delivered,
-            failure=self._failure, outgrew=outgrew,
+            failure=self._failure, outgrew=outgrew, percent=self._percent,
         )  # fmt: skip
 
     def _next(self, start: int) -> tuple[int, Attempt] | None:

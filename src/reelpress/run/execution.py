@@ -16,7 +16,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """What every attempt of one job shares. ``versions`` maps an FFmpeg's path to its version, for the records.
 
     ``source`` is the URL that FFmpeg opens; records and events name a source that is no file of ours by ``<input>``,
-    since such a URL may hold a secret. ``files`` are those that stand in a filter graph.
+    since such a URL may hold a secret. ``files`` are those that stand in a filter graph. ``percent`` is how far the job
+    was said to be before, which no event goes back behind.
     """
 
     job: Job
@@ -27,6 +28,7 @@ class Setting(Value, frozen=True, kw_only=True):
     duration_s: float | None
     max_bytes: int | None
     files: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
+    percent: float = 0.0
 
 
 class Execution(Value, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Execution(Value, frozen=True, kw_only=True):
     delivered: Attempt | None
     failure: Failure | None
     outgrew: str | None
+    percent: float = 0.0
 
     def reasons(self) -> tuple[Reason, ...]:
         """Return why what delivered is not what was to deliver, from the first failure on."""

@@ -55,6 +55,12 @@ class SettingsShape(_Shape):
     hdr: _Text | None = None
     min_saving: _Number | _Text | None = None
     decode_check: _Text | None = None
+    min_vmaf: _Number | _Text | None = None
+    min_vmaf_worst: _Number | _Text | None = None
+    max_size_ratio: _Number | _Text | None = None
+    vmaf_windows: _Text | None = None
+    vmaf_retries: int | _Text | None = None
+    on_miss: _Text | None = None
     hardware: Literal["auto", "require", "off"] | None = None
     always_encode: bool = False
     transcribe: bool = True

@@ -1,0 +1,221 @@
+"""One comparison, step by step: look at both files, align them, prove the way of measuring, score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
+from reelpress.quality.align import Alignment, align
+from reelpress.quality.graph import LEAD_S, Side, Span, first_picture, look, score, small_size, xpsnr
+from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen
+from reelpress.quality.selftest import SELF_FRAMES, judge_self
+from reelpress.quality.views import View
+from reelpress.quality.vmaf import LogReader, XpsnrReader, pool
+from reelpress.quality.windows import choose_windows
+
+Pair = tuple[Seen, Seen]  # of the encode and of the reference, on their programme's clocks
+
+
+class Work:
+    """What a comparison is about, how it is carried out, and what was found on the way."""
+
+    def __init__(
+        self, *, ffmpeg: str, runner: Runner, folder: Path, how: Measuring, view: View, encoded: Side, reference: Side,
+        threads: int,
+    ) -> None:  # fmt: skip
+        self.ffmpeg, self.runner, self.folder, self.how, self.view = ffmpeg, runner, folder, how, view
+        self.encoded, self.reference, self.threads = encoded, reference, threads
+        self.findings: list[Finding] = []
+        self.self_test: SelfTest | None = None
+        self.looks = 0
+
+    def brought(self, side: Side, width: int, height: int) -> Side:
+        """Return a side with the filters that bring it to a size."""
+        steps = self.view.encoded if side is self.encoded else self.view.reference
+        return msgspec.structs.replace(side, filters=steps(width, height))
+
+    def look_at(self, side: Side, window: Window | None) -> Seen:
+        """Decode a file, or a stretch of it, small."""
+        self.looks += 1
+        target = self.folder / f"look-{self.looks}"
+        small = small_size(self.view)
+        argv = look(self.ffmpeg, self.brought(side, *small), window, target)
+        self.runner.run(argv, f"{_who(self, side)} could not be decoded.", grows=target)
+        return read_seen(target, small)
+
+    def first_picture_s(self, side: Side) -> float:
+        """Return when the first picture is shown, on the container's own clock."""
+        target = self.folder / "first.times"
+        self.runner.run(first_picture(self.ffmpeg, side, target), f"{_who(self, side)} could not be decoded.")
+        at_s = Times(target).at_s
+        if not at_s:
+            raise MeasuringError(f"{_who(self, side)} gave no picture.", reason="undecodable")
+        return at_s[0]
+
+
+def compare_pictures(work: Work, base: Comparison) -> Comparison:
+    """Return a comparison with its scores. Raises :class:`MeasuringError` where they cannot be had or believed."""
+    programme_s = _programme_s(work)
+    windows = () if work.how.whole else work.how.windows or choose_windows(programme_s)
+    pairs = _look(work, windows)
+    alignment = align(pairs)
+    work.findings += alignment.findings
+    runs: Sequence[Window | None] = windows or (None,)
+    _prove(work, pairs, runs)
+    scored = [_score(work, pairs, window, alignment) for window in runs]
+    by_frame = _together(scored)
+    if not by_frame.vmaf:
+        raise MeasuringError("No frame could be scored.", reason="no_frames")
+    at_s = by_frame.at_s
+    more: dict[str, object] = {}
+    if work.how.ssim:
+        more["ssim"] = pool([100 * value for one in scored for value in one.ssim], at_s)
+    if work.how.xpsnr:
+        more["xpsnr_db"] = pool([value for one in scored for value in one.xpsnr], at_s)
+    shown = windows or (Window(start_s=0.0, duration_s=round(programme_s, 3)),)
+    return msgspec.structs.replace(
+        base, verdict="measured", windows=shown, scored_s=round(sum(w.duration_s for w in shown), 3),
+        programme_s=round(programme_s, 3), frames=len(at_s), looked_frames=sum(len(made) for made, _ in pairs),
+        vmaf=pool(by_frame.vmaf, at_s), psnr_y_db=pool(by_frame.psnr_y_db, at_s),
+        psnr_cb_db=pool(by_frame.psnr_cb_db, at_s), psnr_cr_db=pool(by_frame.psnr_cr_db, at_s), by_frame=by_frame,
+        self_test=work.self_test, lag_s=round(alignment.lag_s, 4), findings=tuple(work.findings), **more,
+    )  # fmt: skip
+
+
+def _who(work: Work, side: Side) -> str:
+    return "The encode" if side.path == work.encoded.path else "The reference"
+
+
+def _programme_s(work: Work) -> float:
+    known = (work.reference.track.duration_s, work.reference.facts.duration_s, work.encoded.facts.duration_s)
+    return next((value for value in known if value is not None), 0.0)
+
+
+def _look(work: Work, windows: Sequence[Window]) -> list[Pair]:
+    """Look at both files, and set the clocks of both sides by their first pictures."""
+    if windows:
+        work.encoded, work.reference = (
+            msgspec.structs.replace(side, first_s=work.first_picture_s(side)) for side in (work.encoded, work.reference)
+        )
+        if work.how.look == "windows":
+            return [(work.look_at(work.encoded, w), work.look_at(work.reference, w)) for w in windows]
+    made, wanted = work.look_at(work.encoded, None), work.look_at(work.reference, None)
+    for seen, side in ((made, work.encoded), (wanted, work.reference)):
+        if not len(seen):
+            raise MeasuringError(f"{_who(work, side)} gave no picture.", reason="undecodable")
+    origins = float(made.at_s[0]), float(wanted.at_s[0])
+    work.encoded = msgspec.structs.replace(work.encoded, origin_s=origins[0])
+    work.reference = msgspec.structs.replace(work.reference, origin_s=origins[1])
+    return [(made.moved(-origins[0]), wanted.moved(-origins[1]))]
+
+
+def _prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> None:
+    """Score the reference against itself, a few frames of every stretch on the way that the encode will go.
+
+    Raises :class:`MeasuringError` where identical pictures are not found identical.
+    """
+    frames, scores = 0, []
+    reference = work.brought(work.reference, work.view.width, work.view.height)
+    for number, window in enumerate(runs):
+        wanted = pairs[min(number, len(pairs) - 1)][1].at_s
+        from_s = window.start_s if window is not None else 0.0
+        to_s = from_s + window.duration_s if window is not None else float("inf")
+        inside = [float(t) for t in wanted if from_s <= t < to_s][:SELF_FRAMES]
+        if not inside:
+            continue
+        reader = LogReader()
+        argv = score(
+            work.ffmpeg, reference, reference, work.view, window, work.folder,
+            Span(late_s=_EXACT_S, from_s=inside[0], until_s=inside[-1]), threads=work.threads,
+        )  # fmt: skip
+        work.runner.run(argv, "The reference could not be scored against itself.", on_line=reader.feed)
+        made, again = Times(work.folder / "made.times"), Times(work.folder / "wanted.times")
+        found = judge_self(reader, made, again, expected_s=inside, late_s=_EXACT_S, pix_fmt=work.view.pix_fmt)
+        frames += found.frames
+        scores += list(reader.column("vmaf"))
+        mean = round(sum(scores) / len(scores), 3) if scores else None
+        work.self_test = msgspec.structs.replace(found, frames=frames, vmaf=mean)
+        if not found.passed:
+            raise MeasuringError(
+                "The reference against itself is not what identical pictures are.", evidence=found.why_not,
+                reason="self_test",
+            )  # fmt: skip
+    if work.self_test is None:
+        raise MeasuringError("The reference has no picture where it was to be measured.", reason="no_frames")
+
+
+_EXACT_S = 0.0002  # lest rounding puts a frame before itself
+
+
+class _Scored:
+    def __init__(self, at_s: list[float], reader: LogReader, leads: int = 0) -> None:
+        all_frames = reader.scores(at_s)
+        names = ("at_s", "vmaf", "psnr_y_db", "psnr_cb_db", "psnr_cr_db")
+        self.frames = FrameScores(**{name: getattr(all_frames, name)[leads:] for name in names})
+        self.ssim = reader.column("float_ssim")[leads:]
+        self.xpsnr: tuple[float, ...] = ()
+
+
+def _score(work: Work, pairs: Sequence[Pair], window: Window | None, alignment: Alignment) -> _Scored:
+    """Score one stretch. Raises :class:`MeasuringError` where other frames were compared than should have been."""
+    expected, leads = _to_score(pairs, window, alignment)
+    if not expected:
+        return _Scored([], LogReader())
+    encoded = work.brought(work.encoded, work.view.width, work.view.height)
+    reference = work.brought(work.reference, work.view.width, work.view.height)
+    reader = LogReader()
+    features = ("psnr", "float_ssim") if work.how.ssim else ("psnr",)
+    span = Span(late_s=alignment.late_s, from_s=expected[0], until_s=expected[-1])
+    place = (work.ffmpeg, encoded, reference, work.view, window, work.folder, span)
+    argv = score(*place, threads=work.threads, features=features, every=work.how.every)
+    work.runner.run(argv, "The encode could not be scored.", on_line=reader.feed)
+    made, wanted = Times(work.folder / "made.times"), Times(work.folder / "wanted.times")
+    times = [t - alignment.late_s for t in made.at_s]
+    off_s = max((abs(a - b) for a, b in zip(times, expected, strict=False)), default=0.0)
+    numbers = reader.numbers()
+    right = len(times) == len(expected) and off_s < _SAME_S and wanted.at_s[:1] <= made.at_s[:1]
+    if not right or numbers != tuple(range(0, len(times), work.how.every)):
+        told = f"{len(expected)} frames to compare, {len(times)} came, {len(numbers)} scored, {off_s * 1000:.1f} ms off"
+        where = f" at {window.start_s:.1f} s" if window is not None else ""
+        raise MeasuringError(
+            f"Other frames were compared{where} than should have been.", evidence=told, reason="pairing"
+        )  # fmt: skip
+    found = _Scored([round(max(0.0, times[n]) + alignment.lag_s, 6) for n in numbers], reader, leads)
+    if work.how.xpsnr:
+        lines = XpsnrReader()
+        work.runner.run(xpsnr(*place), "XPSNR could not be measured.", on_line=lines.feed)
+        found.xpsnr = tuple(lines.luma_db[n] for n in numbers if n < len(lines.luma_db))[leads:]
+    return found
+
+
+_SAME_S = 0.0015  # times that are told apart by less are one: Matroska rounds to milliseconds
+
+
+def _to_score(pairs: Sequence[Pair], window: Window | None, alignment: Alignment) -> tuple[list[float], int]:
+    """Return the times of the encode's frames to compare, on its own clock, and how many of them only lead there.
+
+    They are all for which the reference has a picture. VMAF takes the first frame of all for one without movement, so
+    a window begins with the frame before it, whose score is thrown away.
+    """
+    found: list[float] = []
+    leads = 0
+    for made, wanted in pairs:
+        if not len(made) or not len(wanted):
+            continue
+        first, last = float(wanted.at_s[0]), float(wanted.at_s[-1]) + alignment.frame_s
+        times = [float(t) for t in made.at_s if first <= t + alignment.late_s and t + alignment.lag_s <= last]
+        if window is None:
+            return times, 0
+        inside = [t for t in times if window.start_s <= t < window.start_s + window.duration_s]
+        before = [t for t in times if window.start_s - LEAD_S <= t < window.start_s][-1:]
+        if inside:
+            found, leads = [*before, *inside], len(before)
+    return found, leads
+
+
+def _together(scored: Sequence[_Scored]) -> FrameScores:
+    names = ("at_s", "vmaf", "psnr_y_db", "psnr_cb_db", "psnr_cr_db")
+    return FrameScores(**{name: tuple(v for one in scored for v in getattr(one.frames, name)) for name in names})

@@ -1,0 +1,212 @@
+"""How two videos are brought together before they are compared: size, colours, model; and what cannot be. Pure.
+
+Pictures are compared as a viewer sees them: turned upright, cropped, with square pixels, in limited range. What the
+files say of range and matrix is heeded, so that a wrong tag shows as wrong colours.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from reelpress.facts.media import VideoTrack
+from reelpress.facts.quality import Measuring, Viewing
+from reelpress.facts.values import Value
+from reelpress.plan.colour import plan_colour, players_guess
+from reelpress.plan.compress import deinterlace
+from reelpress.plan.encoders import cpu_row
+from reelpress.plan.geometry import Size, crop_filter
+from reelpress.request import Request
+
+# Models are fitted to screens of 1080 and of 2160 lines: https://github.com/Netflix/vmaf/blob/master/resource/doc/models.md
+FROM_LINES_4K = 1440
+MOST_LINES: dict[Viewing, int] = {"phone": 1080, "1080p": 1080, "4k": 2160}
+_LEAST_SIDE = 16  # less, and VIF has nothing left at its coarsest scale
+# swscale's names of matrices; those of BT.601 are one and the same
+_MATRICES = {
+    "bt709": "bt709", "bt470bg": "bt601", "smpte170m": "bt601", "bt601": "bt601", "fcc": "fcc",
+    "smpte240m": "smpte240m", "bt2020nc": "bt2020", "bt2020c": "bt2020",
+}  # fmt: skip
+
+Refusal = Literal["hdr_refused", "sdr_to_hdr", "too_small"]
+
+
+class View(Value, frozen=True, kw_only=True):
+    """At which size and with which model, and what brings the pictures of either side there.
+
+    ``before`` is what has to see whole frames in a row (fields), ``colours`` leads to limited range at a size still to
+    be put in; see :meth:`reference` and :meth:`encoded`.
+    """
+
+    viewing: Viewing
+    width: int
+    height: int
+    pix_fmt: str
+    reference_steps: tuple[str, ...]
+    encoded_steps: tuple[str, ...]
+    mapped: tuple[str, ...] = ()
+
+    def reference(self, width: int, height: int) -> str:
+        """Return the filters that bring the reference's pictures to a size."""
+        return _at_size(self.reference_steps, width, height, self.pix_fmt)
+
+    def encoded(self, width: int, height: int) -> str:
+        """Return the filters that bring the encode's pictures to a size."""
+        return _at_size(self.encoded_steps, width, height, self.pix_fmt)
+
+
+class Refused(Value, frozen=True, kw_only=True):
+    """Why two videos cannot be compared at all."""
+
+    code: Refusal
+    text: str
+
+
+_SIZE = "<size>"  # stands for width and height in a step
+
+
+def decide_view(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> View | Refused:
+    """Decide how to compare two tracks."""
+    if how.prepare is not None and encoded.colour.is_hdr:  # the models know no PQ and no HLG: both have to be mapped
+        how = msgspec.structs.replace(how, prepare=None, size="encoded")
+    size, viewing = _size(reference, encoded, how)
+    if min(size.width, size.height) < _LEAST_SIDE:
+        return Refused(code="too_small", text=f"Pictures of {size.width}x{size.height} are too small for VMAF.")
+    mapped: list[str] = []
+    deep = max(reference.bit_depth or 8, encoded.bit_depth or 8) > 8
+    pix_fmt = "yuv420p10le" if deep else "yuv420p"
+    if how.prepare is not None:
+        mapped.append("The reference went through the filters of the plan.")
+        wanted: tuple[str, ...] = (how.prepare, f"scale={_SIZE}:flags=bicubic")
+        made: tuple[str, ...] = (*crop_filter(encoded), _plain_scale(encoded, encoded))
+    else:
+        before = (*crop_filter(reference), *_fields(reference, encoded, size, mapped))
+        colours = _reference_colours(reference, encoded, how, mapped)
+        if isinstance(colours, Refused):
+            return colours
+        wanted = (*before, *colours)
+        made = (
+            *crop_filter(encoded),
+            *_encoded_fields(reference, encoded, size),
+            *_encoded_colours(reference, encoded),
+        )
+    shown = (encoded.display_width, encoded.display_height)
+    for track, who in ((reference, "reference"), (encoded, "encode")):
+        if (track.display_width, track.display_height) != (size.width, size.height) and how.prepare is None:
+            mapped.append(
+                f"The {who}, {track.display_width}x{track.display_height}, is brought to {size.width}x{size.height}."
+            )
+    if how.prepare is not None and shown != (size.width, size.height):
+        mapped.append(f"The encode, {shown[0]}x{shown[1]}, is brought to {size.width}x{size.height}.")
+    if deep and (reference.bit_depth or 8) != (encoded.bit_depth or 8):
+        mapped.append(f"{reference.bit_depth} bits against {encoded.bit_depth}: compared with 10.")
+    return View(
+        viewing=viewing, width=size.width, height=size.height, pix_fmt=pix_fmt, reference_steps=wanted,
+        encoded_steps=made, mapped=tuple(mapped),
+    )  # fmt: skip
+
+
+def _at_size(steps: tuple[str, ...], width: int, height: int, pix_fmt: str) -> str:
+    chain = ",".join(steps).replace(_SIZE, f"w={width}:h={height}")
+    return f"{chain},format={pix_fmt},setsar=1"
+
+
+def _size(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> tuple[Size, Viewing]:
+    base = reference if how.size == "reference" and how.prepare is None else encoded
+    viewing: Viewing = how.viewing or ("4k" if _lines(encoded) > FROM_LINES_4K else "1080p")
+    scale = min(Fraction(1), Fraction(MOST_LINES[viewing], _lines(base)))
+    width, height = (max(2, 2 * round(side * scale / 2)) for side in (base.display_width, base.display_height))
+    return Size(width=width, height=height), viewing
+
+
+def _lines(track: VideoTrack) -> int:
+    return min(track.display_width, track.display_height)
+
+
+def is_full(track: VideoTrack) -> bool:
+    """Tell whether a track says that its samples use the full range."""
+    return track.colour.range == "full" or (track.pix_fmt or "").startswith("yuvj")
+
+
+def _plain_scale(track: VideoTrack, like: VideoTrack) -> str:
+    """Return the step that scales a track's pictures, into limited range and the matrix of another."""
+    options = ["flags=bicubic"]
+    if track.chroma == "rgb":
+        options += [f"out_color_matrix={_matrix(like)}", "out_range=tv"]
+        return f"scale={_SIZE}:" + ":".join(options)
+    if is_full(track):
+        options += ["in_range=pc", "out_range=tv"]
+    elif track.colour.range is None:  # swscale would take what it knows for unknown, and others' limited for a change
+        options += ["in_range=tv", "out_range=tv"]
+    stated, wanted = track.colour.matrix, like.colour.matrix
+    known = _MATRICES.get(stated or ""), _MATRICES.get(wanted or "")
+    if like.chroma == "rgb":
+        options += [f"in_color_matrix={_matrix(track)}", f"out_color_matrix={_matrix(track)}"]
+    elif known[0] is not None and known[1] is not None and known[0] != known[1]:
+        options += [f"in_color_matrix={known[0]}", f"out_color_matrix={known[1]}"]
+    return f"scale={_SIZE}:" + ":".join(options)
+
+
+def _matrix(track: VideoTrack) -> str:
+    if track.chroma == "rgb":
+        return "bt709"
+    return _MATRICES.get(track.colour.matrix or "", players_guess(track.width, track.height))
+
+
+def _reference_colours(
+    reference: VideoTrack, encoded: VideoTrack, how: Measuring, mapped: list[str]
+) -> tuple[str, ...] | Refused:
+    hdr, made_hdr = reference.colour.is_hdr, encoded.colour.is_hdr
+    if made_hdr and not hdr:
+        return Refused(code="sdr_to_hdr", text="The reference is SDR and the encode HDR; no way back is known.")
+    if hdr and how.hdr == "refuse":
+        told = "both are HDR" if made_hdr else "the reference is HDR and the encode SDR"
+        return Refused(code="hdr_refused", text=f"VMAF's models know SDR alone, and {told}.")
+    if hdr and made_hdr:
+        mapped.append("HDR against HDR: both are tone-mapped to BT.709, as compress does it.")
+    elif hdr:
+        mapped.append("HDR against SDR: the reference is tone-mapped to BT.709, as compress does it.")
+    elif _is_wide(reference) and not _is_wide(encoded):
+        mapped.append("Wide gamut against BT.709: the reference is brought to BT.709, as compress does it.")
+    else:
+        return (_plain_scale(reference, encoded if reference.chroma == "rgb" else reference),)
+    return _planned(reference)
+
+
+def _encoded_colours(reference: VideoTrack, encoded: VideoTrack) -> tuple[str, ...]:
+    return _planned(encoded) if encoded.colour.is_hdr else (_plain_scale(encoded, reference),)
+
+
+def _planned(track: VideoTrack) -> tuple[str, ...]:
+    """Return the steps with which a plan brings a track to BT.709, at a size to be put in."""
+    place = Size(width=1, height=1)
+    filters = plan_colour(track, place, cpu_row("h264"), Request(hdr="tonemap")).filters
+    return tuple(step.replace("w=1:h=1", _SIZE) for step in filters if step != "format=yuv420p")
+
+
+def _is_wide(track: VideoTrack) -> bool:
+    return track.colour.primaries == "bt2020" or (track.colour.matrix or "").startswith("bt2020")
+
+
+def _fields(reference: VideoTrack, encoded: VideoTrack, size: Size, mapped: list[str]) -> tuple[str, ...]:
+    if not reference.is_interlaced or (encoded.is_interlaced and _keeps_lines(reference, encoded, size)):
+        return ()
+    rates = reference.fps_avg, encoded.fps_avg
+    if rates[0] is not None and rates[1] is not None and rates[1] > rates[0] * Fraction(3, 2):
+        mapped.append("The reference is deinterlaced, one frame for every field.")
+        return ("bwdif=mode=send_field:parity=auto:deint=interlaced",)
+    mapped.append("The reference is deinterlaced as compress does it.")
+    return deinterlace(reference)[0]
+
+
+def _encoded_fields(reference: VideoTrack, encoded: VideoTrack, size: Size) -> tuple[str, ...]:
+    if not encoded.is_interlaced or (reference.is_interlaced and _keeps_lines(reference, encoded, size)):
+        return ()
+    return deinterlace(encoded)[0]
+
+
+def _keeps_lines(reference: VideoTrack, encoded: VideoTrack, size: Size) -> bool:
+    """Tell whether fields stay where they are: no side's lines are resampled."""
+    return reference.height == encoded.height == size.height
