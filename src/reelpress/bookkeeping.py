@@ -95,6 +95,7 @@ class Book:
         self.gpu: str | None = None
         self.clip: ClipRecord | None = None
         self.quality: Quality | None = None  # where something was asked of it
+        self.aimed: tuple[float, float] | None = None  # a VMAF, and what was predicted
         self.notes: tuple[str, ...] = ()  # warnings of its own
         self.predicted: Predicted | None = None
         self.sampled_bytes: int | None = None  # of the output, as samples for the plan had it
@@ -199,7 +200,7 @@ class Book:
             reasons=self.reasons, error=error.what if error else None, error_code=error.code if error else None,
             evidence=error.evidence if error else None, hint=error.hint if error else None,
             source=source, result=result, streams=self.streams, attempts=self.attempts, gates=self.gates,
-            warnings=tuple(warnings), quality=_quality(self.status, self.quality),
+            warnings=tuple(warnings), quality=_quality(self.status, self.quality, self.aimed),
             stages=tuple(self.stages), wall_s=round(time.monotonic() - self._start, 3), cpu_s=round(cpu, 3),
             usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
@@ -222,10 +223,13 @@ def _with_audio_encoded(streams: tuple[StreamDecision, ...]) -> tuple[StreamDeci
     )  # fmt: skip
 
 
-def _quality(status: Status, seen: Quality | None) -> Quality:
+def _quality(status: Status, seen: Quality | None, aimed: tuple[float, float] | None) -> Quality:
     if status == "copied":
         tries = seen.tries if seen is not None else ()
         return Quality(method="identical", score=None, text="The video's packets were not changed.", tries=tries)
+    if seen is not None and aimed is not None and status == "encoded":
+        text = f"{seen.text} VMAF {aimed[0]:g} was aimed at, {aimed[1]:.2f} predicted."
+        return msgspec.structs.replace(seen, target=aimed[0], predicted=aimed[1], text=text)
     if seen is not None:
         return seen
     return Quality(method="unmeasured", score=None, text="No visual score was asked for.")

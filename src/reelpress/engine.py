@@ -14,7 +14,7 @@ from reelpress.bookkeeping import Book, Hashing
 from reelpress.check.pictures import compare_pictures
 from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
 from reelpress.errors import InputError
-from reelpress.events import OnEvent, Planned, Probed, Started
+from reelpress.events import OnEvent, Planned, Probed, Sampled, Started
 from reelpress.facts.gate import Scored
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
@@ -23,16 +23,13 @@ from reelpress.facts.quality import Window
 from reelpress.gating import Gatekeeper, kept_too_large
 from reelpress.gpus import gpus_of
 from reelpress.look import Look, Snapshot, look_at
-from reelpress.plan.compress import plan
 from reelpress.plan.encoders import coarseness
 from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip, only_rung
-from reelpress.plan.sampling import sample_order
-from reelpress.plan.worth import predicted_bytes
+from reelpress.plan.target import Point
+from reelpress.planning import plan_with_samples
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
-from reelpress.probe.sample import take_samples
-from reelpress.quality.resolution import settle_resolution
 from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
@@ -89,27 +86,7 @@ def facts_and_plan(
     stop = cancel or CancelToken()
     facts = probe(source, cancel=stop)
     host = gpus_of(host, policy.gpu).host_for(facts, request, stop)
-    return facts, plan_with_samples(Path(source), facts, host, request, stop, Book())
-
-
-def plan_with_samples(
-    source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book
-) -> Plan:
-    """Plan; where the plan would be better with samples, take them and plan again."""
-    decided = plan(facts, host, request)
-    told: tuple[Reason, ...] = ()
-    if request.resolution == "auto" and isinstance(decided, Encode):
-        with book.stage("sample"):
-            settled = settle_resolution(source, facts, host, request, cancel=cancel, spend=book.spend)
-        request, told = settled.request, settled.reasons
-        decided = plan(facts, host, request)
-    order = sample_order(decided, facts, request) if isinstance(decided, Encode) else None
-    if order is not None:
-        with book.stage("sample"):
-            samples = take_samples(order, source, cancel=cancel, spend=book.spend)
-        book.sampled_bytes = predicted_bytes(facts, samples, request) if samples is not None else None
-        decided = plan(facts, host, request, samples)
-    return msgspec.structs.replace(decided, reasons=(*told, *decided.reasons)) if told else decided
+    return facts, plan_with_samples(Path(source), facts, host, request, stop, Book(), policy.gpu)
 
 
 class _Work:
@@ -169,7 +146,10 @@ class _Work:
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
         decided = only_rung(
-            plan_with_samples(self.source, facts, self.host, self.request, self.cancel, book), self.policy.rung
+            plan_with_samples(
+                self.source, facts, self.host, self.request, self.cancel, book, self.policy.gpu, self._tell_trial
+            ),
+            self.policy.rung,
         )
         stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
@@ -195,6 +175,12 @@ class _Work:
             decided = otherwise
         book.status = "skipped"
         book.refuse(kept_too_large(self.request.gate))
+
+    def _tell_trial(self, number: int, encoder: str, point: Point) -> None:
+        self.emit(
+            Sampled(job=self.job.id, input=self.job.input, number=number, encoder=encoder, setting=point.crf,
+                    vmaf=point.vmaf, bytes_per_s=point.bytes_per_s)
+        )  # fmt: skip
 
     def _run(self, decided: Encode | Copy, facts: MediaFacts, snapshot: Snapshot) -> str | None:
         """Carry out an encode or a remux and publish it; return why its size is not worth it, or ``None``."""

@@ -73,7 +73,8 @@ class Quality(Value, frozen=True, kw_only=True):
     """How good the output is and how that was measured; ``unmeasured`` is an answer, and says why.
 
     ``score`` is the mean VMAF of what was delivered. ``scored`` has what it was pooled from, ``tries`` every encode
-    that was held against what was asked, in order.
+    that was held against what was asked, in order. ``target`` is the VMAF that was aimed at, ``predicted`` what samples
+    said the setting would come to.
     """
 
     method: str
@@ -81,6 +82,8 @@ class Quality(Value, frozen=True, kw_only=True):
     text: str
     scored: Scored | None = None
     tries: tuple[Try, ...] = ()
+    target: float | None = None
+    predicted: float | None = None
 
 
 class CostParts(Value, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ class GateWish(Value, frozen=True, kw_only=True):
     ``max_size_ratio`` is the most bytes of the output for each of the input, over 0. ``windows`` says whether all
     of the output is looked at or a few stretches. An encode that misses is made again at another setting, ``retries``
     times at most. Where none meets it, ``on_miss`` keeps the input and delivers nothing, or delivers the best there is.
+    With ``measures`` a score is taken though nothing is held against it.
     """
 
     min_vmaf: float | None = None
@@ -28,11 +29,12 @@ class GateWish(Value, frozen=True, kw_only=True):
     windows: Windows = "sampled"
     retries: int = 2
     on_miss: OnMiss = "keep"
+    measures: bool = False
 
     @property
     def asks_quality(self) -> bool:
         """Whether a visual score is asked for."""
-        return self.min_vmaf is not None or self.min_vmaf_worst is not None
+        return self.measures or self.min_vmaf is not None or self.min_vmaf_worst is not None
 
     @property
     def is_set(self) -> bool:

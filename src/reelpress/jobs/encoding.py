@@ -20,9 +20,9 @@ from reelpress.settings_table import BY_NAME
 
 # What a caller may set for a job, by the names of the settings table; the rest is the operator's.
 JOB_SETTINGS = (
-    "codec", "preset", "gpu_preset", "crf", "max_width", "max_height", "max_fps", "resolution", "audio_bitrate_bps",
-    "audio_channels", "hdr", "min_saving", "decode_check", "min_vmaf", "min_vmaf_worst", "max_size_ratio",
-    "vmaf_windows", "vmaf_retries", "on_miss",
+    "codec", "preset", "gpu_preset", "crf", "target_vmaf", "max_width", "max_height", "max_fps", "resolution",
+    "audio_bitrate_bps", "audio_channels", "hdr", "min_saving", "decode_check", "min_vmaf", "min_vmaf_worst",
+    "max_size_ratio", "vmaf_windows", "vmaf_retries", "on_miss",
 )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from reelpress.bookkeeping import Book, describe
-from reelpress.engine import plan_with_samples
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
@@ -20,6 +19,7 @@ from reelpress.gpus import gpus_of
 from reelpress.look import look_at
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import Encode, Reject
+from reelpress.planning import plan_with_samples
 from reelpress.policy import RunPolicy
 from reelpress.quoting.model import Offer, Quote
 from reelpress.quoting.offers import Offering, unavailable
