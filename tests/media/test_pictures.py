@@ -70,6 +70,70 @@ def test_a_stream_that_was_joined_midway_is_found_where_it_is(host: HostFacts, t
     assert judged(host, source).verdict == "passed"
 
 
+# What is after twelve seconds was sought, and there MPEG-TS and MPEG-PS were off by their start, or by all of it.
+LONG_S = 20.0
+OPEN_GOPS = (*clips.X264, "-bf", "3", "-x264-params", "open-gop=1:scenecut=0")
+MPEG2 = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-sc_threshold", "1000000000")
+
+
+@pytest.mark.parametrize(
+    ("name", "begins_s", "codec", "gop"),
+    [
+        ("in.ts", "0", OPEN_GOPS, "12"),
+        ("in.ts", "0", OPEN_GOPS, "600"),
+        ("in.ts", "100", MPEG2, "600"),
+        ("in.ts", "95436", OPEN_GOPS, "12"),  # 33 bits of 90 kHz end 7.7 s after its start
+        ("in.mpg", "0", MPEG2, "12"),
+        ("in.mpg", "100", MPEG2, "600"),
+        ("in.mkv", "100", OPEN_GOPS, "150"),
+        ("in.flv", "0", clips.X264, "150"),
+        ("in.mp4", "0", OPEN_GOPS, "600"),
+        ("in.h264", "0", clips.X264, "12"),
+        ("in.m2v", "0", MPEG2, "150"),
+    ],
+)
+def test_places_far_into_a_source_are_found_whatever_its_clock(
+    host: HostFacts, tmp_path: Path, name: str, begins_s: str, codec: tuple[str, ...], gop: str
+) -> None:
+    sound = clips.tone(seconds=LONG_S) if name in ("in.ts", "in.mpg") else ()  # which begins a little earlier
+    picture = clips.picture("160x90", seconds=LONG_S)
+    source = clips.make(tmp_path / name, *picture, *sound, *codec, "-g", gop, "-output_ts_offset", begins_s)
+    assert judged(host, source).verdict == "passed"
+
+
+@pytest.mark.parametrize("begins_s", ["0", "100"])
+def test_sound_that_comes_first_does_not_put_places_off(host: HostFacts, tmp_path: Path, begins_s: str) -> None:
+    """FFmpeg's clock, where it seeks, is that of the streams that are used: here without the sound."""
+    late = ("-itsoffset", "2.5", *clips.picture("160x90", seconds=LONG_S), *clips.tone(seconds=LONG_S))
+    source = clips.make(tmp_path / "in.ts", *late, *OPEN_GOPS, "-g", "25", "-c:a", "aac", "-output_ts_offset", begins_s)
+    assert judged(host, source).verdict == "passed"
+
+
+@pytest.mark.parametrize("begins_s", [("500", "20"), ("20", "500")], ids=["back", "forth"])
+def test_a_clock_that_jumps_does_not_put_places_off(host: HostFacts, tmp_path: Path, begins_s: tuple[str, str]) -> None:
+    parts = [
+        clips.make(
+            tmp_path / f"{begin}.ts", *clips.picture("160x90", seconds=10.0), "-vf", look, *clips.X264, "-g", "25",
+            "-output_ts_offset", begin,
+        )
+        for begin, look in zip(begins_s, ("null", "negate"), strict=True)
+    ]  # fmt: skip
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    track = probe(source).main_video
+    assert track is not None
+    assert track.clock_jumps == 1
+    assert track.longest_gop_s == pytest.approx(1.0, abs=0.1), "a jump is no distance between keyframes"
+    assert judged(host, source).verdict == "passed"
+
+
+@pytest.mark.parametrize("name", ["in.ts", "in.mpg"])
+def test_other_pictures_fail_far_into_a_source_too(host: HostFacts, tmp_path: Path, name: str) -> None:
+    source = clips.make(tmp_path / name, *clips.picture("160x90", seconds=LONG_S), *MPEG2, "-g", "25")
+    other = clips.make(tmp_path / f"o-{name}", "-i", str(source), "-vf", "hflip=enable='gt(t,17)'", *MPEG2, "-g", "25")
+    assert judged(host, source, made_of=other).verdict == "failed"
+
+
 @pytest.mark.parametrize("rate", ["1", "3"])
 def test_pictures_far_apart_are_compared(host: HostFacts, tmp_path: Path, rate: str) -> None:
     """At the last place no other picture begins."""

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from reelpress.facts.formats import OUR_MP4, run_up_s
+from reelpress.facts.formats import OUR_MP4, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
+from reelpress.plan.stretch_place import stretch_place
 from reelpress.receipt import Gate, Verdict
 from reelpress.run.process import CancelToken, Limits, run
 
@@ -105,16 +106,13 @@ def best_match(
     at_s, around_s = when
     path, facts, track = source
     made, made_track = output
-    from_s = max(0.0, at_s - around_s)
-    skipped_s = min(from_s, run_up_s(facts.container, track.codec))
-    # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
-    seek, clock = (_seek(track, from_s - skipped_s), "null") if from_s > skipped_s else ((), "setpts=PTS-STARTPTS")
+    place = stretch_place(facts, track, max(0.0, at_s - around_s), 2 * around_s)
     graph = (
-        f"[0:{track.index}]{clock},trim=start={skipped_s:.3f}:duration={2 * around_s:.3f},{filters},{SMALL}[wanted];"
+        f"[0:{track.index}]{','.join(place.filters)},{filters},{SMALL}[wanted];"
         f"[1:v:0]trim=end_frame=1,loop=loop={_REPEATS}:size=1,{SMALL}[made]"
     )
     inputs = (
-        "-protocol_whitelist", "file", "-format_whitelist", facts.container, *seek, "-i", f"file:{path}",
+        "-protocol_whitelist", "file", *container_args(facts.container), *place.seek_args, "-i", f"file:{path}",
         *OUR_MP4, *_seek(made_track, at_s), "-i", f"file:{made}",
     )  # fmt: skip
     return best_psnr(ffmpeg, inputs, graph, wall_s=120, cancel=cancel)

@@ -120,7 +120,10 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     crop: Crop | None = None  # of the decoded picture, before it is turned
     is_cut_left_or_top: bool = False  # by the bitstream itself; the decoded pixels are without it
     keyframe_times_s: tuple[float, ...] = ()  # at most 31, spread over it; none where packets were not read
-    longest_gop_s: float | None = None  # from one keyframe to the next or to the end; None where packets were not read
+    longest_gop_s: float | None = (
+        None  # from one keyframe to the next or to the end; None where that was not read, or has no times
+    )
+    clock_jumps: int = 0  # how often the container's clock jumped, where that was looked for; times run on behind it
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):

@@ -70,15 +70,16 @@ class StreamScan:
         """Count one packet."""
         self.packets += 1
         self.size_bytes += packet.size
-        if packet.is_keyframe:
-            self._note_keyframe(packet)
         self.corrupt += packet.is_corrupt
         if self.kind == "audio" and packet.has_sidedata("skip_samples"):
             self._note_skipped(packet)
-        if packet.is_discard or (self._is_visible is not None and not self._is_visible(packet)):
+        is_shown = not packet.is_discard and (self._is_visible is None or self._is_visible(packet))
+        self.shown += is_shown
+        shown_at = self._place(packet) if is_shown else None
+        if packet.is_keyframe:  # only now is it known whether the clock jumped to it
+            self._note_keyframe(packet)
+        if not is_shown:
             return
-        self.shown += 1
-        shown_at = self._place(packet)
         if shown_at is None:
             self.untimed += 1
             return

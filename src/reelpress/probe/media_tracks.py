@@ -101,6 +101,7 @@ def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Time
                 keyframes += entry.is_keyframe
                 size += entry.size
         start = scan.start if scan.start is not None else stream.start_time
+    gop = scan.longest_gop(scan.end) if is_complete and scan.end is not None and scan.keyframe_pts else None
     declared = getattr(stream.codec_context, "bit_rate", None)
     measured = round(size * 8 / duration_s) if size and duration_s else None
     return Times(
@@ -111,7 +112,7 @@ def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Time
         bitrate_bps=measured or declared or None,
         keyframes=keyframes,
         keyframe_times_s=tuple(round(float(pts * base), 3) for pts in scan.keyframe_pts) if is_complete else (),
-        longest_gop_s=float(scan.longest_gop(scan.end) * base) if is_complete and scan.end is not None else None,
+        longest_gop_s=None if gop is None else float(gop * base),
     )
 
 

@@ -102,6 +102,7 @@ def build_video(
         keyframes=times.keyframes,
         keyframe_times_s=times.keyframe_times_s,
         longest_gop_s=times.longest_gop_s,
+        clock_jumps=len(scan.jumps),
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
-from reelpress.facts.formats import RUN_UP_S, container_args, run_up_s
+from reelpress.facts.formats import RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
-from reelpress.plan.clip_clock import entry_before, seek_args
 from reelpress.plan.geometry import crop_filter
+from reelpress.plan.stretch_place import stretch_place
 from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
@@ -66,11 +66,11 @@ def take_proxy(
     decoded, what kept the source from being read where that is why, and :class:`Cancelled`.
     """
     duration_s = end_s - start_s
-    seek, head = _place(facts, track, start_s, duration_s)
+    place = stretch_place(facts, track, start_s, duration_s)
     width, height = size_of(track)
     slot, before = f"floor(t*{SAMPLES_PER_S}+0.001)", f"floor(prev_selected_t*{SAMPLES_PER_S}+0.001)"
     chain = ",".join((
-        *head, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
+        *place.filters, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
         f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
         f"select='isnan(prev_selected_t)+gt({slot},{before})'",
     ))  # fmt: skip
@@ -79,7 +79,7 @@ def take_proxy(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
             "-protocol_whitelist", source.protocols, *container_args(facts.container),
-            *source.input_options, *seek, "-i", source.url,
+            *source.input_options, *place.seek_args, "-i", source.url,
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
         ),
@@ -134,25 +134,3 @@ class _Looks:
                 else:
                     last = Look(t_s=last.t_s, difference=last.difference, score=last.score, is_black=True)
             self.looks[-1] = last
-
-
-def _place(
-    facts: MediaFacts, track: VideoTrack, start_s: float, duration_s: float
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the options that seek, and the filters that put the beginning of the stretch at time 0.
-
-    Times count from the track's first picture, with which a file begins that is read from its beginning. Where it is
-    sought the container's own clock is kept.
-    """
-    run_s = run_up_s(facts.container, track.codec)
-    entry_s = entry_before(facts, track, start_s)
-    from_s = start_s - run_s if entry_s is None else max(start_s - run_s, entry_s)
-    if from_s <= 0:
-        seek: tuple[str, ...] = ()
-        begin_s, clock = start_s, "setpts=PTS-STARTPTS"
-    else:
-        origin_s = track.start_s or 0.0
-        seek = seek_args(origin_s + from_s)
-        begin_s, clock = origin_s + start_s, "null"
-    window = f"trim=start={begin_s:.6f}:duration={duration_s:.6f}"
-    return seek, (clock, window, f"setpts=PTS-{begin_s:.6f}/TB")

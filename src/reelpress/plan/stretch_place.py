@@ -1,0 +1,59 @@
+"""How FFmpeg comes by a stretch of a source, wherever its container seeks to and whatever its clock. Pure."""
+
+from __future__ import annotations
+
+from reelpress.facts.formats import ELEMENTARY_FORMATS, INDEXED_FORMATS, RUN_UP_S
+from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.values import Value
+from reelpress.plan.clip_clock import entry_before, seek_args
+
+# Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
+_READ_ANYWAY_S = 1.0
+_MARGIN_S = 1.0  # what is decoded last before the stretch may be shown as much earlier than it stands in the file
+
+
+class StretchPlace(Value, frozen=True, kw_only=True):
+    """Options that stand before ``-i``, and the filters of which the first frame of the stretch comes out, at time 0.
+
+    Frames keep their distances; the first is at 0 or, where none is shown at the very start, a little later.
+    """
+
+    seek_args: tuple[str, ...]
+    filters: tuple[str, ...]
+
+
+def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> StretchPlace:
+    """Return how to read a stretch that begins ``start_s`` seconds after the track's first picture.
+
+    A file that is read from its beginning is at 0 with that picture. Where it is sought, the container's own clock is
+    kept: FFmpeg's, with 0 where it was sought, is wrong for MPEG-TS and MPEG-PS, by seconds or by all of its start.
+    """
+    enter_s = _enter_s(media, track, start_s)
+    if enter_s is None:
+        window = (f"trim=start={start_s:.6f}:duration={duration_s:.6f}", f"setpts=PTS-{start_s:.6f}/TB")
+        return StretchPlace(seek_args=(), filters=("setpts=PTS-STARTPTS", *window))
+    origin_s = track.start_s or 0.0
+    begin_s = origin_s + start_s
+    window = (f"trim=start={begin_s:.6f}:duration={duration_s:.6f}", f"setpts=PTS-{begin_s:.6f}/TB")
+    return StretchPlace(seek_args=seek_args(origin_s + enter_s), filters=window)
+
+
+def _enter_s(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
+    """Return where to seek to, in seconds from the first picture; ``None`` for the file's beginning."""
+    # Behind a jump nothing is where its time says, and bare streams have no times.
+    if track.clock_jumps or media.container in ELEMENTARY_FORMATS:
+        return None
+    entry_s, enter_s = entry_before(media, track, start_s), start_s - _run_up_s(media, track)
+    enter_s = enter_s if entry_s is None else max(enter_s, entry_s)
+    return enter_s if enter_s >= _READ_ANYWAY_S else None
+
+
+def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
+    """Return how much earlier FFmpeg has to seek so that all of a stretch decodes well."""
+    # FFmpeg's decoder for VVC makes other pictures than from the beginning when it starts midway
+    if media.container in INDEXED_FORMATS and track.codec != "vvc":
+        return 0.0
+    if track.longest_gop_s is None:
+        return RUN_UP_S  # the distance of keyframes is not known
+    # a place between keyframes leads to the next; what one cuts off (open GOPs) is whole after the one that follows
+    return _MARGIN_S + 2 * track.longest_gop_s
