@@ -20,7 +20,18 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.observe.prices import Tariff
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
-from reelpress.receipt import AttemptRecord, ClipRecord, CostParts, FileRecord, Gate, Quality, Receipt, Stage, Status
+from reelpress.receipt import (
+    AttemptRecord,
+    ClipRecord,
+    CostParts,
+    FileRecord,
+    Gate,
+    LadderRecord,
+    Quality,
+    Receipt,
+    Stage,
+    Status,
+)
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
 
@@ -92,6 +103,7 @@ class Book:
         self.delivered: Attempt | None = None
         self.gpu: str | None = None
         self.clip: ClipRecord | None = None
+        self.ladder: LadderRecord | None = None
 
     def spend(self, cpu_s: float, *, gpu_s: float = 0.0) -> None:
         """Add CPU seconds of child processes, and seconds with a slot of a GPU, to the stage under way."""
@@ -180,7 +192,7 @@ class Book:
             usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
             host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
-            clip=self.clip,
+            clip=self.clip, ladder=self.ladder,
         )  # fmt: skip
 
     def _basis(self) -> str:

@@ -18,6 +18,7 @@ import click
 from reelpress.cli.clips_app import clips
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
 from reelpress.cli.jobs_app import jobs
+from reelpress.cli.ladder_app import ladder
 from reelpress.cli.options import HARDWARE, JSON, with_options
 from reelpress.cli.service_app import COMMANDS as SERVICE_COMMANDS
 from reelpress.errors import ExitCode, ReelpressError
@@ -137,7 +138,7 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-for _command in (clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS):
+for _command in (clips, ladder, *SERVICE_COMMANDS, jobs, *COST_COMMANDS):
     app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.
