@@ -22,7 +22,18 @@ from reelpress.facts.prediction import Predicted
 from reelpress.observe.prices import Tariff
 from reelpress.plan.forecast import Forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
-from reelpress.receipt import AttemptRecord, ClipRecord, CostParts, FileRecord, Gate, Quality, Receipt, Stage, Status
+from reelpress.receipt import (
+    AttemptRecord,
+    ClipRecord,
+    CostParts,
+    FileRecord,
+    Gate,
+    LadderRecord,
+    Quality,
+    Receipt,
+    Stage,
+    Status,
+)
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
 
@@ -99,6 +110,7 @@ class Book:
         self.notes: tuple[str, ...] = ()  # warnings of its own
         self.predicted: Predicted | None = None
         self.sampled_bytes: int | None = None  # of the output, as samples for the plan had it
+        self.ladder: LadderRecord | None = None
 
     def spend(self, cpu_s: float, *, gpu_s: float = 0.0) -> None:
         """Add CPU seconds of child processes, and seconds with a slot of a GPU, to the stage under way."""
@@ -205,7 +217,7 @@ class Book:
             usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
             host=f"{platform.system()} {platform.machine()}, {host.cores} cores",
-            clip=self.clip, predicted=self.predicted,
+            clip=self.clip, ladder=self.ladder, predicted=self.predicted,
         )  # fmt: skip
 
     def _basis(self) -> str:

@@ -158,6 +158,34 @@ class ClipRecord(Value, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class RungRecord(Value, frozen=True, kw_only=True):
+    """One rung of a ladder, as it was delivered.
+
+    ``predicted_vmaf`` is of samples, at the top rung's size. ``predicted_bps`` is the mean of samples, ``average_bps``
+    and ``peak_bps`` are of the segments, all without sound.
+    """
+
+    width: int
+    height: int
+    crf: float
+    codec: str
+    predicted_vmaf: float
+    predicted_bps: int
+    average_bps: int
+    peak_bps: int
+
+
+class LadderRecord(Value, frozen=True, kw_only=True):
+    """A ladder for streaming: its playlists, its rungs from the best down, and how it was cut."""
+
+    master: str
+    manifest: str
+    segments: int
+    segment_s: float
+    rungs: tuple[RungRecord, ...]
+    sounds_bps: tuple[int, ...]
+
+
 class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"):
     """What became of one input."""
 
@@ -194,3 +222,4 @@ class Receipt(Value, frozen=True, kw_only=True, tag_field="event", tag="receipt"
     clip: ClipRecord | None = None
     usd_parts: CostParts = CostParts()
     predicted: Predicted | None = None  # what was said of the job before it was done
+    ladder: LadderRecord | None = None

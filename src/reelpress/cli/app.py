@@ -21,6 +21,7 @@ from reelpress.cli.clips_app import clips
 from reelpress.cli.compare_app import COMMANDS as COMPARE_COMMANDS
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
 from reelpress.cli.jobs_app import jobs
+from reelpress.cli.ladder_app import ladder
 from reelpress.cli.options import GATES, HARDWARE, JSON, with_options
 from reelpress.cli.parity_app import parity
 from reelpress.cli.quote_app import quote_command
@@ -147,8 +148,8 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
 
 
 for _command in (
-    quote_command(_ENCODING), clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, *COMPARE_COMMANDS, parity, calibrate,
-    bench,
+    quote_command(_ENCODING), clips, ladder, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, *COMPARE_COMMANDS, parity,
+    calibrate, bench,
 ):  # fmt: skip
     app.add_command(_command)
 

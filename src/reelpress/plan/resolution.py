@@ -43,15 +43,15 @@ def with_lines(request: Request, lines: int) -> Request:
     )
 
 
-def sizes(track: VideoTrack, request: Request) -> dict[int, Size]:
-    """Return the sizes to try by their shorter side, the full one first: what fits the box, and what lies below.
+def sizes(track: VideoTrack, request: Request, below: tuple[int, ...] = LINES) -> dict[int, Size]:
+    """Return the sizes to try by their shorter side, the full one first: what fits the box, and those of ``below``.
 
     None is larger than the source or the box: what is not there cannot be chosen.
     """
     full, _ = fit(track, request)
     found = {min(full.width, full.height): full}
     row = cpu_row(request.codec)
-    for lines in LINES:
+    for lines in below:
         if lines > NEAR_SIZE * min(found):
             continue
         size, _ = fit(track, with_lines(request, lines))

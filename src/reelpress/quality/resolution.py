@@ -82,7 +82,7 @@ def settle_resolution(
 
 
 class Trials:
-    """Trials of one source at several sizes, all scored at the full one."""
+    """Trials of one source at several sizes, all scored at the full one; ``options`` are for every encode."""
 
     def __init__(
         self,
@@ -92,9 +92,11 @@ class Trials:
         request: Request,
         *,
         scorer: str,
+        options: tuple[str, ...] = (),
         cancel: CancelToken | None,
         spend: Callable[[float], None],
     ) -> None:
+        self._options = options
         self._source, self._facts, self._host, self._request = source, facts, host, request
         self._scorer, self._cancel, self._spend = scorer, cancel, spend
 
@@ -117,8 +119,9 @@ class Trials:
         attempt, size = decided.attempts[0], names[lines]
         scale = None if lines == next(iter(names)) else f"scale=w={size.width}:h={size.height}"
         trial = take_trial(
-            samples, encoder_options(attempt), folder, encoder_ffmpeg=attempt.ffmpeg, scorer_ffmpeg=self._scorer,
-            scale=scale, every=EVERY, threads=self._host.cores, cancel=self._cancel, spend=self._spend,
+            samples, (*encoder_options(attempt), *self._options), folder, encoder_ffmpeg=attempt.ffmpeg,
+            scorer_ffmpeg=self._scorer, scale=scale, every=EVERY, threads=self._host.cores, cancel=self._cancel,
+            spend=self._spend,
         )  # fmt: skip
         worst = trial.vmaf.worst_second
         return Point(
@@ -136,3 +139,29 @@ def on_cpu(facts: MediaFacts, host: HostFacts, request: Request) -> Encode | Non
 def _unmeasured(cause: str) -> Reason:
     text = "Sizes could not be compared, so the video gets the size of its box."
     return Reason(code="resolution_unmeasured", text=text, fact=cause)
+
+
+def survey(
+    source: Path,
+    facts: MediaFacts,
+    host: HostFacts,
+    request: Request,
+    wanted: Sequence[tuple[int, float]],
+    names: dict[int, Size],
+    *,
+    options: tuple[str, ...] = (),
+    cancel: CancelToken | None = None,
+    spend: Callable[[float], None],
+) -> tuple[Point, ...]:
+    """Make all of these trials, each a shorter side and a CRF; ``options`` are for every encode.
+
+    Raises :class:`SampleError` and :class:`TrialError`.
+    """
+    fixed = msgspec.structs.replace(request, resolution="fixed")
+    build, decided = scorer(host), on_cpu(facts, host, fixed)
+    if build is None or decided is None:
+        raise TrialError("No FFmpeg here encodes and scores.", hint="Reinstall imageio-ffmpeg, whose FFmpeg does both.")
+    trials = Trials(source, facts, host, fixed, scorer=build.path, options=options, cancel=cancel, spend=spend)
+    with temporary_folder("reelpress-sizes-", Path(tempfile.gettempdir())) as folder:
+        samples = trials.cut(decided, folder)
+        return tuple(trials.take(samples, lines, crf, names, folder) for lines, crf in wanted)

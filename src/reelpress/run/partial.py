@@ -26,11 +26,11 @@ from typing import Self
 from reelpress.errors import OutputError
 from reelpress.run.host_state import is_still
 
-_SUFFIX = ".reelpress-part"
-_TOKEN_BYTES = 6
+PART_SUFFIX = ".reelpress-part"
+TOKEN_BYTES = 6
 _HASH_CHARS = 16
 _NAME_BYTES = 255  # where the file system does not say
-_RENAME_NOREPLACE = 1
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _AT_FDCWD = -100
 _UNSUPPORTED = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK, errno.ENOLCK}
 _HINTS = {
@@ -68,11 +68,11 @@ class PartialFile:
         Raises :class:`OutputError` when the target cannot be written, as far as that can be known beforehand: its
         folder is missing or closed, its name too long, it is a folder, or it exists and ``overwrite`` is false.
         """
-        with _explained(target):
+        with explained_target(target):
             _refuse(target, overwrite=overwrite)
             _sweep(target)
             while True:
-                path = target.with_name(f"{_prefix(target)}{secrets.token_hex(_TOKEN_BYTES)}{_SUFFIX}")
+                path = target.with_name(f"{part_prefix(target)}{secrets.token_hex(TOKEN_BYTES)}{PART_SUFFIX}")
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
                 partial = cls(target, path, fd, overwrite=overwrite)
                 try:
@@ -88,7 +88,7 @@ class PartialFile:
 
         Without ``overwrite`` a target that came into being meanwhile is left alone. Raises :class:`OutputError`.
         """
-        with _explained(self.target):
+        with explained_target(self.target):
             _sync(self.path, os.O_RDWR)
             if self._overwrite:
                 self.path.replace(self.target)
@@ -119,12 +119,13 @@ class PartialFile:
 
 def free_bytes(directory: Path) -> int:
     """Return the bytes an unprivileged user can still write there. Raises :class:`OutputError`."""
-    with _explained(directory):
+    with explained_target(directory):
         return shutil.disk_usage(directory).free
 
 
 @contextlib.contextmanager
-def _explained(target: Path) -> Iterator[None]:
+def explained_target(target: Path) -> Iterator[None]:
+    """Turn an ``OSError`` inside into an :class:`OutputError` that names the target and what to do."""
     try:
         yield
     except OSError as error:
@@ -153,10 +154,10 @@ def _error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _prefix(target: Path) -> str:
+def part_prefix(target: Path) -> str:
     """Return how the partial files of a target begin; the same for the same name, however long."""
     name = os.fsencode(target.name)
-    room = _longest_name(target.parent) - len(_SUFFIX) - 2 * _TOKEN_BYTES - len("..")
+    room = _longest_name(target.parent) - len(PART_SUFFIX) - 2 * TOKEN_BYTES - len("..")
     if len(name) > room:
         digest = hashlib.sha256(name).hexdigest()[:_HASH_CHARS]
         # A character cut in half would be no name on file systems that insist on UTF-8.
@@ -166,7 +167,9 @@ def _prefix(target: Path) -> str:
 
 
 def _sweep(target: Path) -> None:
-    left_behind = re.compile(re.escape(_prefix(target)) + rf"[0-9a-f]{{{2 * _TOKEN_BYTES}}}" + re.escape(_SUFFIX))
+    left_behind = re.compile(
+        re.escape(part_prefix(target)) + rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}" + re.escape(PART_SUFFIX)
+    )
     siblings: list[Path] = []
     with contextlib.suppress(PermissionError):  # a folder may be open for writing alone
         siblings = list(target.parent.iterdir())
@@ -223,11 +226,20 @@ def _move_to_new(path: Path, target: Path) -> None:
         path.replace(target)
 
 
+def exchange(one: Path, other: Path) -> int:
+    """Swap two names at once; return 0, or the errno where that cannot be done."""
+    return _renameat2(one, other, _RENAME_EXCHANGE)
+
+
 def _rename_noreplace(path: Path, target: Path) -> int:
     """Return 0, or the errno."""
+    return _renameat2(path, target, _RENAME_NOREPLACE)
+
+
+def _renameat2(path: Path, target: Path, flags: int) -> int:
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:  # a C library older than 2018, or musl
         return errno.ENOSYS
-    done = renameat2(_AT_FDCWD, os.fsencode(path), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(_RENAME_NOREPLACE))
+    done = renameat2(_AT_FDCWD, os.fsencode(path), _AT_FDCWD, os.fsencode(target), ctypes.c_uint(flags))
     return 0 if done == 0 else ctypes.get_errno()

@@ -1,0 +1,138 @@
+"""One FFmpeg for all rungs of a ladder: one decode, an encode each, cut into fragments at the same keyframes. Pure.
+
+Segments and the MPD are made by FFmpeg's DASH muxer. HLS playlists are written from what the segments turned out to be
+(:mod:`reelpress.plan.hls`): the muxer's own name mean rates where the standard asks for peaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import msgspec
+
+from reelpress.facts.media import AudioTrack, MediaFacts
+from reelpress.facts.values import Value
+from reelpress.plan.colour import players_guess
+from reelpress.plan.model import OUTPUT, Attempt, Encode, Reason
+from reelpress.plan.rungs import Rung
+
+SEGMENT_S = 4.0
+MPD = "manifest.mpd"
+MASTER = "master.m3u8"
+# Two renditions of the sound: the better one goes with the upper half of the rungs.
+AUDIO_BPS = (128_000, 64_000)
+# Keyframes come where they are forced and nowhere else: every rung is cut at the same pictures.
+GOP = "scenecut=0:keyint=infinite:open-gop=0"
+
+
+class Sound(Value, frozen=True, kw_only=True):
+    """One rendition of the sound."""
+
+    track: int
+    bitrate_bps: int
+    channels: int
+
+
+class Streams(Value, frozen=True, kw_only=True):
+    """What one ladder is made of. Representations are numbered: video first, then sound."""
+
+    rungs: tuple[Rung, ...]
+    sounds: tuple[Sound, ...]
+    segment_s: float
+    fps: Fraction | None
+
+    def sound_of(self, rung: int) -> int | None:
+        """Return the representation of the sound that goes with a rung; ``None`` without sound."""
+        if not self.sounds:
+            return None
+        upper = rung < (len(self.rungs) + 1) // 2
+        return len(self.rungs) + (0 if upper else len(self.sounds) - 1)
+
+
+def streams(
+    media: MediaFacts, rungs: Sequence[Rung], fps: Fraction | None, *, segment_s: float = SEGMENT_S
+) -> tuple[Streams, tuple[Reason, ...]]:
+    """Return the streams of a ladder, and what was left out."""
+    track = media.main_audio
+    sounds = () if track is None else _sounds(track)
+    reasons = []
+    others = len(media.audio) - (track is not None) + len(media.subtitles)
+    if others > 0:
+        text = f"A ladder holds one sound and no subtitles: {others} other streams are left out."
+        reasons.append(Reason(code="streams_left_out", text=text, fact=str(others)))
+    return Streams(rungs=tuple(rungs), sounds=sounds, segment_s=segment_s, fps=fps), tuple(reasons)
+
+
+def _sounds(track: AudioTrack) -> tuple[Sound, ...]:
+    channels = min(track.channels or 2, 2)
+    rates = AUDIO_BPS if channels == 2 else tuple(rate // 2 for rate in AUDIO_BPS)
+    return tuple(Sound(track=track.index, bitrate_bps=rate, channels=channels) for rate in rates)
+
+
+def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) -> Attempt:
+    """Return the one command that makes all rungs.
+
+    ``attempt`` is how the top rung alone would be made; ``encodes`` are plans of the same with each rung's CRF.
+    """
+    args, count = attempt.args, len(parts.rungs)
+    first_map = args.index("-map")
+    filters = args[args.index("-filter:v:0") + 1] + _stated(encodes[0])
+    source = args[first_map + 1]
+    splits = "".join(f"[s{i}]" for i in range(count))
+    chains = [f"[{source}]{filters},split={count}{splits}"]
+    top = (encodes[0].expect.width, encodes[0].expect.height)
+    for i, rung in enumerate(parts.rungs):
+        same = (rung.width, rung.height) == top
+        chains.append(f"[s{i}]{'null' if same else f'scale=w={rung.width}:h={rung.height},setsar=1'}[v{i}]")
+    clock = args[args.index("-enc_time_base:v:0") + 1]
+    outs: list[str] = []
+    for i in range(count):
+        outs += ["-map", f"[v{i}]"]
+    for sound in parts.sounds:
+        outs += ["-map", f"0:{sound.track}"]
+    for i, (rung, decided) in enumerate(zip(parts.rungs, encodes, strict=True)):
+        outs += [
+            *_options(decided.attempts[0].args, i),
+            f"-maxrate:v:{i}", str(rung.max_rate_bps), f"-bufsize:v:{i}", str(rung.buffer_bits),
+            f"-force_key_frames:v:{i}", f"expr:gte(t,n_forced*{parts.segment_s:g})",
+            f"-fps_mode:v:{i}", "vfr", f"-enc_time_base:v:{i}", clock,
+        ]  # fmt: skip
+    for i, sound in enumerate(parts.sounds):
+        outs += [f"-c:a:{i}", "aac", f"-b:a:{i}", str(sound.bitrate_bps), f"-ac:a:{i}", str(sound.channels)]
+        outs += [f"-ar:a:{i}", "48000"]
+    # shorter than the distance of keyframes, so that a segment ends with each of them and never without one; sound is
+    # cut at its own packets, the first that begin after so long
+    sets = f"id=0,seg_duration={parts.segment_s * 0.75:g},streams=v"
+    sets += f" id=1,seg_duration={parts.segment_s:g},streams=a" if parts.sounds else ""
+    return msgspec.structs.replace(
+        attempt,
+        why=f"{count} rungs by {attempt.why}",
+        falls_back_on=(),
+        args=(
+            *args[:first_map], "-filter_complex", ";".join(chains), *outs,
+            "-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn", "-max_muxing_queue_size", "4096",
+            "-f", "dash", "-use_template", "1", "-use_timeline", "1",
+            "-adaptation_sets", sets, "-init_seg_name", "init-$RepresentationID$.mp4",
+            "-media_seg_name", "seg-$RepresentationID$-$Number%05d$.m4s", OUTPUT,
+        ),
+    )  # fmt: skip
+
+
+def _options(args: Sequence[str], place: int) -> list[str]:
+    """Return an encoder's options for the stream at ``place``, with keyframes where they are forced alone."""
+    given = list(args[args.index("-c:v:0") : args.index("-fps_mode:v:0")])
+    if "-x264-params:v:0" in given:
+        at = given.index("-x264-params:v:0") + 1
+        given[at] = f"{given[at]}:{GOP}"
+    else:
+        given += ["-x264-params:v:0", GOP]
+    return [f"{token[:-1]}{place}" if token.startswith("-") and token.endswith(":v:0") else token for token in given]
+
+
+def _stated(top: Encode) -> str:
+    """Return a filter that names the colours, where the source does not and its rungs would be guessed unlike."""
+    expect = top.expect
+    if expect.colour_matrix is not None or players_guess(expect.width, expect.height) != "bt709":
+        return ""
+    return ",setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"

@@ -1,0 +1,172 @@
+"""``reelpress ladder`` on generated clips: aligned rungs, playlists that play, a folder that is whole or not there."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from reelpress import stream_engine
+from reelpress.check.fragments import read_representation
+from reelpress.check.ladder import read_master, read_media
+from reelpress.cli.app import app
+from reelpress.events import Progressed
+from reelpress.probe.host import probe_host
+from reelpress.quality.trial import scorer
+from reelpress.receipt import Receipt
+from reelpress.request import Request
+from reelpress.run.process import CancelToken
+from reelpress.stream_engine import LadderWish, make_ladder
+
+import clips
+
+HOST = probe_host()
+pytestmark = [pytest.mark.media, pytest.mark.skipif(scorer(HOST) is None, reason="no FFmpeg here has libvmaf")]
+ASKED = Request(preset="ultrafast", max_width=1920, max_height=1080)
+SHORT = LadderWish(most_rungs=3, segment_s=2.0)
+PICTURE = "mandelbrot=size=480x270:rate={rate},format=yuv420p"
+
+
+def made(out: Path, *more: str, rate: str = "25", seconds: float = 5, sound: bool = True) -> Path:
+    heard = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100") if sound else ()
+    shown = ("-f", "lavfi", "-i", PICTURE.format(rate=rate))
+    return clips.make(out, *shown, *heard, "-t", str(seconds), *clips.X264, "-crf", "12", *more)
+
+
+def whole(folder: Path, receipt: Receipt) -> list[list[tuple[float, float]]]:
+    """Return when each rung's segments begin and how long they are, once everything about the ladder was seen right."""
+    assert receipt.status == "encoded", (receipt.error, receipt.evidence)
+    assert {g.verdict for g in receipt.gates} == {"passed"}
+    assert receipt.ladder is not None
+    variants, groups = read_master((folder / "master.m3u8").read_text())
+    assert len(variants) == len(receipt.ladder.rungs)
+    cuts = []
+    for number in range(len(variants) + len(groups)):
+        track = read_representation(folder, number)
+        if number < len(variants):
+            cuts.append([(s.start / track.timescale, s.duration / track.timescale) for s in track.segments])
+    assert all(cut == cuts[0] for cut in cuts)
+    assert not [p for p in folder.parent.iterdir() if p.name.endswith(".reelpress-part")]
+    return cuts
+
+
+SOURCES: dict[str, Callable[[Path], Path]] = {
+    "plain": lambda d: made(d / "a.mp4"),
+    "film rate": lambda d: made(d / "a.mp4", rate="24000/1001"),
+    "variable": lambda d: made(d / "a.mkv", "-vf", "select='not(mod(n,3))+between(n,30,60)'", "-fps_mode", "vfr"),
+    "late start": lambda d: made(d / "a.ts"),
+    "silent": lambda d: made(d / "a.mp4", sound=False),
+    "portrait": lambda d: made(d / "a.mp4", "-vf", "transpose"),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_rungs_are_cut_at_the_same_pictures_whatever_the_source(kind: str, tmp_path: Path) -> None:
+    source = SOURCES[kind](tmp_path)
+    receipt = make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    cuts = whole(tmp_path / "out", receipt)[0]
+    assert len(cuts) == 3
+    assert all(1.8 <= duration <= 2.3 for _, duration in cuts[:2])
+    ladder = receipt.ladder
+    assert ladder is not None
+    assert len(ladder.sounds_bps) == (0 if kind == "silent" else 2)
+    assert all(a.average_bps > b.average_bps for a, b in itertools.pairwise(ladder.rungs))
+    assert all(rung.peak_bps <= 2.2 * rung.predicted_bps for rung in ladder.rungs)
+    if kind == "portrait":
+        assert ladder.rungs[0].width < ladder.rungs[0].height
+
+
+def test_ffmpeg_plays_the_master_playlist_and_sound_keeps_to_the_picture(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    receipt = make_ladder(made(tmp_path / "a.mp4"), folder, host=HOST, request=ASKED, wish=SHORT)
+    whole(folder, receipt)
+    done = subprocess.run(
+        [clips.ffmpeg(), "-v", "error", "-nostdin", "-i", str(folder / "master.m3u8"), "-map", "0", "-f", "null", "-"],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    one = read_media((folder / "media-0.m3u8").read_text())
+    sound = read_media((folder / f"media-{len(receipt.ladder.rungs)}.m3u8").read_text())  # type: ignore[union-attr]
+    assert sum(sound.durations_s) == pytest.approx(sum(one.durations_s), abs=0.1)
+    # sound is cut at its own packets of 21 ms
+    assert all(1.9 <= duration <= 2.05 for duration in sound.durations_s[:-1])
+
+
+def test_a_ladder_is_replaced_as_a_whole_and_nothing_else_ever(tmp_path: Path) -> None:
+    source, folder = made(tmp_path / "a.mp4", seconds=2), tmp_path / "out"
+    assert make_ladder(source, folder, host=HOST, request=ASKED, wish=SHORT).status == "encoded"
+    again = make_ladder(source, folder, host=HOST, request=ASKED, wish=SHORT)
+    assert (again.status, again.exit_code) == ("failed", 5)
+    wider = msgspec.structs.replace(SHORT, most_rungs=1)
+    replaced = make_ladder(source, folder, host=HOST, request=ASKED, wish=wider, overwrite=True)
+    whole(folder, replaced)
+    assert not (folder / "media-4.m3u8").exists()
+    (folder / "holiday.mp4").write_bytes(b"mine")
+    refused = make_ladder(source, folder, host=HOST, request=ASKED, wish=wider, overwrite=True)
+    assert refused.exit_code == 5
+    assert refused.evidence == "holiday.mp4"
+    assert (folder / "holiday.mp4").read_bytes() == b"mine"
+
+
+def test_a_ladder_that_is_not_right_is_not_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = stream_engine.with_rates
+
+    def tampered(mpd: str, tracks: object) -> str:
+        return honest(mpd, tracks).replace("avc1", "hvc1")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stream_engine, "with_rates", tampered)
+    receipt = make_ladder(made(tmp_path / "a.mp4", seconds=2), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    assert (receipt.status, receipt.exit_code) == ("failed", 1)
+    assert "ladder_files" in (receipt.evidence or "")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
+
+
+def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
+    stop = CancelToken()
+    receipt = make_ladder(
+        made(tmp_path / "a.mp4"), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT, cancel=stop,
+        on_event=lambda event: stop.cancel() if isinstance(event, Progressed) else None,
+    )  # fmt: skip
+    assert receipt.status == "cancelled"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
+
+
+def test_what_a_killed_run_left_goes_with_the_next(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.mp4", seconds=3)
+    run = "from reelpress.stream_engine import *;from reelpress.probe.host import probe_host;import os,sys\n"
+    run += "from reelpress.events import Progressed\n"
+    run += "make_ladder(sys.argv[1], sys.argv[2], host=probe_host(), request=Request(preset='ultrafast'),"
+    run += "on_event=lambda e: os._exit(9) if isinstance(e, Progressed) else None)"
+    done = subprocess.run([sys.executable, "-c", run, str(source), str(tmp_path / "out")], check=False, timeout=300)
+    assert done.returncode == 9
+    left = [p.name for p in tmp_path.iterdir() if p.name.startswith(".out.")]
+    assert len(left) == 1
+    assert not (tmp_path / "out").exists()
+    mine = tmp_path / ".out.0123456789ab.mine"  # nobody else's folders are swept
+    mine.mkdir()
+    whole(tmp_path / "out", make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT))
+    assert mine.is_dir()
+    assert not (tmp_path / left[0]).exists()
+
+
+def test_the_command_prints_a_table_or_events(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.mp4", seconds=2)
+    more = ["--rungs", "2", "--preset", "ultrafast"]
+    done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(tmp_path / "one"), *more])
+    assert done.exit_code == 0, done.output
+    assert "480x270" in done.stdout
+    assert "VMAF*" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(tmp_path / "two"), *more, "--json"])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["started", "receipt"]
+    assert len(lines[-1]["ladder"]["rungs"]) == 2
+    missing = CliRunner().invoke(app, ["ladder", str(tmp_path / "no.mp4"), "-o", str(tmp_path / "three"), *more])
+    assert missing.exit_code == 3
