@@ -18,7 +18,7 @@ from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quoting.model import Quote
 from reelpress.quoting.quote import QuoteOptions, quote_file
-from reelpress.quoting.rehearsal import cut_down
+from reelpress.quoting.rehearsal import RehearsalError, cut_down
 from reelpress.quoting.stretches import order_of
 from reelpress.request import Request
 
@@ -162,3 +162,17 @@ def test_stretches_are_spread_and_cut_from_the_plans_own_command(long: Path) -> 
     at = short.args.index("-i")
     assert short.args[at - 5 : at] == ("-noaccurate_seek", "-ss", "7.000", "-t", "2.000")
     assert short.args[at + 2 :] == tuple("passthrough" if t == "vfr" else t for t in attempt.args[at - 3 :])
+
+
+def test_where_no_stretch_can_be_encoded_the_facts_have_to_do(
+    long: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_more: Any) -> None:
+        raise RehearsalError("The stretch at 17.2 s came to no picture.")
+
+    monkeypatch.setattr("reelpress.quoting.offers.rehearse", fail)
+    [offer] = quoted(long, tmp_path).offers
+    assert offer.outcome == "encoded"
+    assert offer.predicted is not None
+    assert offer.predicted.basis == "facts"
+    assert "17.2 s" in next(r.text for r in offer.reasons if r.code == "not_sampled")

@@ -178,7 +178,7 @@ def _time(wall: Interval) -> str:
 def _notes(offer: Offer) -> list[str]:
     label = f"{offer.encoder or offer.codec}: "
     notes = [offer.why] if offer.worth != "yes" or offer.outcome != "encoded" else []
-    notes += [r.text for r in offer.reasons if r.code == "vmaf_unmeasured"]
+    notes += [r.text for r in offer.reasons if r.code in ("vmaf_unmeasured", "not_sampled")]
     lines: list[str] = []
     for note in notes:
         lines += textwrap.wrap(plain_text(label + note), 76, subsequent_indent="  ", break_on_hyphens=False)

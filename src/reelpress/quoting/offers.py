@@ -74,14 +74,21 @@ class Offering:
         track = self._facts.main_video
         assert track is not None  # noqa: S101 - what is to be encoded has one
         order = order_of(decided, track)
-        if self._quick or track.fps_avg is None:
+        if self._quick or track.fps_avg is None or track.duration_s is None:
             return self._by_facts(offer, decided, host)
         if order.whole:
             return self._whole(offer, decided, host, request)
         try:
             return self._by_stretches(offer, decided, order, host, planned_s)
         except RehearsalError as error:
-            return failed(offer, error.what, error.evidence)
+            if decided.attempts[0].gpus:
+                return failed(offer, error.what, error.evidence)
+            # the job goes on where a stretch cannot: over holes, and over ends that come before the header's
+            rough = self._by_facts(offer, decided, host)
+            unsampled = Reason(
+                code="not_sampled", text=f"No stretch of it tells more: {error.what}", fact=error.evidence
+            )
+            return msgspec.structs.replace(rough, reasons=(*rough.reasons, unsampled))
 
     def _not_encoded(self, decided: Copy | Skip | Reject, host: HostFacts, request: Request, planned_s: float) -> Offer:
         reasons = decided.reasons

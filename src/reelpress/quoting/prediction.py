@@ -53,7 +53,8 @@ _Second = tuple[float, float, float]
 class ErrorTable(Value, frozen=True, kw_only=True):
     """Errors by what a prediction rested on; by default those before there are jobs of one's own.
 
-    `python benchmarks/quote_error.py` prints these; its results page has them.
+    Those of `facts` were fitted (`plan/forecast.py`); the others were chosen after trial runs, to be replaced by what
+    `python benchmarks/quote_error.py` prints on a machine that does nothing else.
     """
 
     rehearsed: Errors = Errors(size=0.002, wall=0.15, vmaf=0.5)

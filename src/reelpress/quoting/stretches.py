@@ -30,7 +30,10 @@ class Order(Value, frozen=True, kw_only=True):
 
 
 def order_of(decided: Encode, track: VideoTrack) -> Order:
-    """Return what to encode of a programme for a quote on this plan, the most telling stretches first."""
+    """Return what to encode of a programme for a quote on this plan, the most telling stretches first.
+
+    Of one whose length is not known nothing is encoded in part; it is for the caller not to begin it.
+    """
     duration = track.duration_s
     if duration is None or duration <= WHOLE_UP_TO_S:
         frames = decided.expect.frames or decided.expect.frames_at_most or track.frames or 0
