@@ -11,6 +11,7 @@ from typing import Literal
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.framing import Framing
 from reelpress.facts.media import MediaFacts
+from reelpress.facts.quality import Comparison
 from reelpress.facts.values import Value
 from reelpress.plan.model import Plan
 from reelpress.receipt import Gate, Receipt
@@ -44,6 +45,16 @@ class Probed(Value, frozen=True, kw_only=True, tag_field="event", tag="probed"):
     job: str
     input: str
     facts: MediaFacts
+
+
+class Compared(Value, frozen=True, kw_only=True, tag_field="event", tag="compared"):
+    """An encode was compared with its reference; ``missed`` is what of the scores that were asked for."""
+
+    reference: str
+    encoded: str
+    comparison: Comparison
+    missed: tuple[str, ...]
+    exit_code: int
 
 
 class Analysed(Value, frozen=True, kw_only=True, tag_field="event", tag="analysed"):

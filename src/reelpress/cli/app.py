@@ -16,6 +16,7 @@ from types import FrameType
 import click
 
 from reelpress.cli.clips_app import clips
+from reelpress.cli.compare_app import COMMANDS as COMPARE_COMMANDS
 from reelpress.cli.costs_app import COMMANDS as COST_COMMANDS
 from reelpress.cli.jobs_app import jobs
 from reelpress.cli.options import HARDWARE, JSON, with_options
@@ -136,7 +137,7 @@ def doctor(hardware: str | None, *, json_output: bool) -> None:
     raise click.exceptions.Exit(run_doctor(hardware, as_json=json_output))
 
 
-for _command in (clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS):
+for _command in (clips, *SERVICE_COMMANDS, jobs, *COST_COMMANDS, *COMPARE_COMMANDS):
     app.add_command(_command)
 
 # The engine explains what becomes of files; these reach us from nothing but our own stdout.

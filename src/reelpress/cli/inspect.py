@@ -22,7 +22,7 @@ from reelpress.probe.media import probe
 
 def run_probe(file: Path, *, as_json: bool) -> int:
     """Print the facts of a file."""
-    with _named(file):
+    with named(file):
         facts = probe(file)
     if as_json:
         _write(Probed(job="", input=str(file), facts=facts))
@@ -43,7 +43,7 @@ def run_plan(
     """Print what compress would do; the exit code is the one a refusal would have."""
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
-    with _named(file):
+    with named(file):
         facts, decided = facts_and_plan(file, host=host, request=request, policy=policy_from(settings))
     if as_json:
         _write(Planned(job="", input=str(file), plan=decided))
@@ -56,7 +56,7 @@ def run_plan(
 
 
 @contextlib.contextmanager
-def _named(file: Path) -> Iterator[None]:
+def named(file: Path) -> Iterator[None]:
     """Put the file's name before what is wrong with it."""
     try:
         yield

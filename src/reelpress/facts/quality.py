@@ -160,7 +160,7 @@ class Comparison(Value, frozen=True, kw_only=True):
     by_frame: FrameScores | None = None
     self_test: SelfTest | None = None
     lag_s: float = 0.0
-    sound_lag_s: float | None = None  # against the pictures; below 0: sound comes early. None: not known
+    sound_lag_s: float | None = None  # by which sound comes early against the pictures (late below 0)
     findings: tuple[Finding, ...] = ()
     mapped: tuple[str, ...] = ()
     ffmpeg: str | None = None  # the version that measured

@@ -1,40 +1,168 @@
-"""Puts the pictures of two files together by what they show, and finds what is lost, late or frozen. Pure."""
+"""Puts the pictures of two files together by what they show.
+
+Which picture of the reference is each of the encode's? Times say which one it ought to be. Where frames were lost,
+repeated or moved it is another, and the cheapest way through all of them tells which: a picture that looks different
+from the one it is taken for costs by how much it does, staying on course nothing, one that is shown again a little, a
+jump more. Pure.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
-from reelpress.facts.quality import Finding
 from reelpress.facts.values import Value
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from reelpress.quality.looking import Seen
+
+    Floats = NDArray[np.float32]
+    Places = NDArray[np.int64]
+
+REACH_S = 2.2  # how far from where it ought to be a picture is looked for
+_MOST_REACH = 140  # the same in frames
+_BLOCK = 1500  # frames at a time: memory does not grow with the programme
+# Differences are in levels of 8 bits, root mean square over pictures of 32x18, as multiples of what an encode of its
+# kind differs everywhere, and no less than of this much: what copies differ by rounding.
+LEAST_NOISE = 0.35
+_MOST_COST = 12.0
+# Costs of a jump, of a picture shown again, and of each picture that is not on time: coarse encodes of what moves
+# little lag behind by themselves. Found with planted faults and clean copies (docs/compare.md).
+_JUMP, _AGAIN, _OFF_TIME = 4.0, 1.5, 0.15
 
 
 class Alignment(Value, frozen=True, kw_only=True):
     """How the encode's frames find the reference's.
 
-    A frame of the encode at a time belongs to what the reference has on the screen ``late_s`` after it: ``lag_s``, by
-    which it shows its pictures early (below 0: late), and a part of a frame against rounding. ``frame_s`` is the usual
-    distance of the reference's frames.
+    A frame of the encode belongs to what the reference has on the screen ``late_s`` after its own time: ``lag_s``, by
+    which most pictures come early (below 0: late), and a part of a frame against rounding. ``frame_s`` is the usual
+    distance of the reference's frames, ``made_frame_s`` of the encode's.
     """
 
     lag_s: float
-    late_s: float
+    slack_s: float
     frame_s: float
-    findings: tuple[Finding, ...] = ()
+    made_frame_s: float
+
+    @property
+    def late_s(self) -> float:
+        """How much later than a frame's own time its picture is looked for."""
+        return self.lag_s + self.slack_s
 
 
-def align(pairs: Sequence[tuple[Seen, Seen]]) -> Alignment:
-    """Align an encode with its reference, by one pair of looks for each stretch that was looked at."""
+class Matched:
+    """A stretch, matched: for each frame of the encode the number of the reference's that it shows.
+
+    ``due`` is the number of the one that it should show by its time, ``differs`` by how many levels it differs from
+    either (two columns). ``noise`` is how much the encode differs from the reference where all is well.
+    """
+
+    def __init__(
+        self, made: Seen, wanted: Seen, shown: Places, due: Places, differs: Floats, noise: float
+    ) -> None:  # fmt: skip
+        self.made, self.wanted, self.shown, self.due, self.noise = made, wanted, shown, due, noise
+        self.differs = differs
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+
+def usual_gap(looks: Sequence[Seen]) -> float:
+    """Return the median distance of frames in seconds; 0 where there are no two."""
     import numpy as np
 
-    gaps = [
-        np.concatenate([np.diff(pair[side].at_s) for pair in pairs if len(pair[side]) > 1] or [np.zeros(0)])
-        for side in (0, 1)
+    gaps = [np.diff(seen.at_s) for seen in looks if len(seen) > 1]
+    return float(np.median(np.concatenate(gaps))) if gaps else 0.0
+
+
+def slack(made_s: float, wanted_s: float) -> float:
+    """Return how much a frame's time may be before that of its picture: a quarter of the nearer of both's frames."""
+    return min((value for value in (made_s, wanted_s) if value > 0), default=0.04) / 4
+
+
+def match(made: Seen, wanted: Seen, slack_s: float, levels: tuple[float, float] = (1.0, 0.0)) -> Matched:
+    """Match the frames of one stretch; both sides have at least one.
+
+    ``levels`` are factor and offset by which the encode's brightness differs from the reference's throughout.
+    """
+    import numpy as np
+
+    due = np.clip(np.searchsorted(wanted.at_s, made.at_s + slack_s, side="right") - 1, 0, None)
+    frame_s = usual_gap((wanted,)) or 0.04
+    reach = min(_MOST_REACH, max(8, ceil(REACH_S / frame_s)), max(8, len(wanted)))
+    blocks = [
+        _distances(made, wanted, due, slice(at, at + _BLOCK), reach, levels) for at in range(0, len(made), _BLOCK)
     ]
-    made_s, wanted_s = (float(np.median(g)) if len(g) else 0.0 for g in gaps)
-    usual = [value for value in (made_s, wanted_s) if value > 0]
-    slack = min(usual, default=0.04) / 4
-    return Alignment(lag_s=0.0, late_s=slack, frame_s=wanted_s or 0.04)
+    distances = np.concatenate(blocks)
+    noise = max(LEAST_NOISE, float(np.median(distances.min(axis=1))))
+    offsets = _cheapest(distances, noise, np.diff(due, prepend=due[:1]), reach)
+    rows = np.arange(len(made))
+    differs = np.stack([distances[rows, reach + offsets], distances[:, reach]], axis=1)
+    return Matched(made, wanted, np.clip(due + offsets, 0, len(wanted) - 1), due, differs, noise)
+
+
+def coarse(planes: NDArray[np.uint8]) -> Floats:
+    """Return pictures at half their size, one row of numbers each, around 0."""
+    import numpy as np
+
+    frames, height, width = planes.shape
+    small = planes.reshape(frames, height // 2, 2, width // 2, 2).mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(small.reshape(frames, -1) - 128, dtype=np.float32)
+
+
+def _distances(
+    made: Seen, wanted: Seen, due: Places, part: slice, reach: int, levels: tuple[float, float]
+) -> Floats:  # fmt: skip
+    """Return how far each frame of a part is from those of the reference around the one that is due.
+
+    The result has a row for each frame, and a column for each number from ``-reach`` to ``reach`` off.
+    """
+    import numpy as np
+
+    here = due[part]
+    low, high = max(0, int(here.min()) - reach), min(len(wanted), int(here.max()) + reach + 1)
+    left = coarse(made.luma[part])
+    right = coarse(wanted.luma[low:high]) * levels[0] + (levels[1] + 128 * (levels[0] - 1))
+    squares = (left**2).mean(axis=1)[:, None] + (right**2).mean(axis=1)[None, :]
+    table = np.sqrt(np.maximum(0, squares - 2 * (left @ right.T) / left.shape[1]))
+    columns = here[:, None] - low + np.arange(-reach, reach + 1)[None, :]
+    inside = (columns >= 0) & (columns < high - low)
+    found = np.take_along_axis(table, np.clip(columns, 0, high - low - 1), axis=1)
+    return np.where(inside, found, 255.0).astype(np.float32)
+
+
+def _cheapest(distances: Floats, noise: float, steps: Places, reach: int) -> Places:
+    """Return for each frame how many numbers it is off, along the cheapest way through all frames."""
+    import numpy as np
+
+    frames, width = distances.shape
+    costs = np.minimum((distances - distances.min(axis=1, keepdims=True)) / noise, _MOST_COST)
+    costs += _OFF_TIME * (np.arange(width) != reach)
+    total = costs[0] + _JUMP * (np.arange(width) != reach)
+    came = np.zeros((frames, width), np.int16)
+    ways = np.arange(width)
+    for number in range(1, frames):
+        step = int(steps[number])
+        best = int(total.argmin())
+        came[number] = ways
+        reached = total.copy()
+        if 0 < step < width:  # the picture before, shown again: as many numbers off as should have gone by
+            again = total[step:] + _AGAIN
+            better = again < reached[: width - step]
+            reached[: width - step][better] = again[better]
+            came[number, : width - step][better] = ways[step:][better]
+        jump = total[best] + _JUMP
+        better = jump < reached
+        reached[better] = jump
+        came[number][better] = best
+        total = reached + costs[number]
+    path = np.zeros(frames, np.int64)
+    # of ways that cost the same the one that is on time
+    path[-1] = reach if total[reach] <= total.min() + 1e-6 else int(total.argmin())
+    for number in range(frames - 1, 0, -1):
+        path[number - 1] = came[number, path[number]]
+    return path - reach

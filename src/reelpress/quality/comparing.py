@@ -8,11 +8,14 @@ from pathlib import Path
 import msgspec
 
 from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
-from reelpress.quality.align import Alignment, align
-from reelpress.quality.graph import LEAD_S, Side, Span, first_picture, look, score, small_size, xpsnr
-from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen
+from reelpress.quality.align import Alignment, match, slack, usual_gap
+from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
+from reelpress.quality.graph import LEAD_S, SOUND_HZ, Side, Span, first_picture, listen, look, score, small_size, xpsnr
+from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen, read_sound
+from reelpress.quality.motion import judge_motion
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
-from reelpress.quality.views import View
+from reelpress.quality.sound import find_lag, judge_sound
+from reelpress.quality.views import View, judge_shape
 from reelpress.quality.vmaf import LogReader, XpsnrReader, pool
 from reelpress.quality.windows import choose_windows
 
@@ -31,6 +34,8 @@ class Work:
         self.findings: list[Finding] = []
         self.self_test: SelfTest | None = None
         self.looks = 0
+        self.origins: dict[str, float] = {}  # when their first pictures are shown, on the clock they were looked at
+        self.heard: dict[str, Path] = {}  # sound that was written along with a whole file's pictures
 
     def brought(self, side: Side, width: int, height: int) -> Side:
         """Return a side with the filters that bring it to a size."""
@@ -38,12 +43,15 @@ class Work:
         return msgspec.structs.replace(side, filters=steps(width, height))
 
     def look_at(self, side: Side, window: Window | None) -> Seen:
-        """Decode a file, or a stretch of it, small."""
+        """Decode a file, or a stretch of it, small; of a whole file its sound, too."""
         self.looks += 1
         target = self.folder / f"look-{self.looks}"
         small = small_size(self.view)
-        argv = look(self.ffmpeg, self.brought(side, *small), window, target)
+        track = side.facts.main_audio if window is None else None
+        argv = look(self.ffmpeg, self.brought(side, *small), window, target, sound=track.index if track else None)
         self.runner.run(argv, f"{_who(self, side)} could not be decoded.", grows=target)
+        if track is not None:
+            self.heard[side.path] = target.with_name(f"{target.name}.sound")
         return read_seen(target, small)
 
     def first_picture_s(self, side: Side) -> float:
@@ -61,8 +69,15 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     programme_s = _programme_s(work)
     windows = () if work.how.whole else work.how.windows or choose_windows(programme_s)
     pairs = _look(work, windows)
-    alignment = align(pairs)
-    work.findings += alignment.findings
+    alignment, findings = _align(pairs, is_all=not windows or work.how.look == "whole")
+    if windows and work.how.look == "windows" and findings:
+        # whether it is the encode or how it was sought is told by reading both from their beginnings
+        work.how = msgspec.structs.replace(work.how, look="whole")
+        pairs = _look(work, windows)
+        alignment, findings = _align(pairs, is_all=True)
+    sound_s, sound_findings = _listen(work, alignment)
+    shape = judge_shape(work.reference.track, work.encoded.track)
+    work.findings += [*shape, *findings, *sound_findings]
     runs: Sequence[Window | None] = windows or (None,)
     _prove(work, pairs, runs)
     scored = [_score(work, pairs, window, alignment) for window in runs]
@@ -81,7 +96,8 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
         programme_s=round(programme_s, 3), frames=len(at_s), looked_frames=sum(len(made) for made, _ in pairs),
         vmaf=pool(by_frame.vmaf, at_s), psnr_y_db=pool(by_frame.psnr_y_db, at_s),
         psnr_cb_db=pool(by_frame.psnr_cb_db, at_s), psnr_cr_db=pool(by_frame.psnr_cr_db, at_s), by_frame=by_frame,
-        self_test=work.self_test, lag_s=round(alignment.lag_s, 4), findings=tuple(work.findings), **more,
+        self_test=work.self_test, lag_s=round(alignment.lag_s, 4),
+        sound_lag_s=None if sound_s is None else round(sound_s, 4), findings=tuple(work.findings), **more,
     )  # fmt: skip
 
 
@@ -107,9 +123,51 @@ def _look(work: Work, windows: Sequence[Window]) -> list[Pair]:
         if not len(seen):
             raise MeasuringError(f"{_who(work, side)} gave no picture.", reason="undecodable")
     origins = float(made.at_s[0]), float(wanted.at_s[0])
-    work.encoded = msgspec.structs.replace(work.encoded, origin_s=origins[0])
-    work.reference = msgspec.structs.replace(work.reference, origin_s=origins[1])
+    work.origins = dict(zip((work.encoded.path, work.reference.path), origins, strict=True))
     return [(made.moved(-origins[0]), wanted.moved(-origins[1]))]
+
+
+def _align(pairs: Sequence[Pair], *, is_all: bool) -> tuple[Alignment, list[Finding]]:
+    """Match what was seen, and judge it."""
+    full = [(made, wanted) for made, wanted in pairs if len(made) and len(wanted)]
+    if not full:
+        raise MeasuringError("There is no picture where it was to be measured.", reason="no_frames")
+    made_s, wanted_s = usual_gap([made for made, _ in full]), usual_gap([wanted for _, wanted in full])
+    slack_s = slack(made_s, wanted_s)
+    matched = [match(made, wanted, slack_s) for made, wanted in full]
+    levels = levels_of(matched)
+    findings = judge_levels(levels, max(one.noise for one in matched))
+    if findings:
+        matched = [match(made, wanted, slack_s, levels) for made, wanted in full]
+    else:
+        levels = (1.0, 0.0)
+    motions = [judge_motion(one, frame_s=wanted_s, made_frame_s=made_s, is_all=is_all) for one in matched]
+    findings += [finding for motion in motions for finding in motion.findings]
+    findings += judge_pictures(matched, levels)
+    lags = sorted(motion.lag_s for motion in motions)
+    lag_s = lags[len(lags) // 2]
+    return Alignment(lag_s=lag_s, slack_s=slack_s, frame_s=wanted_s or 0.04, made_frame_s=made_s or 0.04), findings
+
+
+def _listen(work: Work, alignment: Alignment) -> tuple[float | None, list[Finding]]:
+    """Return by how much the encode's sound comes early against its pictures, and what is wrong with that."""
+    wanted, made = work.reference.facts.main_audio, work.encoded.facts.main_audio
+    if wanted is None or made is None:
+        if wanted is not None:
+            return None, [Finding(code="sound_missing", text="The encode has no sound.", severity="note")]
+        return None, []
+    parts = []
+    for side, track in ((work.encoded, made), (work.reference, wanted)):
+        along = work.heard.get(side.path)
+        if along is not None:
+            parts.append(read_sound(along)[round(work.origins[side.path] * SOUND_HZ) :])
+            continue
+        target = work.folder / f"sound-{len(parts)}"
+        argv = listen(work.ffmpeg, side, track.index, target)
+        work.runner.run(argv, f"The sound of {_who(work, side).lower()} could not be decoded.", grows=target)
+        parts.append(read_sound(target))
+    lag = find_lag(parts[0], parts[1], SOUND_HZ)
+    return judge_sound(lag, alignment.lag_s, made, work.encoded.facts.container, alignment.made_frame_s)
 
 
 def _prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> None:

@@ -24,21 +24,22 @@ _RAW = ("-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}", "-avoid_nega
 # what lies before a window is read along: the picture on the screen when it begins, and those of open GOPs
 _BEFORE_S = 1.0
 LEAD_S = 0.5  # of that, at most, for a frame of the encode itself
+_HEARD = f"aresample={SOUND_HZ}:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
+_FINE = f"settb=1/{TICKS}"  # what a container counts in may be whole frames
 _HALF_TICK_S = 0.0005  # of the coarsest clock in use, Matroska's milliseconds
 
 
 class Side(Value, frozen=True, kw_only=True):
     """One of two files: where it is, which track, and the filters that its pictures go through.
 
-    ``origin_s`` is where its first picture is, on FFmpeg's clock that begins with the file; ``first_s`` the same on the
-    container's own clock, which is what seeking asks for.
+    ``first_s`` is where its first picture is, on the container's own clock, which is what seeking asks for; ``None``
+    where that is not known yet.
     """
 
     path: str
     facts: MediaFacts
     track: VideoTrack
     filters: str
-    origin_s: float = 0.0
     first_s: float | None = None
 
     @property
@@ -71,15 +72,14 @@ def input_args(side: Side, window: Window | None) -> tuple[tuple[str, ...], tupl
     opened = ("-protocol_whitelist", protocol_whitelist(), *container_args(side.facts.container))
     name = ("-i", f"file:{side.path}")
     if window is None:
-        return (*opened, *name), (f"setpts=PTS-{side.origin_s:.6f}/TB",)
+        return (*opened, *name), (f"{_FINE},setpts=PTS-STARTPTS",)
     begin_s = max(0.0, window.start_s - _BEFORE_S)
     cut = f"trim=start={begin_s:.6f}:end={window.start_s + window.duration_s:.6f}"
     early_s = 0.3 if side.facts.container in INDEXED_FORMATS else RUN_UP_S
-    if side.first_s is None:
-        return (*opened, *name), (f"setpts=PTS-{side.origin_s:.6f}/TB", cut)
+    first_s = side.first_s or 0.0
     sought = side.can_seek and begin_s > early_s
-    seek = seek_args(side.first_s + begin_s - early_s) if sought else ("-copyts",)
-    return (*opened, *seek, *name), (f"setpts=PTS-{side.first_s:.6f}/TB", cut)
+    seek = seek_args(first_s + begin_s - early_s) if sought else ("-copyts",)
+    return (*opened, *seek, *name), (f"{_FINE},setpts=PTS-{first_s:.6f}/TB", cut)
 
 
 def first_picture(ffmpeg: str, side: Side, target: Path) -> tuple[str, ...]:
@@ -92,26 +92,33 @@ def first_picture(ffmpeg: str, side: Side, target: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def look(ffmpeg: str, side: Side, window: Window | None, target: Path) -> tuple[str, ...]:
+def look(
+    ffmpeg: str, side: Side, window: Window | None, target: Path, *, sound: int | None = None
+) -> tuple[str, ...]:  # fmt: skip
     """Return the command that writes small pictures to ``target`` and their times beside it (``.times``).
 
-    Of a whole file times are on FFmpeg's clock of it; of a window they count from the first picture.
+    Of a window times count from the first picture. Of a whole file they are on FFmpeg's clock of it, which may depend
+    on the tracks that are read: so its ``sound``, a track, is written along (``.sound``), on the same clock.
     """
     name, cut = input_args(side, window)
-    steps = ",".join((*(cut if window is not None else ()), side.filters, f"format=yuv420p,settb=1/{TICKS}"))
+    steps = ",".join((*(cut if window is not None else (_FINE,)), side.filters, f"format=yuv420p,{_FINE}"))
     graph = f"[0:{side.track.index}]{steps},split[pictures][times]"
+    heard: tuple[str, ...] = ()
+    if sound is not None:
+        graph += f";[0:{sound}]{_HEARD}[sound]"
+        heard = ("-map", "[sound]", "-c:a", "pcm_s16le", "-f", "s16le", f"file:{target}.sound")
     return (
         ffmpeg, *_HEAD, *name, "-filter_complex", graph,
         "-map", "[pictures]", *_RAW, "-c:v", "rawvideo", "-f", "rawvideo", f"file:{target}",
-        "-map", "[times]", *_RAW, "-f", "framecrc", f"file:{target}.times",
+        "-map", "[times]", *_RAW, "-f", "framecrc", f"file:{target}.times", *heard,
     )  # fmt: skip
 
 
 def listen(ffmpeg: str, side: Side, track: int, target: Path) -> tuple[str, ...]:
-    """Return the command that writes a track's sound, mono and 16 bits at ``SOUND_HZ``, from the first picture on."""
-    name, cut = input_args(side, None)
-    shift = cut[0].replace("setpts", "asetpts")
-    steps = f"{shift},aresample={SOUND_HZ}:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
+    """Return the command that writes a track's sound from the first picture on, mono, 16 bits at ``SOUND_HZ``."""
+    opened = ("-protocol_whitelist", protocol_whitelist(), *container_args(side.facts.container))
+    name = (*opened, "-copyts", "-i", f"file:{side.path}")
+    steps = f"a{_FINE},asetpts=PTS-{side.first_s or 0.0:.6f}/TB,atrim=start=0,{_HEARD}"
     return (
         ffmpeg, *_HEAD, *name, "-filter_complex", f"[0:{track}]{steps}[sound]",
         "-map", "[sound]", "-c:a", "pcm_s16le", "-f", "s16le", f"file:{target}",

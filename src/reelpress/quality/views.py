@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from reelpress.facts.media import VideoTrack
-from reelpress.facts.quality import Measuring, Viewing
+from reelpress.facts.quality import Finding, Measuring, Viewing
 from reelpress.facts.values import Value
 from reelpress.plan.colour import plan_colour, players_guess
 from reelpress.plan.compress import deinterlace
@@ -23,6 +23,7 @@ from reelpress.request import Request
 # Models are fitted to screens of 1080 and of 2160 lines: https://github.com/Netflix/vmaf/blob/master/resource/doc/models.md
 FROM_LINES_4K = 1440
 MOST_LINES: dict[Viewing, int] = {"phone": 1080, "1080p": 1080, "4k": 2160}
+_SAME_SHAPE = 0.01
 _LEAST_SIDE = 16  # less, and VIF has nothing left at its coarsest scale
 # swscale's names of matrices; those of BT.601 are one and the same
 _MATRICES = {
@@ -106,6 +107,19 @@ def decide_view(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> V
         viewing=viewing, width=size.width, height=size.height, pix_fmt=pix_fmt, reference_steps=wanted,
         encoded_steps=made, mapped=tuple(mapped),
     )  # fmt: skip
+
+
+def judge_shape(reference: VideoTrack, encoded: VideoTrack) -> list[Finding]:
+    """Tell where the encode is not shown in the reference's shape."""
+    wanted, made = (track.display_width / track.display_height for track in (reference, encoded))
+    # sizes are rounded to even numbers
+    rounding = 2 / min(encoded.display_width, encoded.display_height)
+    if abs(made / wanted - 1) <= _SAME_SHAPE + rounding:
+        return []
+    shapes = " against ".join(f"{track.display_width}x{track.display_height}" for track in (encoded, reference))
+    how = "wider" if made > wanted else "narrower"
+    text = f"It is shown {abs(made / wanted - 1) * 100:.0f} % {how} than the reference."
+    return [Finding(code="aspect_wrong", text=text, evidence=shapes)]
 
 
 def _at_size(steps: tuple[str, ...], width: int, height: int, pix_fmt: str) -> str:
