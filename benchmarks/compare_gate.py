@@ -109,10 +109,12 @@ def try_one(recipe: Copy | Damage, material: Material, folder: Path) -> Outcome 
     return Outcome(*about, verdict, why, scores.mean if scores else None, worst, codes, spent)
 
 
-def run(media: Path, most: int | None, only: str, sources: str) -> Iterator[Outcome]:
+def run(media: Path, most: int | None, only: str, sources: str, group: str) -> Iterator[Outcome]:
     """Try all recipes on all sources; a recipe ends with the number of sources it is to be tried on."""
     tried: Counter[str] = Counter()
-    every: tuple[Copy | Damage, ...] = (*COPIES, *DAMAGES)
+    every: tuple[Copy | Damage, ...] = (
+        *(COPIES if group != "damage" else ()), *(DAMAGES if group != "copy" else ()),
+    )  # fmt: skip
     for number, source in enumerate(s for s in SOURCES if sources in s.name):
         with tempfile.TemporaryDirectory(prefix="compare-gate-") as made:
             folder = Path(made)
@@ -187,9 +189,10 @@ def main() -> int:
     parser.add_argument("--most", type=int, help="sources for each recipe, at most")
     parser.add_argument("--only", default="", help="recipes whose kind or name has this in it")
     parser.add_argument("--source", default="", help="sources whose name has this in it")
+    parser.add_argument("--group", choices=("copy", "damage", "both"), default="both")
     wished = parser.parse_args()
     outcomes = []
-    for outcome in run(wished.media, wished.most, wished.only, wished.source):
+    for outcome in run(wished.media, wished.most, wished.only, wished.source, wished.group):
         outcomes.append(outcome)
         mark = "MISS" if outcome.missed else "    "
         scores = "" if outcome.vmaf is None else f" {outcome.vmaf:.2f}/{outcome.worst or 0:.2f}"

@@ -59,6 +59,19 @@ def test_both_frames_are_those_of_the_time(tmp_path: Path, name: str, more: tupl
     assert [(frame_of(one.reference), frame_of(one.encoded)) for one in shown] == [(n, n) for n in (0, 7, 30, 49)]
 
 
+def test_frames_of_an_encode_that_is_late_are_those_that_were_scored_together(tmp_path: Path) -> None:
+    reference = clips.make(tmp_path / "in.mp4", *GREYS, *QP0)
+    late = ("-vf", "tpad=start=3:start_mode=clone,trim=end_frame=50")
+    made = clips.make(tmp_path / "made.mp4", "-i", f"file:{reference}", *late, *QP0)
+    facts = probe(reference), probe(made)
+    compared = measure(reference, facts[0], made, facts[1], how=Measuring(whole=True), host=HOST)
+    assert compared.lag_s == pytest.approx(-3 / 25, abs=0.002)
+    scorer = scorer_of(HOST)
+    assert scorer is not None
+    shown = take_pictures(scorer.path, compared, *facts, [WorstFrame(at_s=n / 25, vmaf=0.0) for n in (7, 30)], tmp_path)
+    assert [(frame_of(one.reference), frame_of(one.encoded)) for one in shown] == [(7, 7), (30, 30)]
+
+
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     reference = clips.plain(tmp_path / "in.mp4")
     made = clips.make(tmp_path / "<i>made.mp4", "-i", f"file:{reference}", *clips.X264, "-crf", "40")

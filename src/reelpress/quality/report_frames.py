@@ -89,9 +89,9 @@ def take_pictures(
     ]
     taken = []
     for frame in frames:
-        # the scores' times are those of the encode's frames, where they belong in the reference
+        # the scores' times are those of the encode's frames, where they belong in the reference: later by the lag
         wanted = _shown_at(ffmpeg, sides[0], frame.at_s, folder, cancel)
-        made = _shown_at(ffmpeg, sides[1], frame.at_s + comparison.lag_s, folder, cancel)
+        made = _shown_at(ffmpeg, sides[1], frame.at_s - comparison.lag_s, folder, cancel)
         taken.append(Pictures(frame=frame, reference=wanted, encoded=made))
     return tuple(taken)
 

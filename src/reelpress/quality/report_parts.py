@@ -65,10 +65,8 @@ def findings(comparisons: Sequence[Comparison]) -> str:
     measured = any(c.verdict == "measured" for c in comparisons)
     if not rows and not measured:
         return ""
-    nothing = (
-        "<p>Nothing: no frame lost, repeated or out of place, no other shape, levels or colours, and the sound is "
-        "where it belongs.</p>"
-    )
+    # of sound nothing may be known; what is, stands below
+    nothing = "<p>Nothing: no picture is lost, repeated or out of place, none has another shape, levels or colours.</p>"
     body = f'<ul class="findings">{"".join(rows)}</ul>' if rows else nothing
     return (
         f'<section class="panel" aria-labelledby="found-title"><h2 id="found-title">What was found</h2>{body}</section>'
@@ -193,9 +191,15 @@ def _measuring(c: Comparison) -> list[tuple[str, str]]:
         mean = "" if test.vmaf is None else f"; the reference against itself scores {test.vmaf:.2f}"
         rows.append(("Self-test", f"{said}, {test.frames} frames{mean}"))
     if c.lag_s:
-        rows.append(("Picture's lag", f"{c.lag_s * 1000:.1f} ms"))
+        rows.append(("Pictures come", f"{_when(c.lag_s)} against the reference"))
     if c.sound_lag_s is not None:
-        rows.append(("Sound's lag", f"{c.sound_lag_s * 1000:.1f} ms against the picture"))
+        rows.append(("Sound comes", f"{_when(c.sound_lag_s)} against the pictures"))
     rows += [("Brought together", text) for text in c.mapped]
     rows.append(("Measured by", f"FFmpeg {c.ffmpeg or 'unknown'}, {c.cpu_s:.1f} CPU seconds"))
     return rows
+
+
+def _when(early_s: float) -> str:
+    if abs(early_s) < 0.0005:
+        return "on time"
+    return f"{abs(early_s) * 1000:.0f} ms {'early' if early_s > 0 else 'late'}"
