@@ -37,6 +37,7 @@ def compress(
     *,
     codec: Codec | None = None,
     crf: float | None = None,
+    target_vmaf: float | None = None,
     preset: str | None = None,
     max_size: str | tuple[int, int] | None = None,
     max_fps: float | Fraction | str | None = None,
@@ -51,13 +52,14 @@ def compress(
     """Make a smaller, checked MP4 of a video and return the receipt.
 
     Whatever is not given comes from ``settings``, or from the environment and ``.env``. ``max_size`` is a box for the
-    longer and the shorter side, as ``"1280x720"``. ``output`` ``None`` writes ``NAME.compressed.mp4`` beside the
-    input. ``on_event`` is called in the thread that called us. ``cancel`` stops the work from any thread.
+    longer and the shorter side, as ``"1280x720"``. ``target_vmaf`` aims at a quality, in place of ``crf``. ``output``
+    ``None`` writes ``NAME.compressed.mp4`` beside the input. ``on_event`` is called in the thread that called us.
+    ``cancel`` stops the work from any thread.
 
     An input that cannot be used, or an encode that fails, is told by the receipt's ``status``, not raised. Raises
     :class:`UsageError` for arguments or settings that cannot be meant.
     """
-    flags = _flags(codec, crf, preset, max_size, max_fps, audio_bitrate)
+    flags = _flags(codec, crf, target_vmaf, preset, max_size, max_fps, audio_bitrate)
     request, policy, host = _prepare(flags, settings, hardware, always_encode=always_encode)
     receipt = compress_file(
         input,
@@ -79,6 +81,7 @@ async def acompress(
     *,
     codec: Codec | None = None,
     crf: float | None = None,
+    target_vmaf: float | None = None,
     preset: str | None = None,
     max_size: str | tuple[int, int] | None = None,
     max_fps: float | Fraction | str | None = None,
@@ -97,9 +100,9 @@ async def acompress(
 
     def work(relay: OnEvent) -> Receipt:
         return compress(
-            input, output, codec=codec, crf=crf, preset=preset, max_size=max_size, max_fps=max_fps,
-            audio_bitrate=audio_bitrate, hardware=hardware, overwrite=overwrite, always_encode=always_encode,
-            settings=settings, on_event=relay, cancel=cancel,
+            input, output, codec=codec, crf=crf, target_vmaf=target_vmaf, preset=preset, max_size=max_size,
+            max_fps=max_fps, audio_bitrate=audio_bitrate, hardware=hardware, overwrite=overwrite,
+            always_encode=always_encode, settings=settings, on_event=relay, cancel=cancel,
         )  # fmt: skip
 
     return await in_thread(work, on_event=on_event, stop=cancel.cancel)
@@ -181,6 +184,7 @@ def log_receipt(receipt: Receipt) -> None:
 def _flags(
     codec: Codec | None,
     crf: float | None,
+    target_vmaf: float | None,
     preset: str | None,
     max_size: str | tuple[int, int] | None,
     max_fps: float | Fraction | str | None,
@@ -188,8 +192,8 @@ def _flags(
 ) -> dict[str, str | None]:
     width, height = split_size(max_size) if max_size is not None else (None, None)
     given = {
-        "codec": codec, "crf": crf, "preset": preset, "max_width": width, "max_height": height,
-        "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
+        "codec": codec, "crf": crf, "target_vmaf": target_vmaf, "preset": preset, "max_width": width,
+        "max_height": height, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
     }  # fmt: skip
     return {name: None if value is None else str(value) for name, value in given.items()}
 

@@ -92,6 +92,7 @@ class Book:
         self.delivered: Attempt | None = None
         self.gpu: str | None = None
         self.clip: ClipRecord | None = None
+        self.notes: tuple[str, ...] = ()  # warnings of its own
 
     def spend(self, cpu_s: float, *, gpu_s: float = 0.0) -> None:
         """Add CPU seconds of child processes, and seconds with a slot of a GPU, to the stage under way."""
@@ -165,6 +166,7 @@ class Book:
         saved = 1 - result.size_bytes / source.size_bytes if source and result and source.size_bytes else None
         cpu = sum(s.cpu_s for s in self.stages)
         warnings = [f"input damage: {text}" for text in dict.fromkeys(self.damage)]
+        warnings += self.notes
         warnings += [f"{s.kind} stream {s.index} dropped: {s.reason}" for s in self.streams if s.action == "drop"]
         return Receipt(
             job=job, status=self.status, exit_code=int(self.exit_code),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from reelpress.bookkeeping import Book, Hashing
 from reelpress.check.pictures import compare_pictures
 from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
 from reelpress.errors import InputError
-from reelpress.events import OnEvent, Planned, Probed, Started
+from reelpress.events import OnEvent, Planned, Probed, Sampled, Started
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import gpus_of
@@ -23,6 +24,8 @@ from reelpress.plan.compress import plan
 from reelpress.plan.encoders import coarseness
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip, only_rung
 from reelpress.plan.sampling import sample_order
+from reelpress.plan.target import Point
+from reelpress.plan.worth import SampleFacts
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
 from reelpress.probe.sample import take_samples
@@ -80,18 +83,35 @@ def facts_and_plan(
     stop = cancel or CancelToken()
     facts = probe(source, cancel=stop)
     host = gpus_of(host, policy.gpu).host_for(facts, request, stop)
-    return facts, _plan(Path(source), facts, host, request, stop, Book())
+    return facts, _plan(Path(source), facts, host, request, stop, Book(), policy)
 
 
-def _plan(source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book) -> Plan:
+def _plan(
+    source: Path, facts: MediaFacts, host: HostFacts, request: Request, cancel: CancelToken, book: Book,
+    policy: RunPolicy, on_trial: Callable[[int, str, Point], None] = lambda _number, _encoder, _point: None,
+) -> Plan:  # fmt: skip
     """Plan; where the plan would be better with samples, take them and plan again."""
     decided = plan(facts, host, request)
-    order = sample_order(decided, facts, request) if isinstance(decided, Encode) else None
-    if order is None or not isinstance(decided, Encode):
+    aimed = request.target_vmaf is not None
+    # what a target comes to says by itself whether an encode pays
+    wish = msgspec.structs.replace(request, always_encode=True) if aimed else request
+    order = sample_order(decided, facts, wish) if isinstance(decided, Encode) else None
+    samples: SampleFacts | None = None
+    if order is not None:
+        with book.stage("sample"):
+            samples = take_samples(order, source, cancel=cancel, spend=book.spend)
+        decided = plan(facts, host, request, samples)
+    if not aimed or not isinstance(decided, Encode):
         return decided
+    from reelpress.targeting import notes, target_plan  # which nobody else has to wait for
+
     with book.stage("sample"):
-        samples = take_samples(order, source, cancel=cancel, spend=book.spend)
-    return plan(facts, host, request, samples)
+        decided, found = target_plan(
+            decided, source, facts, host, request, samples, policy=policy.gpu, cancel=cancel, spend=book.spend,
+            on_trial=on_trial,
+        )  # fmt: skip
+    book.notes = (*book.notes, *notes(found))
+    return decided
 
 
 class _Work:
@@ -150,7 +170,8 @@ class _Work:
         self.job = msgspec.structs.replace(self.job, key=f"{self.source}:{snapshot.size_bytes}:{snapshot.mtime_ns}")
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
-        decided = only_rung(_plan(self.source, facts, self.host, self.request, self.cancel, book), self.policy.rung)
+        decided = _plan(self.source, facts, self.host, self.request, self.cancel, book, self.policy, self._tell_trial)
+        decided = only_rung(decided, self.policy.rung)
         stop_if_cancelled(self.cancel)
         self.emit(Planned(job=self.job.id, input=self.job.input, plan=decided))
         book.reasons = decided.reasons
@@ -169,6 +190,12 @@ class _Work:
             book.reasons = (*book.reasons, Reason(code="outgrew", text=text, fact=None), *otherwise.reasons)
             decided = otherwise
         book.status = "skipped"
+
+    def _tell_trial(self, number: int, encoder: str, point: Point) -> None:
+        self.emit(
+            Sampled(job=self.job.id, input=self.job.input, number=number, encoder=encoder, setting=point.crf,
+                    vmaf=point.vmaf, bytes_per_s=point.bytes_per_s)
+        )  # fmt: skip
 
     def _run(self, decided: Encode | Copy, facts: MediaFacts, snapshot: Snapshot) -> str | None:
         """Carry out an encode or a remux and publish it; return why its size is not worth it, or ``None``."""

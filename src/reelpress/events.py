@@ -62,6 +62,21 @@ class Planned(Value, frozen=True, kw_only=True, tag_field="event", tag="planned"
     plan: Plan
 
 
+class Sampled(Value, frozen=True, kw_only=True, tag_field="event", tag="sampled"):
+    """A trial on samples, on the way to a VMAF that is aimed at, came to something; ``number`` counts from 1.
+
+    ``setting`` is on the scale of ``encoder``: a CRF, or NVENC's CQ. ``bytes_per_s`` is video per second of programme.
+    """
+
+    job: str
+    input: str
+    number: int
+    encoder: str
+    setting: float
+    vmaf: float
+    bytes_per_s: float
+
+
 class AttemptStarted(Value, frozen=True, kw_only=True, tag_field="event", tag="attempt_started"):
     """FFmpeg was started; ``number`` counts from 1 to at most ``of``. ``gpu`` is the UUID of the GPU it may use."""
 
@@ -113,5 +128,8 @@ class Checked(Value, frozen=True, kw_only=True, tag_field="event", tag="checked"
     gates: tuple[Gate, ...]
 
 
-Event = Queued | Started | Probed | Analysed | Planned | AttemptStarted | Progressed | AttemptFailed | Checked | Receipt
+Event = (
+    Queued | Started | Probed | Analysed | Sampled | Planned | AttemptStarted | Progressed | AttemptFailed | Checked
+    | Receipt
+)  # fmt: skip
 OnEvent = Callable[[Event], None]

@@ -19,12 +19,15 @@ CODECS: tuple[Codec, ...] = ("h264", "hevc", "av1")
 class Request(Value, frozen=True, kw_only=True):
     """What to make of an input.
 
-    ``crf`` is on the chosen encoder's own scale; ``None`` takes that encoder's default. ``max_width`` x
+    ``crf`` is on the chosen encoder's own scale; ``None`` takes that encoder's default. ``cq`` is NVENC's, used as it
+    is; ``None`` takes the one that stands for the CRF. ``target_vmaf`` has both searched on samples. ``max_width`` x
     ``max_height`` is a box for the *longer* and the *shorter* side: 1280x720 lets a portrait video be 720x1280.
     """
 
     codec: Codec = "h264"
     crf: float | None = None
+    cq: float | None = None
+    target_vmaf: float | None = None
     preset: str | None = None
     gpu_preset: str = "fast"
     max_width: int = 1280

@@ -31,6 +31,7 @@ class Settings(Value, frozen=True, kw_only=True):
     codec: str
     preset: str | None
     crf: float | None
+    target_vmaf: float | None
     max_width: int
     max_height: int
     max_fps: Fraction
@@ -95,12 +96,16 @@ def load(
     """
     typed = {name: text for name, text in (flags or {}).items() if text is not None}
     parsed = {name: parse(name, text) for name, text in typed.items()}
+    # a flag for the one wish for quality is not held against the other in the environment: flags win
+    over: dict[str, Any] = {}
+    if (parsed.get("crf") is None) != (parsed.get("target_vmaf") is None):
+        over = {"crf": None, "target_vmaf": None} | {n: v for n, v in parsed.items() if n in ("crf", "target_vmaf")}
     if base is not None:
-        settings = msgspec.structs.replace(base, **parsed)
-        _check_preset(settings)
-        return settings
-    settings = Settings(**in_force(SETTINGS, parsed, environ=environ, env_file=env_file))
+        settings = msgspec.structs.replace(base, **{**parsed, **over})
+    else:
+        settings = Settings(**{**in_force(SETTINGS, parsed, environ=environ, env_file=env_file), **over})
     _check_preset(settings)
+    _check_quality(settings)
     return settings
 
 
@@ -186,6 +191,13 @@ def _check_preset(settings: Settings) -> None:
         raise UsageError(f"--crf cannot be {settings.crf:g} for {row.codec}.", hint=hint)
 
 
+def _check_quality(settings: Settings) -> None:
+    """Refuse two wishes for one quality."""
+    if settings.crf is not None and settings.target_vmaf is not None:
+        text = f"--crf {settings.crf:g} and --target-vmaf {settings.target_vmaf:g} exclude each other."
+        raise UsageError(text, hint="With a target the CRF is searched; leave one of them out.")
+
+
 def check_hardware(hardware: str | None) -> None:
     """Raise :class:`UsageError` for a hardware policy that is none."""
     if hardware not in (None, "auto", "require", "off"):
@@ -198,6 +210,7 @@ def request_from(settings: Settings, *, hardware: str | None = None, always_enco
     return Request(
         codec=settings.codec,  # type: ignore[arg-type]
         crf=settings.crf,
+        target_vmaf=settings.target_vmaf,
         preset=settings.preset,
         gpu_preset=settings.gpu_preset,
         max_width=settings.max_width,

@@ -113,6 +113,11 @@ SETTINGS: tuple[Setting, ...] = (
         help="Quality, lower is better; default is 23 for h264, 26 for hevc, 34 for av1.",
     ),
     Setting(
+        name="target_vmaf", env=("COMPRESSION_TARGET_VMAF",), default="none", accepts="30 to 99, none",
+        flag="--target-vmaf", parse=optional(number(30, 99, float)),
+        help="VMAF to aim at: CRF or CQ is searched on samples. Not with a CRF.",
+    ),
+    Setting(
         name="max_width", env=("COMPRESSION_MAX_WIDTH",), default="1280", accepts="16 to 16384 pixels",
         parse=number(16, 16384, int), help="Longer side of the box the picture must fit; never enlarged.",
     ),

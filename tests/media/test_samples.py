@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from reelpress.errors import Cancelled
-from reelpress.facts.host import HostFacts
+from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.quality import Window
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Attempt, Encode
@@ -47,7 +47,9 @@ def planned(source: Path, **wishes: object) -> tuple[Attempt, Encode]:
     return decided.attempts[0], decided
 
 
-def cut(source: Path, folder: Path, *windows: Window, tail_s: float = 1.0, **wishes: object) -> tuple[Sample, ...]:
+def cut(
+    source: Path, folder: Path, *windows: Window, tail_s: float | None = None, **wishes: object
+) -> tuple[Sample, ...]:
     _, decided = planned(source, **wishes)
     filters = software_filters(decided)
     assert filters is not None
@@ -84,6 +86,24 @@ def test_a_sample_holds_the_frames_of_its_stretch_to_the_bit(tmp_path: Path, nam
     assert (sample.frames, sample.coded_frames) == (25, 50)
     assert sample.seconds == pytest.approx(1.0)
     assert frame_hashes(Path(sample.path), frames=50) == frame_hashes(source, start=30, frames=50)
+
+
+@pytest.mark.parametrize("build", HOST.ffmpegs, ids=lambda build: build.origin)
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+def test_a_place_to_seek_to_is_found_in_a_file_whose_sound_begins_first(
+    tmp_path: Path, name: str, build: FfmpegFacts
+) -> None:
+    # in a transport stream the seek is 12 s early, so that only what lies later is sought
+    source = clips.make(
+        tmp_path / name, "-itsoffset", "0.4", *clips.picture(seconds=15), *clips.tone(seconds=15), *clips.X264, "-g",
+        "25", "-c:a", "aac",
+    )  # fmt: skip
+    (sample,) = cut_samples(
+        build.path, source, probe(source), [Window(start_s=13.0, duration_s=1.0)], tmp_path, filters="null",
+        pix_fmt="yuv420p", spend=lambda _: None,
+    )  # fmt: skip
+    assert sample.frames == 25
+    assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(source, start=325, frames=25)
 
 
 def test_a_video_that_begins_later_than_its_sound_is_sampled_from_its_own_first_picture(tmp_path: Path) -> None:

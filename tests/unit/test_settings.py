@@ -90,6 +90,7 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("codec", "hevc", "hevc"), ("codec", "AV1", "av1"), ("codec", "h264", "h264"),
     *(("preset", name, name) for name in X264_PRESETS), ("preset", "default", None), ("preset", "Slow", "slow"),
     ("crf", "default", None), ("crf", "0", 0.0), ("crf", "18.5", 18.5), ("crf", "51", 51.0),
+    ("target_vmaf", "none", None), ("target_vmaf", "30", 30.0), ("target_vmaf", "93.5", 93.5),
     ("max_width", "16", 16), ("max_width", "16384", 16384), ("max_height", "16", 16), ("max_height", "2160", 2160),
     ("max_fps", "1", Fraction(1)), ("max_fps", "1000", Fraction(1000)), ("max_fps", "23.976", Fraction("23.976")),
     ("max_fps", "30000/1001", Fraction(30000, 1001)), ("max_fps", "30000:1001", Fraction(30000, 1001)),
@@ -132,6 +133,7 @@ def test_every_row_has_an_accepted_value_in_this_test() -> None:
 REFUSED: list[tuple[str, str]] = [
     ("use_gpu", "maybe"), ("use_gpu", "2"), ("gpu_preset", "p0"), ("gpu_preset", "p8"), ("gpu_preset", "veryfast"),
     ("codec", "vp9"), ("codec", "x264"), ("preset", "warp"), ("preset", "8"), ("crf", "-1"), ("crf", "52"),
+    ("target_vmaf", "29.9"), ("target_vmaf", "99.1"), ("target_vmaf", "nan"), ("target_vmaf", "best"),
     ("crf", "64"), ("crf", "nan"), ("crf", "good"), ("max_width", "15"), ("max_width", "16385"), ("max_width", "12.5"),
     ("max_height", "0"), ("max_height", "-720"), ("max_fps", "0"), ("max_fps", "0.5"), ("max_fps", "1001"),
     ("max_fps", "1/0"), ("max_fps", "nan"), ("max_fps", "inf"), ("max_fps", "fast"), ("audio_bitrate_bps", "15k"),

@@ -30,6 +30,7 @@ _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 _ENCODING = (
     click.option("--codec", metavar="h264|hevc|av1", help="Codec of the output [h264]."),
     click.option("--crf", metavar="NUMBER", help="Quality, lower is better [23 h264, 26 hevc, 34 av1]."),
+    click.option("--target-vmaf", metavar="VMAF", help="Aim at this quality, searched on samples [none]."),
     click.option("--preset", metavar="NAME", help="CPU preset [lean h264, fast hevc, 8 av1]."),
     click.option("--max-size", metavar="WxH", help="Box to fit, never enlarged [1280x720]."),
     click.option("--max-fps", metavar="RATE", help="Cap on frames per second; none is repeated [30]."),

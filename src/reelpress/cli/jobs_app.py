@@ -22,6 +22,7 @@ _IDS = click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 _ENCODING = (
     click.option("--codec", metavar="h264|hevc|av1", help="Codec of the output."),
     click.option("--crf", metavar="NUMBER", help="Quality, lower is better."),
+    click.option("--target-vmaf", metavar="VMAF", help="Aim at this quality, searched on samples."),
     click.option("--preset", metavar="NAME", help="CPU preset."),
     click.option("--max-size", metavar="WxH", help="Box to fit, never enlarged."),
     click.option("--max-fps", metavar="RATE", help="Cap on frames per second; none is repeated."),

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Self
 import click
 
 from reelpress.errors import OutputError
-from reelpress.events import AttemptFailed, Event, Progressed, Started
+from reelpress.events import AttemptFailed, Event, Progressed, Sampled, Started
 from reelpress.facts.values import Value, to_json
 from reelpress.receipt import Receipt
 
@@ -119,7 +119,9 @@ class ProgressBars:
         task = self._tasks.get(event.job)
         if task is None:
             return
-        if isinstance(event, Progressed):
+        if isinstance(event, Sampled):
+            bars.update(task, facts=f"trial {event.number}: {event.setting:g} gives VMAF {event.vmaf:.1f}")
+        elif isinstance(event, Progressed):
             parts = [f"{event.speed:g}x" if event.speed else None]
             parts += [f"{human_time(event.eta_s)} left" if event.eta_s is not None else None]
             parts += [f"about {human_bytes(event.predicted_bytes)}" if event.predicted_bytes else None]

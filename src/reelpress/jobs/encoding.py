@@ -20,8 +20,8 @@ from reelpress.settings_table import BY_NAME
 
 # What a caller may set for a job, by the names of the settings table; the rest is the operator's.
 JOB_SETTINGS = (
-    "codec", "preset", "gpu_preset", "crf", "max_width", "max_height", "max_fps", "audio_bitrate_bps", "audio_channels",
-    "hdr", "min_saving", "decode_check",
+    "codec", "preset", "gpu_preset", "crf", "target_vmaf", "max_width", "max_height", "max_fps", "audio_bitrate_bps",
+    "audio_channels", "hdr", "min_saving", "decode_check",
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def plan(media: MediaFacts, host: HostFacts, request: Request, samples: SampleFa
     crf, crf_reasons = _crf(host, request, row)
     preset = request.preset or row.preset_default
     skip = samples.p_skip if samples is not None else None
-    small = samples is not None and samples.encoded_bytes_per_s is None
+    small = samples is not None and (samples.encoded_bytes_per_s is None or samples.p_skip_of_small)
     still_from = STILL_FROM_P_SKIP_SMALL if small else STILL_FROM_P_SKIP
     still = preset == LEAN and (is_still(track) if skip is None else skip >= still_from)
     encoded_tracks = plan_tracks(media, request, copy_audio=False) if copied_codecs(tracks) else None

@@ -112,8 +112,10 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
 def _cq(
     shape: Shape, host: HostFacts, row: EncoderRow, gpu: GpuFacts, build: FfmpegFacts, preset: str
 ) -> CqChoice:  # fmt: skip
-    """Return the CQ as it was measured here, or else the table's."""
+    """Return the CQ that was found for this very input, or one for the CRF: as measured here, or the table's."""
     request = shape.request
+    if request.cq is not None:
+        return CqChoice(cq=request.cq, provenance="found by trials on samples of this input", calibrated=True)
     measured = None if request.calibration == "off" else calibrated_cq(
         host.calibration, gpu, build, host, row, preset=preset, gpu_preset=request.gpu_preset, crf=shape.crf
     )  # fmt: skip
@@ -273,6 +275,8 @@ def _reasons(shape: Shape, row: EncoderRow, team: Team, off_gpu: str | None) -> 
     cq = team.cq
     word = "calibrated" if cq.calibrated else "uncalibrated"
     text = f"{row.name}, CQ {cq.cq:g} for CRF {shape.crf:g} ({word})."
+    if shape.request.cq is not None:
+        text = f"{row.name}, CQ {cq.cq:g}."
     reasons = [Reason(code="gpu_settings", text=text, fact=cq.provenance)]
     if missing := sorted(ALL_FEATURES - team.features):
         text = f"This GPU's encoder works without {', '.join(missing)}."

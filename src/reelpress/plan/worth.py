@@ -37,13 +37,15 @@ class SampleFacts(Value, frozen=True, kw_only=True):
     """What short test encodes came to.
 
     ``encoded_bytes_per_s`` is per second of programme, ``None`` when the samples were made at another size and say
-    nothing of bytes. ``p_skip`` is the share of macroblocks in P-frames, 0 to 1, that x264 found unchanged.
+    nothing of bytes. ``p_skip`` is the share of macroblocks in P-frames, 0 to 1, that x264 found unchanged;
+    ``p_skip_of_small`` says that it was found at another size though the bytes were not.
     """
 
     windows: int
     seconds: float
     encoded_bytes_per_s: float | None
     p_skip: float | None = None
+    p_skip_of_small: bool = False
 
 
 class Outlook(Value, frozen=True, kw_only=True):

@@ -21,10 +21,11 @@ from reelpress.run.process import CancelToken, Finished, Limits, run
 _LIMITS = Limits(wall_s=600, stall_s=120)
 # fine enough for every rate in use, and what the product's own outputs are counted in at most
 TIMESCALE = 90_000
-# Six stretches of 2 s of a film, encoded with x264, x265 and SVT-AV1 and compared with the same frames in encodes of
-# the whole: without a tail VMAF was 0.2 to 1.1 too low and bytes 4 to 29 % too few, with 0.5 s at most 0.2 and 15 %,
-# with 1 s at most 0.05 and 3 %. x264 and its kin look 40 frames ahead.
-TAIL_S = 1.0
+# Six stretches of 2 s of a film (24 frames a second), encoded with x264, x265 and SVT-AV1, against the same frames in
+# encodes of the whole: without a tail VMAF was 0.2 to 1.1 too low and bytes 4 to 29 % too few; with 12 frames at most
+# 0.2 and 15 %, with 24 at most 0.05 and 3 %.
+TAIL_FRAMES = 25
+_SHORTEST_TAIL_S, _LONGEST_TAIL_S = 0.8, 2.5
 MAX_PIXELS = 8192 * 8192  # as a request's default
 
 
@@ -60,7 +61,7 @@ def cut_samples(
     *,
     filters: str,
     pix_fmt: str,
-    tail_s: float = TAIL_S,
+    tail_s: float | None = None,
     max_pixels: int = MAX_PIXELS,
     most_bytes: int | None = None,
     cancel: CancelToken | None = None,
@@ -69,17 +70,19 @@ def cut_samples(
     """Cut stretches out of a source into ``folder``, through these filters, and keep them without loss.
 
     ``filters`` are what an encoder's pictures go through in software: :func:`reelpress.quality.trial.software_filters`.
-    Places are sought by keyframe and as exact as the container seeks; all frames are whole. ``most_bytes`` is what all
-    samples together may take. ``spend`` is told CPU seconds. Raises :class:`SampleError`, and :class:`Cancelled`.
+    Places are sought by keyframe and as exact as the container seeks; all frames are whole. ``tail_s``
+    follows the frame rate. ``most_bytes`` is what all samples together may take. ``spend`` is told CPU seconds. Raises
+    :class:`SampleError`, and :class:`Cancelled`.
     """
     track = facts.main_video
     if track is None:
         raise SampleError("There is no video to take samples of.")
+    tail = usual_tail_s(track) if tail_s is None else tail_s
     made: list[Sample] = []
     left = most_bytes
     for number, window in enumerate(windows):
         path = folder / f"sample-{number}.mp4"
-        args = _command(ffmpeg, source, facts, track, window, path, filters, pix_fmt, tail_s, max_pixels)
+        args = _command(ffmpeg, source, facts, track, window, path, filters, pix_fmt, tail, max_pixels)
         limits = Limits(wall_s=_LIMITS.wall_s, stall_s=_LIMITS.stall_s, file_size_bytes=left)
         done = run(args, limits=limits, cancel=cancel)
         spend(done.cpu_s)
@@ -90,6 +93,12 @@ def cut_samples(
         made.append(sample)
         left = None if left is None else max(1, left - sample.size_bytes)
     return tuple(made)
+
+
+def usual_tail_s(track: VideoTrack) -> float:
+    """Return how long the tail of a sample is, in seconds; where nothing is known of the frame rate, a second."""
+    fps = track.fps_avg
+    return min(max(TAIL_FRAMES / float(fps), _SHORTEST_TAIL_S), _LONGEST_TAIL_S) if fps else 1.0
 
 
 def sample_input(path: str) -> tuple[str, ...]:
@@ -114,12 +123,13 @@ def _command(
 ) -> tuple[str, ...]:  # fmt: skip
     # what is decoded first after a seek without an index may be broken; it is decoded, and thrown away
     early_s = min(window.start_s, run_up_s(facts.container, track.codec))
-    at_s = (track.start_s or 0.0) + window.start_s - early_s
+    at_s = (track.start_s or 0.0) + window.start_s
     seeks = window.start_s > early_s
-    seek = ("-seek_timestamp", "1", "-ss", f"{at_s:.3f}") if seeks else ()
-    # read from its beginning a file is at 0 with its first picture; else it is at 0 where it was sought
-    clock = "" if seeks else "setpts=PTS-STARTPTS,"
-    cut = f"{clock}trim=start={early_s:.3f}:duration={window.duration_s + tail_s:.3f},setpts=PTS-STARTPTS"
+    # By the file's own clock: on any other FFmpeg is late by the file's start, after it sought to a timestamp in a
+    # transport stream of which the first stream is not read (fix for offsets in ffmpeg_demux.c).
+    seek = ("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{at_s - early_s:.3f}") if seeks else ()
+    clock, from_s = ("", at_s) if seeks else ("setpts=PTS-STARTPTS,", window.start_s)
+    cut = f"{clock}trim=start={from_s:.3f}:duration={window.duration_s + tail_s:.3f},setpts=PTS-STARTPTS"
     return (
         ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
         "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container),

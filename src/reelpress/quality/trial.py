@@ -117,32 +117,56 @@ def take_trial(
     own size, enlarged by bicubic interpolation as players do. ``env`` is added to the encoder's environment (which GPU
     it sees). Raises :class:`TrialError` and :class:`Cancelled`.
     """
-    parts, scores, encode_cpu, score_cpu = [], [], 0.0, 0.0
-    for sample in samples:
-        made = encode_sample(
-            sample, options, folder, ffmpeg=encoder_ffmpeg, scale=scale, env=env, cancel=cancel, spend=spend
-        )
+    encoded = [
+        encode_sample(sample, options, folder, ffmpeg=encoder_ffmpeg, scale=scale, env=env, cancel=cancel, spend=spend)
+        for sample in samples
+    ]
+    return score_trial(
+        encoded, scorer_ffmpeg=scorer_ffmpeg, viewing=viewing, scaled=scale is not None, every=every, threads=threads,
+        cancel=cancel, spend=spend,
+    )  # fmt: skip
+
+
+def score_trial(
+    encoded: Sequence[Encoded],
+    *,
+    scorer_ffmpeg: str,
+    viewing: Viewing = "1080p",
+    scaled: bool = False,
+    every: int = 1,
+    threads: int = 0,
+    cancel: CancelToken | None = None,
+    spend: Callable[[float], None],
+) -> Trial:
+    """Score encoded samples against the samples and sum up; their files are gone after that.
+
+    Raises :class:`TrialError` and :class:`Cancelled`.
+    """
+    samples = [one.sample for one in encoded]
+    scores, score_cpu = [], 0.0
+    for one in encoded:
         found, cpu_s = score_sample(
-            made, ffmpeg=scorer_ffmpeg, viewing=viewing, scaled=scale is not None, every=every, threads=threads,
-            cancel=cancel,
-        )  # fmt: skip
+            one, ffmpeg=scorer_ffmpeg, viewing=viewing, scaled=scaled, every=every, threads=threads, cancel=cancel
+        )
         spend(cpu_s)
-        encode_cpu, score_cpu = encode_cpu + made.cpu_s, score_cpu + cpu_s
+        score_cpu += cpu_s
         scores.append(found)
-        parts.append(
-            Part(
-                sample=sample, size_bytes=made.size_bytes, seconds=sample.seconds,
-                vmaf=round(sum(found.vmaf) / len(found.vmaf), 4), encode_wall_s=made.wall_s,
-            )
-        )  # fmt: skip
-        Path(made.path).unlink(missing_ok=True)
+        Path(one.path).unlink(missing_ok=True)
+    parts = tuple(
+        Part(
+            sample=one.sample, size_bytes=one.size_bytes, seconds=one.sample.seconds, encode_wall_s=one.wall_s,
+            vmaf=round(sum(found.vmaf) / len(found.vmaf), 4),
+        )
+        for one, found in zip(encoded, scores, strict=True)
+    )  # fmt: skip
     by_frame = _in_a_row(scores, [sample.seconds for sample in samples])
     return Trial(
         vmaf=pool(by_frame.vmaf, by_frame.at_s), size_bytes=sum(part.size_bytes for part in parts),
         seconds=sum(sample.seconds for sample in samples), frames=sum(sample.frames for sample in samples),
         coded_seconds=sum(sample.coded_seconds for sample in samples),
-        encode_wall_s=round(sum(part.encode_wall_s for part in parts), 3), encode_cpu_s=round(encode_cpu, 3),
-        score_cpu_s=round(score_cpu, 3), by_frame=by_frame, parts=tuple(parts),
+        encode_wall_s=round(sum(one.wall_s for one in encoded), 3),
+        encode_cpu_s=round(sum(one.cpu_s for one in encoded), 3), score_cpu_s=round(score_cpu, 3),
+        by_frame=by_frame, parts=parts,
     )  # fmt: skip
 
 

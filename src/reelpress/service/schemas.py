@@ -45,6 +45,7 @@ class SettingsShape(_Shape):
 
     codec: _Text | None = None
     crf: _Number | _Text | None = None
+    target_vmaf: _Number | _Text | None = None
     preset: _Text | int | None = None
     gpu_preset: _Text | None = None
     max_size: Annotated[str, Field(max_length=16, description="WIDTHxHEIGHT")] | None = None
