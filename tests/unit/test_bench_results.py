@@ -17,6 +17,7 @@ from reelpress.bench.model import (
 )
 from reelpress.bench.page import BEGIN, END, page, put_into
 from reelpress.bench.results import changes, promises, rows, speedups
+from reelpress.bench.runner import public
 from reelpress.errors import UsageError
 from reelpress.plan.model import Rung
 
@@ -132,6 +133,14 @@ def test_the_table_stands_between_its_comments_and_the_rest_of_the_page_stays() 
     assert "| all on the GPU | h264\\_nvenc | 20.0 | 6.0 | 5.0 | 93.1 | 30% | 1.50 kJ | $0.00100 | 300 MB |" in after
     assert "- 300 MB on the GPU in less than 60 s: met (20.0 s)" in after
     assert put_into(after, page([run])) == after
+
+
+def test_reasons_are_told_without_paths_and_uuids() -> None:
+    text = "L4: left alone for 3 s more, after GPU-01234567-89ab-cdef (/home/ann/ffmpeg: 9/10 failed); see /dev/nvidia0"
+    told = "L4: left alone for 3 s more, after [left out] ([left out]: 9/10 failed); see [left out]"
+    assert public(text) == told
+    plain = "no NVIDIA device on this machine; driver 535.216.03, 1/2 sessions"
+    assert public(plain) == plain
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
+
+_PRIVATE = re.compile(r"(?:(?<![\w.])/[^\s:;,)\"']+)|(?:(?:GPU|MIG)-[0-9a-fA-F-]{8,})")
 
 
 class Step(Value, frozen=True, kw_only=True):
@@ -90,7 +93,7 @@ def run_bench(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"), reelpress_version=VERSION,
         machine=_machine(seen, load_before), choice=_choice(request), tariff=policy.tariff(host).text, rounds=rounds,
         materials=tuple(one.about for one in inputs), measurements=tuple(measurements), scores=tuple(scores),
-        absent=tuple(dict.fromkeys(absent)), calibration=host.calibration,
+        absent=tuple(dict.fromkeys(map(public, absent))), calibration=host.calibration,
     )  # fmt: skip
 
 
@@ -107,6 +110,11 @@ def score_output(one: Input, made: Path, decided: Encode, rung: Rung, host: Host
     return Score(
         material=one.about.name, rung=rung, vmaf=found.vmaf.mean, vmaf_worst_second=worst.score if worst else None
     )
+
+
+def public(text: str) -> str:
+    """Return a reason without what may name this machine: paths, addresses of devices, UUIDs of GPUs."""
+    return _PRIVATE.sub("[left out]", text)
 
 
 def _ways(

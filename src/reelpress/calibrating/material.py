@@ -15,7 +15,7 @@ from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
 from reelpress.probe.media import probe
-from reelpress.quality.samples import LONGEST_TAIL_S, Sample, SampleError, cut_samples
+from reelpress.quality.samples import Sample, SampleError, cut_samples
 from reelpress.request import Request
 from reelpress.run.process import Limits, run
 
@@ -23,6 +23,7 @@ RATE = 30
 _LIMITS = Limits(wall_s=300, stall_s=120)
 _WINDOWS = 3  # stretches of a video that was named
 _WINDOW_S = 2.0
+_TAIL_S = 1.0  # at least what follows a sample and is encoded with it
 
 # Drawn by FFmpeg alone, alike on every machine with the same FFmpeg. Each is hard in its own way: detail that moves,
 # grain, flat areas with sharp edges and text, and slow gradients in the dark, where banding shows first.
@@ -49,7 +50,7 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
             "-f", "lavfi", "-i", GENERATED[name].format(w=size[0], h=size[1], r=RATE),
-            "-frames:v", str(max(2, round((seconds + LONGEST_TAIL_S) * RATE))),
+            "-frames:v", str(max(2, round((seconds + _TAIL_S) * RATE))),
             "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", "-f", "mp4", f"file:{path}",
         ),
         limits=_LIMITS,

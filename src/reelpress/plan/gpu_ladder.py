@@ -112,7 +112,7 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
 def _cq(
     shape: Shape, host: HostFacts, row: EncoderRow, gpu: GpuFacts, build: FfmpegFacts, preset: str
 ) -> CqChoice:  # fmt: skip
-    """Return the CQ that was found for this very input, or as it was measured here, or else the table's."""
+    """Return the CQ that was found for this very input, or one for the CRF: as measured here, or the table's."""
     request = shape.request
     if request.cq is not None:
         return CqChoice(cq=request.cq, provenance="found by trials on samples of this input", calibrated=True)
