@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from reelpress.engine import compress_file
 from reelpress.facts.host import HostFacts
 from reelpress.facts.quality import Comparison, Measuring, Window
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.measure import measure, scorer_of
+from reelpress.request import Request
 from reelpress.run.process import run
 
 pytestmark = pytest.mark.media
@@ -88,3 +90,140 @@ def test_without_libvmaf_it_is_unmeasured_and_never_bad(source: Path) -> None:
     builds = tuple(msgspec.structs.replace(f, filters=f.filters - {"libvmaf"}) for f in HOST.ffmpegs)
     found = compare(source, source, host=msgspec.structs.replace(HOST, ffmpegs=builds))
     assert (found.verdict, found.cause_code, found.vmaf) == ("unmeasured", "no_libvmaf", None)
+
+
+def encode(source: Path, target: Path, *args: str) -> Path:
+    ffmpeg(
+        "-i", str(source), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-c:a", "copy", *args, str(target)
+    )
+    return target
+
+
+@pytest.mark.parametrize("name", ["copy.mkv", "copy.mov", "copy.ts", "copy.avi", "copy.flv"])
+def test_copies_in_other_containers_are_identical_and_have_no_damage(source: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / name
+    ffmpeg("-i", str(source), "-c", "copy", str(copy))
+    for pair in ((source, copy), (copy, source)):
+        found = compare(*pair)
+        assert found.verdict == "measured", found.cause
+        assert found.damage == ()
+        assert found.frames == 60
+        assert found.psnr_y_db is not None
+        assert found.psnr_y_db.min == 60.0
+
+
+@pytest.mark.parametrize(("name", "offset_s"), [("late.ts", "5"), ("late.mkv", "1.4"), ("late.mp4", "0.7")])
+def test_a_shifted_start_is_no_damage_and_windows_find_their_frames(
+    source: Path, tmp_path: Path, name: str, offset_s: str
+) -> None:
+    copy = tmp_path / name
+    ffmpeg("-i", str(source), "-c", "copy", "-output_ts_offset", offset_s, str(copy))
+    for look in ("whole", "windows"):
+        found = compare(source, copy, look=look, windows=(Window(start_s=1.2, duration_s=0.5),))
+        assert found.verdict == "measured", found.cause
+        assert found.damage == ()
+        assert found.frames == 15
+        assert found.psnr_y_db is not None
+        assert found.psnr_y_db.min == 60.0
+
+
+CLEAN = {
+    "vfr": ("-vf", "setpts=PTS+0.008*sin(N)/TB", "-fps_mode", "passthrough"),
+    "half_rate": ("-vf", "select='not(mod(n,2))'", "-fps_mode", "vfr"),
+    "twice_the_rate": ("-vf", "fps=60"),
+    "small": ("-vf", "scale=160:90"),
+    "large": ("-vf", "scale=640:360"),
+    "ten_bits": ("-pix_fmt", "yuv420p10le"),
+    "full_range": ("-vf", "scale=out_range=full,format=yuvj420p", "-color_range", "pc"),
+    "narrow_pixels": ("-vf", "scale=240:180,setsar=4/3"),
+    "coarse": ("-crf", "40"),
+}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_what_is_only_encoded_otherwise_has_no_damage(source: Path, tmp_path: Path, name: str) -> None:
+    made = encode(source, tmp_path / "made.mkv", *CLEAN[name])
+    found = compare(source, made)
+    assert found.verdict == "measured", found.cause
+    assert found.damage == ()
+    assert found.vmaf is not None
+    assert found.vmaf.mean > (50 if name == "coarse" else 65 if name == "small" else 90)
+
+
+def test_a_turned_reference_is_compared_upright(source: Path, tmp_path: Path) -> None:
+    flagged = tmp_path / "flagged.mp4"
+    ffmpeg("-display_rotation", "90", "-i", str(source), "-c", "copy", str(flagged))
+    found = compare(flagged, encode(flagged, tmp_path / "baked.mp4"))
+    assert (found.width, found.height) == (180, 320)
+    assert found.damage == ()
+    assert found.vmaf is not None
+    assert found.vmaf.mean > 95
+
+
+PLANTED = {
+    "dropped": ("frames_lost", "-vf", "select='not(eq(n,30))'", "-fps_mode", "passthrough"),
+    "dropped_and_closed_up": (
+        "frames_lost", "-vf", "select='not(eq(n,30))',setpts=N/FR/TB", "-fps_mode", "passthrough",
+    ),
+    "end_missing": ("frames_lost", "-vf", "trim=end_frame=55"),
+    "frozen": ("frozen", "-vf", "select='not(between(n,30,34))',fps=30"),
+    "one_frozen": ("frozen", "-vf", "select='not(eq(n,30))',fps=30"),
+    "green": ("pictures_wrong", "-vf", "drawbox=c=green:t=fill:enable='eq(n,30)'"),
+    "half_grey": ("pictures_wrong", "-vf", "drawbox=y=ih/2:h=ih/2:c=gray:t=fill:enable='eq(n,30)'"),
+    "colours_alone": ("pictures_wrong", "-vf", "hue=s=0:enable='between(n,30,33)'"),
+    "colours_swapped": ("pictures_wrong", "-vf", "swapuv"),
+    "shifted": ("video_shifted", "-vf", "tpad=start=3:start_mode=clone"),
+    "squeezed_levels": ("range_wrong", "-vf", "scale=in_range=full:out_range=limited"),
+    "stretched_levels": ("range_wrong", "-vf", "scale=in_range=limited:out_range=full,setrange=limited"),
+    "narrow": ("aspect_wrong", "-vf", "scale=240:180,setsar=1"),
+    "wrong_pixel_shape": ("aspect_wrong", "-vf", "setsar=4/3"),
+    "sound_20_ms_late": ("sound_shifted", "-af", "adelay=20:all=1", "-c:a", "flac"),
+    "sound_2_s_late": ("sound_shifted", "-af", "adelay=600:all=1", "-c:a", "flac"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_damage_is_found(source: Path, tmp_path: Path, name: str) -> None:
+    code, *args = PLANTED[name]
+    found = compare(source, encode(source, tmp_path / "made.mkv", *args))
+    assert found.verdict == "measured", found.cause
+    assert code in [f.code for f in found.damage]
+
+
+def test_sound_that_times_alone_move_is_found(source: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made.mp4"
+    pair = ("-itsoffset", "0.02", "-i", str(source), "-i", str(source))
+    ffmpeg(*pair, "-map", "0:v", "-map", "1:a", "-c", "copy", str(made))
+    found = compare(source, made)
+    assert [f.code for f in found.damage] == ["sound_shifted"]
+    assert found.sound_lag_s == pytest.approx(0.02, abs=0.002)
+
+
+def test_hdr_is_mapped_or_refused(source: Path, tmp_path: Path) -> None:
+    hdr, sdr = tmp_path / "hdr.mp4", tmp_path / "sdr.mp4"
+    tags = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    x265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-crf", "14")
+    ffmpeg("-i", str(source), "-vf", f"format=yuv420p10le,{tags}", *x265, "-c:a", "copy", str(hdr))
+    receipt = compress_file(hdr, sdr, host=HOST, request=Request(preset="ultrafast", crf=16.0, always_encode=True))
+    assert receipt.status == "encoded"
+    mapped = compare(hdr, sdr)
+    assert mapped.vmaf is not None
+    assert mapped.vmaf.mean > 90
+    assert mapped.damage == ()
+    assert "tone-mapped" in mapped.mapped[0]
+    assert compare(hdr, sdr, hdr="refuse").cause_code == "hdr_refused"
+    assert compare(sdr, hdr).cause_code == "sdr_to_hdr"
+
+
+def test_fields_are_made_frames_as_compress_makes_them(tmp_path: Path) -> None:
+    source, made = tmp_path / "fields.mp4", tmp_path / "frames.mp4"
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=320x180:r=50:d=2", "-vf", "interlace=scan=tff", "-c:v", "libx264",
+        "-crf", "10", "-flags", "+ildct+ilme", "-x264opts", "tff=1", str(source),
+    )  # fmt: skip
+    receipt = compress_file(source, made, host=HOST, request=Request(preset="ultrafast", crf=14.0, always_encode=True))
+    assert receipt.status == "encoded"
+    found = compare(source, made)
+    assert found.damage == ()
+    assert found.vmaf is not None
+    assert found.vmaf.mean > 95

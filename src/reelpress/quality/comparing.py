@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
 from reelpress.quality.align import Alignment, match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
-from reelpress.quality.graph import LEAD_S, SOUND_HZ, Side, Span, first_picture, listen, look, score, small_size, xpsnr
+from reelpress.quality.graph import (
+    HALF_TICK_S,
+    LEAD_S,
+    SOUND_HZ,
+    Side,
+    Span,
+    first_picture,
+    listen,
+    look,
+    score,
+    small_size,
+    xpsnr,
+)
 from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen, read_sound
 from reelpress.quality.motion import judge_motion
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
@@ -37,10 +50,10 @@ class Work:
         self.origins: dict[str, float] = {}  # when their first pictures are shown, on the clock they were looked at
         self.heard: dict[str, Path] = {}  # sound that was written along with a whole file's pictures
 
-    def brought(self, side: Side, width: int, height: int) -> Side:
-        """Return a side with the filters that bring it to a size."""
-        steps = self.view.encoded if side is self.encoded else self.view.reference
-        return msgspec.structs.replace(side, filters=steps(width, height))
+    def brought(self, side: Side, small: tuple[int, int] | None = None) -> Side:
+        """Return a side with the filters that bring it to the compared size, or to one to look at."""
+        name: Literal["reference", "encoded"] = "encoded" if side is self.encoded else "reference"
+        return msgspec.structs.replace(side, filters=self.view.filters(name, small))
 
     def look_at(self, side: Side, window: Window | None) -> Seen:
         """Decode a file, or a stretch of it, small; of a whole file its sound, too."""
@@ -48,7 +61,7 @@ class Work:
         target = self.folder / f"look-{self.looks}"
         small = small_size(self.view)
         track = side.facts.main_audio if window is None else None
-        argv = look(self.ffmpeg, self.brought(side, *small), window, target, sound=track.index if track else None)
+        argv = look(self.ffmpeg, self.brought(side, small), window, target, sound=track.index if track else None)
         self.runner.run(argv, f"{_who(self, side)} could not be decoded.", grows=target)
         if track is not None:
             self.heard[side.path] = target.with_name(f"{target.name}.sound")
@@ -167,7 +180,8 @@ def _listen(work: Work, alignment: Alignment) -> tuple[float | None, list[Findin
         work.runner.run(argv, f"The sound of {_who(work, side).lower()} could not be decoded.", grows=target)
         parts.append(read_sound(target))
     lag = find_lag(parts[0], parts[1], SOUND_HZ)
-    return judge_sound(lag, alignment.lag_s, made, work.encoded.facts.container, alignment.made_frame_s)
+    containers = work.encoded.facts.container, work.reference.facts.container
+    return judge_sound(lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
 
 
 def _prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> None:
@@ -176,10 +190,10 @@ def _prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> 
     Raises :class:`MeasuringError` where identical pictures are not found identical.
     """
     frames, scores = 0, []
-    reference = work.brought(work.reference, work.view.width, work.view.height)
+    reference = work.brought(work.reference)
     for number, window in enumerate(runs):
         wanted = pairs[min(number, len(pairs) - 1)][1].at_s
-        from_s = window.start_s if window is not None else 0.0
+        from_s = window.start_s - HALF_TICK_S if window is not None else 0.0
         to_s = from_s + window.duration_s if window is not None else float("inf")
         inside = [float(t) for t in wanted if from_s <= t < to_s][:SELF_FRAMES]
         if not inside:
@@ -222,8 +236,8 @@ def _score(work: Work, pairs: Sequence[Pair], window: Window | None, alignment: 
     expected, leads = _to_score(pairs, window, alignment)
     if not expected:
         return _Scored([], LogReader())
-    encoded = work.brought(work.encoded, work.view.width, work.view.height)
-    reference = work.brought(work.reference, work.view.width, work.view.height)
+    encoded = work.brought(work.encoded)
+    reference = work.brought(work.reference)
     reader = LogReader()
     features = ("psnr", "float_ssim") if work.how.ssim else ("psnr",)
     span = Span(late_s=alignment.late_s, from_s=expected[0], until_s=expected[-1])
@@ -267,8 +281,9 @@ def _to_score(pairs: Sequence[Pair], window: Window | None, alignment: Alignment
         times = [float(t) for t in made.at_s if first <= t + alignment.late_s and t + alignment.lag_s <= last]
         if window is None:
             return times, 0
-        inside = [t for t in times if window.start_s <= t < window.start_s + window.duration_s]
-        before = [t for t in times if window.start_s - LEAD_S <= t < window.start_s][-1:]
+        begin_s = window.start_s - HALF_TICK_S
+        inside = [t for t in times if begin_s <= t < begin_s + window.duration_s]
+        before = [t for t in times if begin_s - LEAD_S <= t < begin_s][-1:]
         if inside:
             found, leads = [*before, *inside], len(before)
     return found, leads

@@ -23,10 +23,11 @@ _HEAD = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y
 _RAW = ("-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}", "-avoid_negative_ts", "disabled")
 # what lies before a window is read along: the picture on the screen when it begins, and those of open GOPs
 _BEFORE_S = 1.0
+_AFTER_S = 0.2  # and after it: the two files' clocks are rounded otherwise
 LEAD_S = 0.5  # of that, at most, for a frame of the encode itself
 _HEARD = f"aresample={SOUND_HZ}:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
 _FINE = f"settb=1/{TICKS}"  # what a container counts in may be whole frames
-_HALF_TICK_S = 0.0005  # of the coarsest clock in use, Matroska's milliseconds
+HALF_TICK_S = 0.0005  # of the coarsest clock in use, Matroska's milliseconds
 
 
 class Side(Value, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ def input_args(side: Side, window: Window | None) -> tuple[tuple[str, ...], tupl
     if window is None:
         return (*opened, *name), (f"{_FINE},setpts=PTS-STARTPTS",)
     begin_s = max(0.0, window.start_s - _BEFORE_S)
-    cut = f"trim=start={begin_s:.6f}:end={window.start_s + window.duration_s:.6f}"
+    cut = f"trim=start={begin_s:.6f}:end={window.start_s + window.duration_s + _AFTER_S:.6f}"
     early_s = 0.3 if side.facts.container in INDEXED_FORMATS else RUN_UP_S
     first_s = side.first_s or 0.0
     sought = side.can_seek and begin_s > early_s
@@ -161,8 +162,8 @@ def _compare(
         inputs += name
         # the reference's picture on the screen when the window begins is of before it; and where either ends later than
         # the other, libvmaf would go on with the last picture of the one that ended
-        begin = f"start={span.from_s - _HALF_TICK_S:.6f}:" if label == "made" else ""
-        end = f"trim={begin}end={span.until_s + late_s - shift + _HALF_TICK_S:.6f}"
+        begin = f"start={span.from_s - HALF_TICK_S:.6f}:" if label == "made" else ""
+        end = f"trim={begin}end={span.until_s + late_s - shift + HALF_TICK_S:.6f}"
         moved = [f"setpts=PTS+{shift:.6f}/TB"] if shift else []
         steps = ",".join((*cut, side.filters, f"settb=1/{TICKS}", end, *moved))
         chains.append(f"[{number}:{side.track.index}]{steps},split[{label}][{label}_times]")

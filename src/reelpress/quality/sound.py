@@ -90,9 +90,13 @@ def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) 
 
 
 def judge_sound(
-    found: SoundLag, video_lag_s: float, made: AudioTrack, container: str, frame_s: float
+    found: SoundLag, video_lag_s: float, tracks: tuple[AudioTrack, AudioTrack], containers: tuple[str, str],
+    frame_s: float,
 ) -> tuple[float | None, list[Finding]]:  # fmt: skip
-    """Return by how much sound comes early against the pictures (late below 0), and what is wrong with that."""
+    """Return by how much sound comes early against the pictures (late below 0), and what is wrong with that.
+
+    ``tracks`` and ``containers`` are the encode's and the reference's.
+    """
     if found.lag_s is None:
         return None, []
     off_s = found.lag_s - video_lag_s
@@ -107,9 +111,10 @@ def judge_sound(
     if abs(off_s) <= OFF_S:
         return off_s, []
     evidence = f"{len(lags)} stretches agree within {1000 * (max(lags) - min(lags)):.1f} ms"
-    if container in _SAY_NOTHING and _is_priming(off_s, made, frame_s if container == "avi" else 0.0):
-        text = f"Sound comes {_ms(off_s)}: {container} cannot say what {made.codec} and its encoder put before it."
-        return off_s, [Finding(code="sound_priming", text=text, severity="note", evidence=evidence)]
+    for track, container, late_s in zip(tracks, containers, (off_s, -off_s), strict=True):
+        if container in _SAY_NOTHING and _is_priming(late_s, track, frame_s if container == "avi" else 0.0):
+            text = f"Sound comes {_ms(off_s)}: {container} cannot say what {track.codec} and its encoder put before it."
+            return off_s, [Finding(code="sound_priming", text=text, severity="note", evidence=evidence)]
     text = f"Sound comes {_ms(off_s)} against the pictures."
     return off_s, [Finding(code="sound_shifted", text=text, evidence=evidence)]
 

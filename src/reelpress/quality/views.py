@@ -35,10 +35,10 @@ Refusal = Literal["hdr_refused", "sdr_to_hdr", "too_small"]
 
 
 class View(Value, frozen=True, kw_only=True):
-    """At which size and with which model, and what brings the pictures of either side there.
+    """At which size and with which model, and the steps that bring the pictures of either side there.
 
-    ``before`` is what has to see whole frames in a row (fields), ``colours`` leads to limited range at a size still to
-    be put in; see :meth:`reference` and :meth:`encoded`.
+    Sizes stand in the steps as ``_SIZE``. Tone-mapping a picture and making it smaller give another picture in the
+    other order, so where there is any (``tone_mapped``) what is looked at small is made at the compared size first.
     """
 
     viewing: Viewing
@@ -47,6 +47,7 @@ class View(Value, frozen=True, kw_only=True):
     pix_fmt: str
     reference_steps: tuple[str, ...]
     encoded_steps: tuple[str, ...]
+    tone_mapped: bool = False
     mapped: tuple[str, ...] = ()
 
     def reference(self, width: int, height: int) -> str:
@@ -56,6 +57,15 @@ class View(Value, frozen=True, kw_only=True):
     def encoded(self, width: int, height: int) -> str:
         """Return the filters that bring the encode's pictures to a size."""
         return _at_size(self.encoded_steps, width, height, self.pix_fmt)
+
+    def filters(self, side: Literal["reference", "encoded"], small: tuple[int, int] | None = None) -> str:
+        """Return the filters that bring a side's pictures to the compared size, or to one to look at."""
+        bring = self.reference if side == "reference" else self.encoded
+        if small is None:
+            return bring(self.width, self.height)
+        if not self.tone_mapped:
+            return bring(*small)
+        return f"{bring(self.width, self.height)},scale=w={small[0]}:h={small[1]}:flags=area"
 
 
 class Refused(Value, frozen=True, kw_only=True):
@@ -101,11 +111,15 @@ def decide_view(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> V
             )
     if how.prepare is not None and shown != (size.width, size.height):
         mapped.append(f"The encode, {shown[0]}x{shown[1]}, is brought to {size.width}x{size.height}.")
+    if is_full(reference) != is_full(encoded):
+        which = "reference" if is_full(reference) else "encode"
+        mapped.append(f"The {which}'s full range is brought to limited range.")
     if deep and (reference.bit_depth or 8) != (encoded.bit_depth or 8):
         mapped.append(f"{reference.bit_depth} bits against {encoded.bit_depth}: compared with 10.")
     return View(
         viewing=viewing, width=size.width, height=size.height, pix_fmt=pix_fmt, reference_steps=wanted,
         encoded_steps=made, mapped=tuple(mapped),
+        tone_mapped=how.prepare is None and (reference.colour.is_hdr or _is_wide(reference)),
     )  # fmt: skip
 
 
