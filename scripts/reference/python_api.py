@@ -18,7 +18,7 @@ GROUPS = {
     "Compress": ("compress", "acompress", "compress_many", "probe_file"),
     "Cut clips": ("cut_clips", "acut_clips", "ClipRequest", "ExportControl"),
     "The first plan's names": ("compress_video", "is_gpu_available", "get_gpu_info", "VideoCompressionError"),
-    "Values": ("Receipt", "MediaFacts", "CancelToken"),
+    "Values": ("Receipt", "GateWish", "MediaFacts", "CancelToken"),
     "Errors": (
         "ReelpressError", "UsageError", "InputError", "HardwareError", "OutputError", "EncodeError", "Cancelled",
         "ExitCode",

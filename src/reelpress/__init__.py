@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ReelpressError,
         UsageError,
     )
+    from reelpress.facts.gate import GateWish
     from reelpress.facts.media import MediaFacts
     from reelpress.legacy import VideoCompressionError, compress_video, get_gpu_info, is_gpu_available
     from reelpress.receipt import Receipt
@@ -51,6 +52,7 @@ _HOMES = {
     "OutputError": "errors",
     "ReelpressError": "errors",
     "UsageError": "errors",
+    "GateWish": "facts.gate",
     "MediaFacts": "facts.media",
     "VideoCompressionError": "legacy",
     "compress_video": "legacy",
@@ -67,6 +69,7 @@ __all__ = [
     "EncodeError",
     "ExitCode",
     "ExportControl",
+    "GateWish",
     "HardwareError",
     "InputError",
     "MediaFacts",

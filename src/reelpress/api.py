@@ -9,9 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from reelpress.batch import Item, run_batch
 from reelpress.engine import compress_file
 from reelpress.events import Event, OnEvent
+from reelpress.facts.gate import GateWish
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import GpuPolicy
@@ -45,6 +48,7 @@ def compress(
     hardware: Hardware | None = None,
     overwrite: bool = False,
     always_encode: bool = False,
+    gate: GateWish | None = None,
     settings: Settings | None = None,
     on_event: OnEvent | None = None,
     cancel: CancelToken | None = None,
@@ -54,13 +58,17 @@ def compress(
     Whatever is not given comes from ``settings``, or from the environment and ``.env``. ``max_size`` is a box for the
     longer and the shorter side, as ``"1280x720"``. ``target_vmaf`` aims at a quality, in place of ``crf``. ``output``
     ``None`` writes ``NAME.compressed.mp4`` beside the input. ``on_event`` is called in the thread that called us.
-    ``cancel`` stops the work from any thread.
+    ``cancel`` stops the work from any thread. ``gate`` asks for a quality or a size, and has what misses it encoded
+    again.
 
     An input that cannot be used, or an encode that fails, is told by the receipt's ``status``, not raised. Raises
     :class:`UsageError` for arguments or settings that cannot be meant.
     """
     flags = _flags(codec, crf, target_vmaf, preset, max_size, max_fps, audio_bitrate)
     request, policy, host = _prepare(flags, settings, hardware, always_encode=always_encode)
+    if gate is not None:
+        gate = msgspec.structs.replace(gate, measures=gate.measures or request.gate.measures)
+        request = msgspec.structs.replace(request, gate=gate)
     receipt = compress_file(
         input,
         output,
@@ -89,6 +97,7 @@ async def acompress(
     hardware: Hardware | None = None,
     overwrite: bool = False,
     always_encode: bool = False,
+    gate: GateWish | None = None,
     settings: Settings | None = None,
     on_event: OnEvent | None = None,
 ) -> Receipt:
@@ -102,7 +111,7 @@ async def acompress(
         return compress(
             input, output, codec=codec, crf=crf, target_vmaf=target_vmaf, preset=preset, max_size=max_size,
             max_fps=max_fps, audio_bitrate=audio_bitrate, hardware=hardware, overwrite=overwrite,
-            always_encode=always_encode, settings=settings, on_event=relay, cancel=cancel,
+            always_encode=always_encode, gate=gate, settings=settings, on_event=relay, cancel=cancel,
         )  # fmt: skip
 
     return await in_thread(work, on_event=on_event, stop=cancel.cancel)

@@ -22,6 +22,7 @@ class ClipRequest(Value, frozen=True, kw_only=True):
     are never changed. ``fps`` of the output is the source's, at most ``max_fps`` and at least ``min_fps``, constant.
     ``loudness_lufs`` is integrated loudness (ITU-R BS.1770), ``true_peak_dbtp`` the highest true peak; ``None`` leaves
     the loudness as it is. ``preset`` ``shorts`` is the product's own for vertical clips.
+    ``gate`` is what is asked of its quality and size.
     """
 
     start_s: float

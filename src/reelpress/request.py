@@ -23,6 +23,7 @@ class Request(Value, frozen=True, kw_only=True):
     ``crf`` is on the chosen encoder's own scale; ``None`` takes that encoder's default. ``cq`` is NVENC's, used as it
     is; ``None`` takes the one that stands for the CRF. ``target_vmaf`` has both searched on samples. ``max_width`` x
     ``max_height`` is a box for the *longer* and the *shorter* side: 1280x720 lets a portrait video be 720x1280.
+    ``gate`` is what is asked of the output's quality and size.
     """
 
     codec: Codec = "h264"

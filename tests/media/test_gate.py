@@ -14,12 +14,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
+import reelpress
+from reelpress.cli.app import app
 from reelpress.engine import compress_file
 from reelpress.events import Event, Progressed
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.gate import GateWish
 from reelpress.facts.host import HostFacts
+from reelpress.facts.values import from_json
 from reelpress.observe.entry import entry_of
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
@@ -203,6 +207,19 @@ def test_the_service_and_flags_ask_alike() -> None:
     spec = JobSpec(input=JobInput(kind="object", value="a"), settings=accepted_settings(given))
     want = GateWish(min_vmaf=93, min_vmaf_worst=85, max_size_ratio=0.5, windows="whole", retries=1, on_miss="deliver")
     assert request_of(spec, load(environ={}, env_file=None)).gate == want
+
+
+def test_python_and_the_command_line_ask_alike(source: Path, tmp_path: Path) -> None:
+    wish = GateWish(max_size_ratio=0.1, retries=3)
+    by_call = reelpress.compress(source, tmp_path / "a.mp4", crf=24, preset="ultrafast", hardware="off", gate=wish)
+    command = ["compress", str(source), "-o", str(tmp_path / "b.mp4"), "--crf", "24", "--preset", "ultrafast",
+               "--hardware", "off", "--max-size-ratio", "0.1", "--vmaf-retries", "3", "--json"]  # fmt: skip
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == by_call.exit_code == 0
+    by_flag = from_json(done.stdout.splitlines()[-1], Receipt)
+    assert len(by_call.quality.tries) >= 2
+    assert [one.setting for one in by_flag.quality.tries] == [one.setting for one in by_call.quality.tries]
+    assert [one.missed for one in by_flag.quality.tries] == [one.missed for one in by_call.quality.tries]
 
 
 MOVING = framed(shot(0, 100, "track", window((0, 0.2, 0.5), (3, 0.8, 0.5))))

@@ -52,7 +52,7 @@ def test_a_try_that_looks_too_bad_is_followed_by_a_finer_one_about_as_far_as_is_
     near = next_try(GateWish(min_vmaf=93), [seen(vmaf=92)], X264)
     far = next_try(GateWish(min_vmaf=93), [seen(vmaf=75)], X264)
     assert near.shift is not None
-    assert -2 <= near.shift <= -1
+    assert -2.5 <= near.shift <= -1
     assert far.shift is not None
     assert -14 <= far.shift <= -8
     assert "better" in near.why
@@ -69,7 +69,7 @@ def test_the_worst_second_decides_where_it_is_further_off() -> None:
 def test_a_try_that_is_too_large_is_followed_by_a_coarser_one() -> None:
     following = next_try(GateWish(max_size_ratio=0.5), [seen(size=1.0)], X264)
     assert following.shift is not None
-    assert 6 <= following.shift <= 7
+    assert 7 <= following.shift <= 7.5  # half the bits are about 7 steps
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from reelpress.clips.wishes import platforms_from, requests_of, require_extra, w
 from reelpress.errors import ReelpressError, UsageError
 from reelpress.events import OnEvent
 from reelpress.facts.captions import CaptionStyle
+from reelpress.facts.gate import GateWish
 from reelpress.plan.platforms import PlatformName
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
 from reelpress.reframe.face_model import find_face_model
 from reelpress.request import Hardware
-from reelpress.settings import Settings, load
+from reelpress.settings import Settings, gate_from, load
 from reelpress.source.opening import open_source
 
 Time = float | str
@@ -33,7 +34,7 @@ class ClipOptions(TypedDict, total=False):
 
     ``captions`` is a file for all clips. ``loudness`` is in LUFS, ``"off"`` leaves the sound as it is. ``platforms``
     are warned about in receipts. ``jobs`` are at work at once. ``allow_private`` lets addresses lead into private
-    networks. ``settings`` stand in for the environment and ``.env``.
+    networks. ``settings`` stand in for the environment and ``.env``. ``gate`` asks for a quality or a size.
     """
 
     size: str | tuple[int, int]
@@ -44,6 +45,7 @@ class ClipOptions(TypedDict, total=False):
     crf: float
     loudness: float | str
     hardware: Hardware
+    gate: GateWish
     platforms: Sequence[PlatformName]
     jobs: int
     overwrite: bool
@@ -81,7 +83,8 @@ def cut_clips(
     )  # fmt: skip
     platforms = platforms_from(options.get("platforms", ()))
     specs = [clip if isinstance(clip, ClipRequest) else _spec(clip, n) for n, clip in enumerate(clips, start=1)]
-    made = iter(requests_of((s for s in specs if isinstance(s, ClipSpec)), wishes, settings))
+    gate = options.get("gate") or gate_from(settings)
+    made = iter(requests_of((s for s in specs if isinstance(s, ClipSpec)), wishes, settings, gate))
     requests = [spec if isinstance(spec, ClipRequest) else next(made) for spec in specs]
     face_model = find_face_model(settings.face_model, settings.cache_path)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)

@@ -13,6 +13,7 @@ from reelpress.clip_request import ClipRequest, LayoutChoice
 from reelpress.clips.specs import ClipSpec
 from reelpress.errors import UsageError
 from reelpress.facts.captions import CAPTION_STYLES, Captions, CaptionStyle
+from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
 from reelpress.plan.clip_refusals import CLIP_PRESETS, MAX_SIDE, MIN_SIDE
 from reelpress.plan.encoders import SHORTS, cpu_row
@@ -76,10 +77,15 @@ def wishes_from(
     )  # fmt: skip
 
 
-def requests_of(specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Settings) -> tuple[ClipRequest, ...]:
-    """Return what each clip is to be. Raises :class:`InputError` when a file of captions cannot be used."""
+def requests_of(
+    specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Settings, gate: GateWish | None = None
+) -> tuple[ClipRequest, ...]:
+    """Return what each clip is to be; without a ``gate`` it is that of the settings.
+
+    Raises :class:`InputError` when a file of captions cannot be used.
+    """
     read: dict[tuple[Path, CaptionStyle], Captions] = {}
-    gate = gate_from(settings)
+    asked = gate or gate_from(settings)
 
     def captions_of(spec: ClipSpec) -> Captions | None:
         path, style = spec.captions or wishes.captions, spec.caption_style or wishes.caption_style
@@ -94,7 +100,7 @@ def requests_of(specs: Iterable[ClipSpec], wishes: ExportWishes, settings: Setti
             start_s=spec.start_s, end_s=spec.end_s, name=spec.name, width=wishes.width, height=wishes.height,
             layout=spec.layout or wishes.layout, framing=spec.framing, captions=captions_of(spec),
             preset=wishes.preset, crf=wishes.crf, loudness_lufs=wishes.loudness_lufs, hardware=wishes.hardware,
-            max_pixels=settings.max_pixels, threads=settings.threads, gate=gate,
+            max_pixels=settings.max_pixels, threads=settings.threads, gate=asked,
             calibration=settings.calibration,  # type: ignore[arg-type]
         )
         for spec in specs

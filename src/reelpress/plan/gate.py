@@ -16,11 +16,10 @@ from reelpress.facts.values import Value
 from reelpress.plan.encoders import ENCODERS, EncoderRow
 from reelpress.plan.model import Attempt, Encode
 
-# What is missing to 100 doubles in so many steps of x264's CRF: a VMAF for each CRF at 93, half of one at 96.5.
-# Measured with x264 from CRF 18 to 40 (benchmarks/results/gate.md); a second try follows its own two points.
-LOSS_E_FOLD_CRF = 7.0
-# Six steps of CRF are a factor of two in bits (x264's and x265's definition of QP and rate control).
-SIZE_E_FOLD_CRF = 6 / math.log(2)
+# In how many steps of x264's CRF what is missing to 100 grows, and bits shrink, by a factor of e: medians over six real
+# clips from CRF 18 to 38 (benchmarks/gate_steps.py: 4.7 to 15.8, 7.3 to 12.5). A second retry follows its own points.
+LOSS_E_FOLD_CRF = 8.0
+SIZE_E_FOLD_CRF = 9.8
 # How much a slope between two tries may differ from these before it is taken for noise.
 _LEAST_SLOPE, _MOST_SLOPE = 0.4, 2.5
 # Retries aim a little beyond the limit: a third encode costs more than the bytes of a third of a VMAF.
