@@ -26,6 +26,8 @@ from typing import Self
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from loopback import LoopbackServer
+
 ISSUER = "https://accounts.google.com"
 LONGEST_DEADLINE_S = 1800.0
 MOST_BODY_BYTES = 100 * 1024
@@ -104,12 +106,11 @@ class CloudTasks:
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
         self.rotate_key()
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _jwks_handler(self))
-        self.jwks_url = f"http://127.0.0.1:{self._http.server_address[1]}/certs"
-        self._serving = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._keys = LoopbackServer(_jwks_handler(self))
+        self.jwks_url = f"{self._keys.url}/certs"
 
     def __enter__(self) -> Self:
-        self._serving.start()
+        self._keys.__enter__()
         return self
 
     def __exit__(
@@ -121,9 +122,7 @@ class CloudTasks:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        self._http.shutdown()
-        self._serving.join()
-        self._http.server_close()
+        self._keys.__exit__(kind, error, trace)
 
     def rotate_key(self) -> None:
         """Sign with a new key from now on; the old one is no longer served."""

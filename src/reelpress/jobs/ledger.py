@@ -139,18 +139,9 @@ def lines(
         yield row.seq, from_json(row.entry, Entry)
 
 
-def entries(
-    connection: Connection,
-    *,
-    since: float | None = None,
-    until: float | None = None,
-    user_id: str | None = None,
-    after_seq: int | None = None,
-    limit: int | None = None,
-) -> list[Entry]:
-    """Return the same lines without their numbers."""
-    found = lines(connection, since=since, until=until, user_id=user_id, after_seq=after_seq, limit=limit)
-    return [entry for _, entry in found]
+def entries(connection: Connection, *, since: float | None = None, until: float | None = None) -> list[Entry]:
+    """Return the lines of a time without their numbers, all at once."""
+    return [entry for _, entry in lines(connection, since=since, until=until)]
 
 
 def last_entry(connection: Connection) -> int:

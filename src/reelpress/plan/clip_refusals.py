@@ -13,7 +13,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.plan.compress import hardware_absent, no_video
 from reelpress.plan.encoders import SHORTS, X264_PRESETS, cpu_row
-from reelpress.plan.model import Reason, Reject
+from reelpress.plan.model import Reason, Reject, RejectCode
 
 CLIP_PRESETS = (SHORTS, *X264_PRESETS)
 MIN_DURATION_S = 0.2
@@ -130,6 +130,6 @@ def _odd(shot: Shot, windows: int) -> str | None:
     return None
 
 
-def reject(code: str, reason: str, text: str, fact: str | None, hint: str | None) -> Reject:
+def reject(code: RejectCode, reason: str, text: str, fact: str | None, hint: str | None) -> Reject:
     """Return a refusal for one reason."""
-    return Reject(code=code, reasons=(Reason(code=reason, text=text, fact=fact),), hint=hint)  # type: ignore[arg-type]
+    return Reject(code=code, reasons=(Reason(code=reason, text=text, fact=fact),), hint=hint)

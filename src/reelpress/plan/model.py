@@ -161,10 +161,13 @@ class Skip(Value, frozen=True, kw_only=True, tag_field="kind", tag="skip"):
     reasons: tuple[Reason, ...]
 
 
+RejectCode = Literal["input_unusable", "hardware_absent", "usage"]
+
+
 class Reject(Value, frozen=True, kw_only=True, tag_field="kind", tag="reject"):
     """The input cannot be used, or what was required is not there. ``code`` maps to an exit code."""
 
-    code: Literal["input_unusable", "hardware_absent", "usage"]
+    code: RejectCode
     reasons: tuple[Reason, ...]
     hint: str | None = None
 

@@ -5,6 +5,7 @@ NVML is asked in a child process, for a driver may hang or crash; where it does,
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -37,7 +38,7 @@ class GpuGauges:
         self._devices: tuple[GpuDevice, ...] = ()
         self._believed_until = float("-inf")
         for name, read in _FROM_NVML.items():
-            instruments.watch(name, lambda read=read: self._each(read))  # type: ignore[misc]
+            instruments.watch(name, functools.partial(self._each, read))
         instruments.watch("reelpress_gpu_slots", lambda: self._each(lambda gpu: self._slots().capacity(gpu.uuid)))
         instruments.watch("reelpress_gpu_slots_in_use", lambda: self._each(lambda gpu: self._slots().held(gpu.uuid)))
         instruments.watch("reelpress_gpu_breaker_open", self._breakers)
