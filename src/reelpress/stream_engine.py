@@ -23,8 +23,9 @@ from reelpress.facts.values import Value
 from reelpress.look import Snapshot, look_at
 from reelpress.plan import resolution as rules
 from reelpress.plan.compress import plan
+from reelpress.plan.dash import manifest
 from reelpress.plan.geometry import timing
-from reelpress.plan.hls import Representation, master_playlist, media_name, media_playlist, with_rates
+from reelpress.plan.hls import Representation, master_playlist, media_name, media_playlist
 from reelpress.plan.model import Attempt, Encode, Reason, Reject, Skip
 from reelpress.plan.rungs import LADDER_LINES, MOST_RUNGS, Rung, choose_rungs, trials
 from reelpress.plan.streaming import MASTER, MPD, SEGMENT_S, Streams, ladder_attempt, streams
@@ -259,8 +260,7 @@ def _write_playlists(folder: Path, parts: Streams, tracks: Sequence[Representati
     (folder / MASTER).write_text(master_playlist(parts, tracks))
     for track in tracks:
         (folder / media_name(track.number)).write_text(media_playlist(track))
-    manifest = folder / MPD
-    manifest.write_text(with_rates(manifest.read_text(), tracks))
+    (folder / MPD).write_text(manifest(parts, tracks))
 
 
 def _fps(facts: MediaFacts, request: Request) -> Fraction | None:

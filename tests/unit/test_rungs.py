@@ -6,6 +6,7 @@ import itertools
 import struct
 from fractions import Fraction
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from reelpress.check.fragments import FragmentError, read_representation
 from reelpress.check.ladder import check_ladder, is_ours, read_master, read_media
 from reelpress.plan.compress import plan
+from reelpress.plan.dash import manifest
 from reelpress.plan.geometry import Size
-from reelpress.plan.hls import Representation, Segment, master_playlist, media_name, media_playlist, with_rates
+from reelpress.plan.hls import Representation, Segment, master_playlist, media_name, media_playlist
 from reelpress.plan.hull import Point
 from reelpress.plan.model import Encode
 from reelpress.plan.resolution import with_lines
@@ -115,7 +117,7 @@ def test_one_decode_feeds_all_rungs_and_each_is_encoded_once() -> None:
     graph = args[args.index("-filter_complex") + 1]
     assert graph.count("split=3") == 1
     assert "[s0]null[v0]" in graph
-    assert "scale=w=640:h=360" in graph
+    assert "[s2]scale=w=640:h=360,setsar=1[v2]" in graph
     for place, one in enumerate(parts.rungs):
         assert args[args.index(f"-maxrate:v:{place}") + 1] == str(one.max_rate_bps)
         assert args[args.index(f"-c:v:{place}") + 1] == "libx264"
@@ -176,11 +178,6 @@ def lying(tmp_path: Path) -> tuple[Path, Streams]:
         (tmp_path / f"seg-{number}-00001.m4s").write_bytes(
             fragment(0, [1024] * 469, 160_000 // (number - 1), keys=tuple(range(469)))
         )
-    mpd = "".join(
-        f'<Representation id="{n}" codecs="{"avc1.64001f" if n < 2 else "mp4a.40.2"}" bandwidth="1" />'
-        for n in range(4)
-    )
-    (tmp_path / MPD).write_text(mpd)
     parts, _ = streams(media(), [rung(1080, 400_000), rung(360, 200_000)], Fraction(10))
     return tmp_path, parts
 
@@ -190,7 +187,7 @@ def written(folder: Path, parts: Streams) -> list[Representation]:
     (folder / MASTER).write_text(master_playlist(parts, tracks))
     for track in tracks:
         (folder / media_name(track.number)).write_text(media_playlist(track))
-    (folder / MPD).write_text(with_rates((folder / MPD).read_text(), tracks))
+    (folder / MPD).write_text(manifest(parts, tracks))
     return tracks
 
 
@@ -223,7 +220,28 @@ def test_playlists_say_what_the_segments_are(lying: tuple[Path, Streams]) -> Non
     assert "FRAME-RATE=10.000" in (folder / MASTER).read_text()
     first = read_media((folder / "media-0.m3u8").read_text())
     assert (first.target_s, first.durations_s, first.ends) == (4, (4.0, 4.0, 2.0), True)
-    assert f'id="0" codecs="avc1.64001f" bandwidth="{tracks[0].peak_bps}"' in (folder / MPD).read_text()
+
+
+def test_the_manifest_says_the_same_and_segments_follow_without_a_gap(lying: tuple[Path, Streams]) -> None:
+    folder, parts = lying
+    tracks = written(folder, parts)
+    space = "{urn:mpeg:dash:schema:mpd:2011}"
+    root = ET.fromstring((folder / MPD).read_text())
+    assert root.get("mediaPresentationDuration") == "PT10.005S"  # of the sound, whose packets reach further
+    sets = root.findall(f".//{space}AdaptationSet")
+    assert [one.get("mimeType") for one in sets] == ["video/mp4", "audio/mp4"]
+    shown = root.findall(f".//{space}Representation")
+    assert [(r.get("id"), r.get("codecs"), int(r.get("bandwidth", ""))) for r in shown] == [
+        (str(t.number), t.codec, t.peak_bps) for t in tracks
+    ]
+    assert [(r.get("width"), r.get("height"), r.get("frameRate")) for r in shown[:2]] == [
+        ("1920", "1080", "10/1"), ("640", "360", "10/1"),
+    ]  # fmt: skip
+    for representation, track in zip(shown, tracks, strict=True):
+        rows = representation.findall(f".//{space}S")
+        ticks = [int(row.get("d", "")) for row in rows for _ in range(1 + int(row.get("r", "0")))]
+        assert ticks == [segment.duration for segment in track.segments]
+        assert rows[0].get("t") == "0"
 
 
 def test_damage_is_seen(lying: tuple[Path, Streams]) -> None:
@@ -290,8 +308,22 @@ def test_names_of_a_ladder_are_known_from_others() -> None:
     assert not any(is_ours(n) for n in ("holiday.mp4", "seg-a-1.m4s", "master.m3u8.bak", "", "manifest.mpd/x"))
 
 
-def test_rates_of_a_segment_without_duration_do_not_divide() -> None:
-    empty = Segment(name="a", size_bytes=9, start=0, duration=0, samples=1, keyframes=1, starts_with_keyframe=True)
-    whole = Segment(name="b", size_bytes=125, start=0, duration=1000, samples=1, keyframes=1, starts_with_keyframe=True)
-    track = Representation(number=0, timescale=1000, codec="avc1.64001f", segments=(empty, whole))
-    assert track.peak_bps == 1000
+def segment(size: int, duration: int) -> Segment:
+    return Segment(
+        name="a", size_bytes=size, start=0, duration=duration, samples=1, keyframes=1, starts_with_keyframe=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "peak"),
+    [
+        (((500, 4000), (1000, 4000), (250, 4000)), 2000),
+        (((500, 4000), (500, 4000), (250, 50)), 1482),  # a packet at the end counts with the segment before it
+        (((500, 4000), (900, 2000)), 3600),
+        (((9, 0), (125, 1000)), 1072),  # nothing divides by nothing
+        (((10, 100),), 800),  # less than half a second in all
+    ],
+)
+def test_the_peak_is_that_of_a_stretch_and_not_of_a_crumb(parts: tuple[tuple[int, int], ...], peak: int) -> None:
+    segments = tuple(segment(*part) for part in parts)
+    assert Representation(number=0, timescale=1000, codec="avc1.64001f", segments=segments).peak_bps == peak

@@ -1,9 +1,8 @@
-"""HLS playlists (RFC 8216) and the rates in an MPD, written from what segments are. Pure."""
+"""HLS playlists (RFC 8216), written from what segments are. Pure."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from reelpress.facts.values import Value
@@ -36,9 +35,26 @@ class Representation(Value, frozen=True, kw_only=True):
         return tuple(s.duration / self.timescale for s in self.segments)
 
     @property
+    def target_s(self) -> int:
+        """The target duration: the longest segment in whole seconds."""
+        return max(1, math.floor(max(self.durations_s) + 0.5))
+
+    @property
     def peak_bps(self) -> int:
-        """The largest rate of one segment, in bit/s."""
-        return max(math.ceil(s.size_bytes * 8 * self.timescale / s.duration) for s in self.segments if s.duration)
+        """The largest rate of segments in a row that last half to one and a half times the target, in bit/s.
+
+        RFC 8216, 4.1: a last segment of one packet is no peak. Of what is shorter in all it is the mean.
+        """
+        peak = 0
+        for first in range(len(self.segments)):
+            size = ticks = 0
+            for segment in self.segments[first:]:
+                size, ticks = size + segment.size_bytes, ticks + segment.duration
+                if ticks > 1.5 * self.target_s * self.timescale:
+                    break
+                if ticks >= 0.5 * self.target_s * self.timescale:
+                    peak = max(peak, math.ceil(size * 8 * self.timescale / ticks))
+        return peak or self.average_bps
 
     @property
     def average_bps(self) -> int:
@@ -54,9 +70,8 @@ def media_name(number: int) -> str:
 
 def media_playlist(track: Representation) -> str:
     """Return the playlist of one track."""
-    longest = max(track.durations_s)
     lines = [
-        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, math.floor(longest + 0.5))}",
+        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{track.target_s}",
         "#EXT-X-MEDIA-SEQUENCE:1", "#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-INDEPENDENT-SEGMENTS",
         f'#EXT-X-MAP:URI="init-{track.number}.mp4"',
     ]  # fmt: skip
@@ -85,16 +100,3 @@ def master_playlist(parts: Streams, tracks: Sequence[Representation]) -> str:
         lines.append(f"#EXT-X-STREAM-INF:{rates},RESOLUTION={rung.width}x{rung.height}{rate}{group}")
         lines.append(media_name(place))
     return "\n".join((*lines, ""))
-
-
-def with_rates(mpd: str, tracks: Sequence[Representation]) -> str:
-    """Return an MPD of FFmpeg's with each representation's peak in place of its mean.
-
-    A client that fetches at ``bandwidth`` must never wait, once it has ``minBufferTime`` (ISO/IEC 23009-1, 5.3.5.2).
-    """
-    peaks = {str(track.number): track.peak_bps for track in tracks}
-
-    def told(found: re.Match[str]) -> str:
-        return f'{found[1]}{found[2]}{found[3]}bandwidth="{peaks[found[2]]}"'
-
-    return re.sub(r'(<Representation id=")([0-9]+)("[^>]*?)bandwidth="[0-9]+"', told, mpd)

@@ -1,7 +1,7 @@
 """One FFmpeg for all rungs of a ladder: one decode, an encode each, cut into fragments at the same keyframes. Pure.
 
-Segments and the MPD are made by FFmpeg's DASH muxer. HLS playlists are written from what the segments turned out to be
-(:mod:`reelpress.plan.hls`): the muxer's own name mean rates where the standard asks for peaks.
+Segments are made by FFmpeg's DASH muxer. Manifests are written from what they turned out to be (:mod:`reelpress.plan.hls`,
+:mod:`reelpress.plan.dash`): the muxer's own name mean rates where the standard asks for peaks.
 """
 
 from __future__ import annotations
@@ -101,10 +101,11 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
     for i, sound in enumerate(parts.sounds):
         outs += [f"-c:a:{i}", "aac", f"-b:a:{i}", str(sound.bitrate_bps), f"-ac:a:{i}", str(sound.channels)]
         outs += [f"-ar:a:{i}", "48000"]
-    # shorter than the distance of keyframes, so that a segment ends with each of them and never without one; sound is
-    # cut at its own packets, the first that begin after so long
-    sets = f"id=0,seg_duration={parts.segment_s * 0.75:g},streams=v"
-    sets += f" id=1,seg_duration={parts.segment_s:g},streams=a" if parts.sounds else ""
+    # Shorter than the distance of keyframes, so that a segment ends with each of them and never without one; sound is
+    # cut at its own packets, the first that begin after so long. The muxer takes sizes of one exact shape alone into a
+    # set, which 1920x1080 and 852x480 are not: each stream has its own, and its MPD is not kept.
+    lengths = [parts.segment_s * 0.75] * count + [parts.segment_s] * len(parts.sounds)
+    sets = " ".join(f"id={i},seg_duration={length:g},streams={i}" for i, length in enumerate(lengths))
     return msgspec.structs.replace(
         attempt,
         why=f"{count} rungs by {attempt.why}",
