@@ -86,18 +86,15 @@ def _frozen(matched: Matched, frame_s: float) -> NDArray[np.bool_]:
     again = (steps <= 0) & (wanted_steps > 0)
     least = max(_MOVED_LEVELS, _MOVED_NOISE * matched.noise)
     found = np.zeros(len(shown), np.bool_)
-    for number in map(int, np.flatnonzero(again)):
-        if _late_s(matched, number) < _LATE_FRAMES * frame_s:
-            continue
-        instead = min(len(matched.wanted) - 1, int(shown[number] + wanted_steps[number]))
-        begin = number
-        while begin > 0 and again[begin - 1]:
-            begin -= 1
-        # of a run the whole counts: a slow movement adds up
-        until = min(len(matched.wanted) - 1, int(shown[begin] + due[number] - due[max(0, begin - 1)]))
-        found[number] = max(
-            _moved(matched, int(shown[number]), instead), _moved(matched, int(shown[begin]), until)
-        ) >= least  # fmt: skip
+    for first, last in _runs(again):
+        for number in range(first, last + 1):
+            if _late_s(matched, number) < _LATE_FRAMES * frame_s:
+                continue
+            instead = min(len(matched.wanted) - 1, int(shown[number] + wanted_steps[number]))
+            # of a run the whole counts: a slow movement adds up
+            until = min(len(matched.wanted) - 1, int(shown[first] + due[number] - due[max(0, first - 1)]))
+            moved = max(_moved(matched, int(shown[number]), instead), _moved(matched, int(shown[first]), until))
+            found[number] = moved >= least
     return found
 
 
