@@ -65,9 +65,9 @@ class Outcome:
 
 def judge(compared: Comparison) -> tuple[str, str]:
     """Return the gate's verdict and its reason."""
-    if compared.verdict != "measured" or compared.vmaf is None:
-        return "unmeasured", compared.cause or "no score"
     why = [f"{f.code}: {f.text}" for f in compared.damage]
+    if compared.verdict != "measured" or compared.vmaf is None:
+        return ("rejected", "; ".join(why)) if why else ("unmeasured", compared.cause or "no score")
     worst = compared.vmaf.worst_second.score if compared.vmaf.worst_second else compared.vmaf.min
     if compared.vmaf.mean < MIN_VMAF:
         why.append(f"VMAF {compared.vmaf.mean:.2f}")

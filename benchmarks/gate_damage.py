@@ -333,7 +333,7 @@ DAMAGES = (
     ),
     *_desync(),
     Damage(
-        "sound half a percent slower",
+        "sound 1.5 percent slower",
         "desync",
         sound(
             lambda m: (

@@ -28,7 +28,8 @@ DRAWN = Source(
     made=(
         "-f", "lavfi", "-i", "testsrc2=size=256x144:rate=25:duration=3,noise=alls=6:allf=t",
         "-f", "lavfi", "-i", BURSTS.format(s=3), "-c:v", "libx264", "-preset", "veryfast", "-crf", "14",
-        "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "160k",
+        "-pix_fmt", "yuv420p", "-colorspace", "bt709",
+        "-color_primaries", "bt709", "-color_trc", "bt709", "-c:a", "aac", "-b:a", "160k",
     ),
     damage=True,
 )  # fmt: skip
@@ -46,8 +47,9 @@ WRONG = (
     "levels compressed twice", "SAR 4:3 in the tag", "8 pixels cropped, scaled back", "on its side",
     "sound 20 ms late, in its samples", "sound 40 ms early, in timestamps", "sound 500 ms late, in timestamps",
     "sound 2000 ms early, in its samples", "last 0.5 s missing", "BT.601 and BT.709 exchanged in pixels", "CRF 45",
+    "no sound", "silence", "another sound", "SDR said to be HDR10",
 )  # fmt: skip
-LEFT_OUT = {"tracks", "sound", "hdr tags", "speed"}
+LEFT_OUT = {"speed"}
 BY_NAME: dict[str, Copy | Damage] = {recipe.name: recipe for recipe in (*COPIES, *DAMAGES)}
 
 

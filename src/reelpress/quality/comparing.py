@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from reelpress.facts.media import AudioTrack
 from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
 from reelpress.quality.align import Alignment, match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
@@ -24,6 +25,7 @@ from reelpress.quality.graph import (
     small_size,
     xpsnr,
 )
+from reelpress.quality.hearing import is_heard, judge_heard
 from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen, read_sound
 from reelpress.quality.motion import judge_motion
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
@@ -31,6 +33,10 @@ from reelpress.quality.sound import find_lag, judge_sound
 from reelpress.quality.views import View, judge_shape
 from reelpress.quality.vmaf import LogReader, XpsnrReader, pool
 from reelpress.quality.windows import choose_windows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Pair = tuple[Seen, Seen]  # of the encode and of the reference, on their programme's clocks
 
@@ -167,21 +173,26 @@ def _listen(work: Work, alignment: Alignment) -> tuple[float | None, list[Findin
     wanted, made = work.reference.facts.main_audio, work.encoded.facts.main_audio
     if wanted is None or made is None:
         if wanted is not None:
-            return None, [Finding(code="sound_missing", text="The encode has no sound.", severity="note")]
+            heard = is_heard(_sound(work, work.reference, wanted), SOUND_HZ)
+            severity: Literal["damage", "note"] = "damage" if heard else "note"
+            return None, [Finding(code="sound_missing", text="The encode has no sound.", severity=severity)]
         return None, []
-    parts = []
-    for side, track in ((work.encoded, made), (work.reference, wanted)):
-        along = work.heard.get(side.path)
-        if along is not None:
-            parts.append(read_sound(along)[round(work.origins[side.path] * SOUND_HZ) :])
-            continue
-        target = work.folder / f"sound-{len(parts)}"
-        argv = listen(work.ffmpeg, side, track.index, target)
-        work.runner.run(argv, f"The sound of {_who(work, side).lower()} could not be decoded.", grows=target)
-        parts.append(read_sound(target))
+    parts = _sound(work, work.encoded, made), _sound(work, work.reference, wanted)
     lag = find_lag(parts[0], parts[1], SOUND_HZ)
     containers = work.encoded.facts.container, work.reference.facts.container
-    return judge_sound(lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
+    off_s, findings = judge_sound(lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
+    return off_s, [*findings, *judge_heard(*parts, SOUND_HZ, lag.lag_s)]
+
+
+def _sound(work: Work, side: Side, track: AudioTrack) -> NDArray[np.int16]:
+    """Return a file's sound from its first picture on, as it was heard along with the pictures or by itself."""
+    along = work.heard.get(side.path)
+    if along is not None:
+        return read_sound(along)[round(work.origins[side.path] * SOUND_HZ) :]
+    target = work.folder / f"sound-{'made' if side is work.encoded else 'wanted'}"
+    argv = listen(work.ffmpeg, side, track.index, target)
+    work.runner.run(argv, f"The sound of {_who(work, side).lower()} could not be decoded.", grows=target)
+    return read_sound(target)
 
 
 def _prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> None:

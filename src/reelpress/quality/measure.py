@@ -64,7 +64,8 @@ def measure(
         return about.unmeasured("no_libvmaf", text)
     view = decide_view(tracks[0], tracks[1], how)
     if isinstance(view, Refused):
-        return about.unmeasured(view.code, view.text)
+        wrong = (Finding(code="dynamic_range", text=view.text),) if view.code == "sdr_to_hdr" else ()
+        return about.unmeasured(view.code, view.text, wrong)
     _need_numpy()
     runner = Runner(cancel, spend)
     base = Comparison(

@@ -11,14 +11,15 @@ from reelpress.errors import ReelpressError
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Comparison, FrameScores, Window
 from reelpress.facts.values import Value
-from reelpress.quality.graph import Side, first_picture, input_args
+from reelpress.plan.colour import players_guess
+from reelpress.quality.graph import HALF_TICK_S, Side, first_picture, input_args
 from reelpress.quality.looking import Times
 from reelpress.quality.views import View, decide_view
 from reelpress.run.process import CancelToken, Limits, run
 
 MOST_FRAMES = 4
 _LIMITS = Limits(wall_s=120, stall_s=60)
-_HALF_TICK_S = 0.0005  # of the coarsest clock in use, Matroska's milliseconds
+_BT601 = frozenset({"bt601", "smpte170m", "bt470bg"})
 _JPEG_Q = "3"  # of 2 to 31: marks of JPEG itself must not be taken for the encode's
 
 
@@ -87,11 +88,14 @@ def take_pictures(
             (comparison.encoded, encoded, tracks[1], view.encoded),
         )
     ]
+    matrix = _matrix(tracks[0])
+    # containers round times each in their own way: less than a quarter of a frame is no other frame
+    slack_s = 0.25 / float(tracks[0].fps_avg or 25)
     taken = []
     for frame in frames:
         # the scores' times are those of the encode's frames, where they belong in the reference: later by the lag
-        wanted = _shown_at(ffmpeg, sides[0], frame.at_s, folder, cancel)
-        made = _shown_at(ffmpeg, sides[1], frame.at_s - comparison.lag_s, folder, cancel)
+        wanted = _shown_at(ffmpeg, sides[0], frame.at_s, slack_s, folder, matrix, cancel)
+        made = _shown_at(ffmpeg, sides[1], frame.at_s - comparison.lag_s, HALF_TICK_S, folder, matrix, cancel)
         taken.append(Pictures(frame=frame, reference=wanted, encoded=made))
     return tuple(taken)
 
@@ -110,17 +114,30 @@ def _opened(
     return msgspec.structs.replace(side, first_s=at_s[0])
 
 
-def _shown_at(ffmpeg: str, side: Side, at_s: float, folder: Path, cancel: CancelToken | None) -> bytes:
-    """Return the frame that is on the screen at a time: of those up to then, the last."""
+def _matrix(track: VideoTrack) -> str:
+    """Return the matrix of what a track was brought to: BT.601's is kept, all else is or becomes BT.709's."""
+    said = track.colour.matrix
+    if said is None and track.chroma != "rgb":
+        return "bt601" if players_guess(track.width, track.height) in _BT601 else "bt709"
+    return "bt601" if said in _BT601 else "bt709"
+
+
+def _shown_at(
+    ffmpeg: str, side: Side, at_s: float, slack_s: float, folder: Path, matrix: str, cancel: CancelToken | None
+) -> bytes:
+    """Return the frame that is on the screen at a time: of those up to then and ``slack_s`` more, the last."""
     target = folder / "picture.jpg"
     target.unlink(missing_ok=True)
-    name, cut = input_args(side, Window(start_s=max(0.0, at_s), duration_s=_HALF_TICK_S))
+    name, cut = input_args(side, Window(start_s=max(0.0, at_s), duration_s=slack_s))
+    until = f"trim=end={max(0.0, at_s) + slack_s:.6f}"
     # JPEG's samples are of full range and, by JFIF, of BT.601's matrix
-    jpeg = "scale=in_range=tv:out_range=pc:out_color_matrix=bt601,format=yuvj444p"
+    # (of primaries and curves FFmpeg must know nothing here: it would convert them, too)
+    untagged = "setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown"
+    jpeg = f"{untagged},scale=in_range=tv:out_range=pc:in_color_matrix={matrix}:out_color_matrix=bt601,format=yuvj444p"
     done = run(
         (
             ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y", *name,
-            "-filter_complex", f"[0:{side.track.index}]{','.join((*cut, side.filters, jpeg))}[picture]",
+            "-filter_complex", f"[0:{side.track.index}]{','.join((*cut, side.filters, until, jpeg))}[picture]",
             "-map", "[picture]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", _JPEG_Q, "-f", "image2",
             "-update", "1", f"file:{target}",
         ),

@@ -138,7 +138,9 @@ def judge_shape(reference: VideoTrack, encoded: VideoTrack) -> list[Finding]:
 
 def _at_size(steps: tuple[str, ...], width: int, height: int, pix_fmt: str) -> str:
     chain = ",".join(steps).replace(_SIZE, f"w={width}:h={height}")
-    return f"{chain},format={pix_fmt},setsar=1"
+    # What the pictures were brought to is said of both alike, else FFmpeg converts those that do not say it.
+    same = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+    return f"{chain},format={pix_fmt},setsar=1,{same}"
 
 
 def _size(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> tuple[Size, Viewing]:
