@@ -39,7 +39,7 @@ RECEIPT_KEYS = {
     "reasons",
     "error", "error_code", "evidence", "hint", "source", "result", "streams", "attempts", "gates", "warnings",
     "quality", "stages", "wall_s", "cpu_s", "usd", "usd_basis", "usd_parts", "started_at", "reelpress_version", "host",
-    "clip", "predicted",
+    "clip", "ladder", "predicted",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from reelpress.jobs.database import persist
 from reelpress.jobs.desk import Desk
 from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.kinds import Delivered, Do
-from reelpress.jobs.ledger import entries
+from reelpress.jobs.ledger import last_entry, lines
 from reelpress.jobs.model import QUOTE_STARTS, QuoteWanted, Starts
 from reelpress.jobs.quotes import QuoteDetails
 from reelpress.quoting.prediction import ErrorTable, learned
@@ -82,6 +82,8 @@ class QuoteStages(Desk):
     def _errors(self) -> ErrorTable:
         def read() -> ErrorTable:
             with self.house.database.reading() as connection:
-                return learned(entries(connection, since=time.time() - _LEARN_S, limit=_LEARN_LINES))
+                newest = last_entry(connection)
+                found = lines(connection, since=time.time() - _LEARN_S, after_seq=newest - _LEARN_LINES)
+                return learned([entry for _, entry in found])
 
         return persist(read, give_up=self.is_cancelled)
