@@ -1,7 +1,8 @@
 """One FFmpeg for all rungs of a ladder: one decode, an encode each, cut into fragments at the same keyframes. Pure.
 
 Segments are made by FFmpeg's DASH muxer. Manifests are written from what they turned out to be
-(:mod:`reelpress.plan.hls`, :mod:`reelpress.plan.dash`): the muxer's own name mean rates where the standard asks for peaks.
+(:mod:`reelpress.plan.hls`, :mod:`reelpress.plan.dash`): the muxer's own name mean rates where the standard asks for
+peaks.
 """
 
 from __future__ import annotations
