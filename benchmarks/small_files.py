@@ -164,8 +164,10 @@ def main() -> None:
         rows.append({"name": name, "wall_s": wall, "cpu_s": cpu, "times_the_floor": ratio, "runs": runs})
     if asked.save:
         build = next(f for f in probe_host().ffmpegs)
+        told_by = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+        names = [line.partition(":")[2].strip() for line in told_by if line.startswith("model name")]
         machine = {
-            "cpu": platform.processor() or platform.machine(), "cores": CORES, "ffmpeg": build.version,
+            "cpu": names[0] if names else platform.machine(), "cores": CORES, "ffmpeg": build.version,
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
         }  # fmt: skip
         told = {"machine": machine, "files": len(clips), "video_s": seconds, "outputs_are_the_same": same, "rows": rows}
