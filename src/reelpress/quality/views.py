@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from reelpress.facts.media import VideoTrack
+from reelpress.facts.media import Colour, VideoTrack
 from reelpress.facts.quality import Finding, Measuring, Viewing
 from reelpress.facts.values import Value
 from reelpress.plan.colour import plan_colour, players_guess
@@ -206,7 +206,11 @@ def _reference_colours(
 
 
 def _encoded_colours(reference: VideoTrack, encoded: VideoTrack) -> tuple[str, ...]:
-    return _planned(encoded) if encoded.colour.is_hdr else (_plain_scale(encoded, reference),)
+    if encoded.colour.is_hdr:
+        return _planned(encoded)
+    if reference.colour.is_hdr or (_is_wide(reference) and not _is_wide(encoded)):  # which is brought to BT.709 itself
+        reference = msgspec.structs.replace(reference, colour=Colour(range="limited", matrix="bt709"))
+    return (_plain_scale(encoded, reference),)
 
 
 def _planned(track: VideoTrack) -> tuple[str, ...]:
