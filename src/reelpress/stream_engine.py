@@ -18,7 +18,7 @@ from reelpress.errors import EncodeError, InputError, OutputError
 from reelpress.events import Checked, OnEvent, Planned, Probed, Started
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
-from reelpress.facts.media import MediaFacts
+from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.look import Snapshot, look_at
 from reelpress.plan import resolution as rules
@@ -217,12 +217,14 @@ class _Work:
             except (FragmentError, OSError) as error:
                 return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"segments cannot be read: {error}")
             _write_playlists(folder, parts, tracks)
-            expect = decided.expect
             # a damaged source gives fewer pictures than it has packets; that is no fault of the ladder
             book.damage = (*facts.damage, *decode_damage(done.stderr_tail))
+            track, sound = facts.main_video, facts.main_audio
             gates = check_ladder(
-                folder, parts, tracks, duration_s=None if book.damage else expect.duration_s,
-                frames=None if book.damage else expect.frames,
+                folder, parts, tracks,
+                frames=None if book.damage else decided.expect.frames,
+                duration_s=None if book.damage or track is None else _end_s(facts, track),
+                sound_s=None if book.damage or sound is None else _end_s(facts, sound),
             )  # fmt: skip
             gates = (*gates, decode_ladder(attempt.ffmpeg, folder, tracks, cancel=self.cancel, spend=book.spend))
             book.gates, self.tracks = gates, tracks
@@ -261,6 +263,13 @@ def _write_playlists(folder: Path, parts: Streams, tracks: Sequence[Representati
     for track in tracks:
         (folder / media_name(track.number)).write_text(media_playlist(track))
     (folder / MPD).write_text(manifest(parts, tracks))
+
+
+def _end_s(facts: MediaFacts, track: VideoTrack | AudioTrack) -> float | None:
+    """Return when a track ends, in seconds from the start of the programme, ``None`` where that is unknown."""
+    if track.duration_s is None:
+        return None
+    return max(0.0, (track.start_s or 0.0) - (facts.start_s or 0.0)) + track.duration_s
 
 
 def _fps(facts: MediaFacts, request: Request) -> Fraction | None:

@@ -83,11 +83,18 @@ def read_master(text: str) -> tuple[tuple[Variant, ...], dict[str, str]]:
 
 
 def check_ladder(
-    folder: Path, parts: Streams, tracks: Sequence[Representation], *, duration_s: float | None, frames: int | None
+    folder: Path,
+    parts: Streams,
+    tracks: Sequence[Representation],
+    *,
+    duration_s: float | None,
+    frames: int | None,
+    sound_s: float | None = None,
 ) -> tuple[Gate, ...]:
     """Compare what lies in ``folder`` with what was planned, without decoding. Raises ``OSError``.
 
-    ``tracks`` were read from the segments; ``frames`` is how many pictures the source gives, where that is known.
+    ``tracks`` were read from the segments; ``frames`` is how many pictures the source gives, ``duration_s`` and
+    ``sound_s`` when its pictures and its sound end, from the start of the programme, where that is known.
     """
     count = len(parts.rungs)
     videos, sounds = tracks[:count], tracks[count:]
@@ -100,13 +107,16 @@ def check_ladder(
     of_video = sum(videos[0].durations_s)
     whole = duration_s is None or abs(of_video - duration_s) <= max(0.1, 2 * of_video / max(1, shown[0]))
     gates.append(
-        _gate("ladder_duration", whole, f"{duration_s or 0:.2f} s", f"{of_video:.2f} s", "It is as long as its source.")
+        _gate(
+            "ladder_duration", whole, f"{duration_s or 0:.2f} s", f"{of_video:.2f} s", "Pictures end as in the source."
+        )
     )
     if lengths:
-        near = all(length <= of_video + 2 * SOUND_TOLERANCE_S for length in lengths)
-        near = near and max(lengths) - min(lengths) <= SOUND_TOLERANCE_S
+        near = max(lengths) - min(lengths) <= SOUND_TOLERANCE_S
+        near = near and (sound_s is None or abs(lengths[0] - sound_s) <= SOUND_TOLERANCE_S)
         told = ", ".join(f"{length:.2f} s" for length in lengths)
-        gates.append(_gate("ladder_sound", near, f"at most {of_video:.2f} s, alike", told, "Both sounds are alike."))
+        wanted = "alike" if sound_s is None else f"{sound_s:.2f} s"
+        gates.append(_gate("ladder_sound", near, wanted, told, "Both sounds end as in the source."))
     return tuple(gates)
 
 

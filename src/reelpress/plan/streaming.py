@@ -1,8 +1,7 @@
 """One FFmpeg for all rungs of a ladder: one decode, an encode each, cut into fragments at the same keyframes. Pure.
 
 Segments are made by FFmpeg's DASH muxer. Manifests are written from what they turned out to be
-(:mod:`reelpress.plan.hls`, :mod:`reelpress.plan.dash`): the muxer's own name mean rates where the standard asks for
-peaks.
+(:mod:`reelpress.plan.hls`, :mod:`reelpress.plan.dash`): its own name mean rates where the standards ask for peaks.
 """
 
 from __future__ import annotations
@@ -23,6 +22,10 @@ MPD = "manifest.mpd"
 MASTER = "master.m3u8"
 # Two renditions of the sound: the better one goes with the upper half of the rungs.
 AUDIO_BPS = (128_000, 64_000)
+# Fragments tell when a track begins by an edit list alone, which players do not heed: each track begins with the
+# programme. The first picture is shown from there on, sound is silent until it begins.
+FROM_ZERO = "setpts=if(eq(N\\,0)\\,0\\,PTS)"
+SOUND_FROM_ZERO = "aresample=48000:async=1:first_pts=0"
 # Keyframes come where they are forced and nowhere else: every rung is cut at the same pictures.
 GOP = "scenecut=0:keyint=infinite:open-gop=0"
 
@@ -78,7 +81,7 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
     """
     args, count = attempt.args, len(parts.rungs)
     first_map = args.index("-map")
-    filters = args[args.index("-filter:v:0") + 1] + _stated(encodes[0])
+    filters = f"{args[args.index('-filter:v:0') + 1]}{_stated(encodes[0])},{FROM_ZERO}"
     source = args[first_map + 1]
     splits = "".join(f"[s{i}]" for i in range(count))
     chains = [f"[{source}]{filters},split={count}{splits}"]
@@ -96,12 +99,12 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
         outs += [
             *_options(decided.attempts[0].args, i),
             f"-maxrate:v:{i}", str(rung.max_rate_bps), f"-bufsize:v:{i}", str(rung.buffer_bits),
-            f"-force_key_frames:v:{i}", f"expr:gte(t,n_forced*{parts.segment_s:g})",
+            f"-force_key_frames:v:{i}", _keyframes(parts.segment_s),
             f"-fps_mode:v:{i}", "vfr", f"-enc_time_base:v:{i}", clock,
         ]  # fmt: skip
     for i, sound in enumerate(parts.sounds):
         outs += [f"-c:a:{i}", "aac", f"-b:a:{i}", str(sound.bitrate_bps), f"-ac:a:{i}", str(sound.channels)]
-        outs += [f"-ar:a:{i}", "48000"]
+        outs += [f"-filter:a:{i}", SOUND_FROM_ZERO]
     # Shorter than the distance of keyframes, so that a segment ends with each of them and never without one; sound is
     # cut at its own packets, the first that begin after so long. The muxer takes sizes of one exact shape alone into a
     # set, which 1920x1080 and 852x480 are not: each stream has its own, and its MPD is not kept.
@@ -119,6 +122,11 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
             "-media_seg_name", "seg-$RepresentationID$-$Number%05d$.m4s", OUTPUT,
         ),
     )  # fmt: skip
+
+
+def _keyframes(segment_s: float) -> str:
+    """Return when keyframes are forced: at the first picture, wherever it is, and when so long has gone by since."""
+    return f"expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{segment_s - 0.001:g}))"
 
 
 def _options(args: Sequence[str], place: int) -> list[str]:
