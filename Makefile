@@ -131,10 +131,10 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/compress.py
 
 lock:
-	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra postgres --extra gcp --group dev pyproject.toml \
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra quality --extra postgres --extra gcp --group dev pyproject.toml \
 		-o requirements.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group run -c requirements.lock pyproject.toml -o requirements-run.lock
-	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra gcp -c requirements.lock \
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra service --extra transcribe --extra clips --extra quality --extra gcp -c requirements.lock \
 		pyproject.toml -o requirements-service.lock
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --group pyproject.toml:image -o requirements-build.lock
 
