@@ -155,7 +155,7 @@ def _align(pairs: Sequence[Pair], *, is_all: bool) -> tuple[Alignment, list[Find
     slack_s = slack(made_s, wanted_s)
     matched = [match(made, wanted, slack_s) for made, wanted in full]
     levels = levels_of(matched)
-    findings = judge_levels(levels, max(one.noise for one in matched))
+    findings = judge_levels(levels)
     if findings:
         matched = [match(made, wanted, slack_s, levels) for made, wanted in full]
     else:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 _SAMPLE = 400  # frames that levels are judged by
 # Full range taken for limited or the other way round stretches luma by 255/219 or 219/255, and moves black by 16.
 _STRETCHES = (255 / 219, 219 / 255)
-_OFF_SHARE, _OFF_LEVELS = 0.07, 6.0  # what encodes down to CRF 51 keep to: see docs/compare.md
+_OFF_SHARE, _OFF_LEVELS = 0.07, 5.0  # what encodes down to CRF 51 keep to: see docs/compare.md
 _LEAST_SPREAD = 6.0  # levels: of flatter pictures no factor can be told
+_FLAT_LEVELS = 2.0  # by which a plain picture's mean may miss what a wrong range makes of it
 # A wrong picture differs by so many levels (root mean square of small pictures), and so many times the usual.
-_WRONG_LEVELS, _WRONG_TIMES = 10.0, 4.0
+_WRONG_LEVELS, _WRONG_COLOURS, _WRONG_TIMES = 10.0, 5.0, 4.0
 _WRONG_SPOT, _SPOT_SHARE = 45.0, 0.02  # the same of the worst fiftieth of its area
 _ALL_WRONG = 22.0  # no encode differs by as much throughout
 _MOST_TOLD = 5
@@ -39,12 +40,20 @@ def levels_of(matched: Sequence[Matched]) -> tuple[float, float]:
     x, y = np.concatenate(xs), np.concatenate(ys)
     spread = float(x.std())
     if spread < _LEAST_SPREAD:
-        return 1.0, float((y - x).mean())
+        return _flat(float(x.mean()), float(y.mean()))
     inside = (y > 20) & (y < 230)  # what was cut off at an end of the scale would bend the line
     if inside.sum() > 0.2 * len(x) and float(x[inside].std()) >= _LEAST_SPREAD:
         x, y = x[inside], y[inside]
     factor = float(((x - x.mean()) * (y - y.mean())).mean() / x.var())
     return factor, float(y.mean() - factor * x.mean())
+
+
+def _flat(wanted: float, made: float) -> tuple[float, float]:
+    """Return factor and offset of a plain picture, whose mean alone is known: those of a wrong range where they fit."""
+    for stretch, offset in ((_STRETCHES[0], -16 * _STRETCHES[0]), (_STRETCHES[1], 16.0)):
+        if abs(made - wanted) >= _OFF_LEVELS and abs(wanted * stretch + offset - made) <= _FLAT_LEVELS:
+            return stretch, offset
+    return 1.0, made - wanted
 
 
 def _patches(planes: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -54,11 +63,11 @@ def _patches(planes: NDArray[np.uint8]) -> NDArray[np.float64]:
     return patches.reshape(-1)
 
 
-def judge_levels(levels: tuple[float, float], noise: float) -> list[Finding]:
-    """Judge factor and offset of luma; ``noise`` is how much the encode differs in itself."""
+def judge_levels(levels: tuple[float, float]) -> list[Finding]:
+    """Judge factor and offset of luma."""
     factor, offset = levels
     grey = factor * 126 + offset - 126  # in the middle of the scale
-    if abs(factor - 1) < _OFF_SHARE and abs(grey) < max(_OFF_LEVELS, 2 * noise):
+    if abs(factor - 1) < _OFF_SHARE and abs(grey) < _OFF_LEVELS:
         return []
     evidence = f"luma times {factor:.3f} {offset:+.1f}"
     stretch = next((s for s in _STRETCHES if abs(factor / s - 1) < 0.045), None)
@@ -118,7 +127,7 @@ def judge_pictures(matched: Sequence[Matched], levels: tuple[float, float]) -> l
     for one, error in zip(matched, errors, strict=True):
         wrong = (
             (error.luma > max(_WRONG_LEVELS, _WRONG_TIMES * luma + 3))
-            | (error.colour > max(_WRONG_LEVELS, _WRONG_TIMES * colour + 3))
+            | (error.colour > max(_WRONG_COLOURS, _WRONG_TIMES * colour + 3))
             | (error.spot > max(_WRONG_SPOT, _WRONG_TIMES * spot))
         )
         found += _told(one, wrong, error)

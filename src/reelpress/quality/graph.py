@@ -68,14 +68,17 @@ def small_size(view: View) -> tuple[int, int]:
     return (SMALL_W, SMALL_H) if view.width >= view.height else (SMALL_H, SMALL_W)
 
 
-def input_args(side: Side, window: Window | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the options of an input up to its name, and the filters that put its first picture at 0 and cut."""
+def input_args(side: Side, window: Window | None, *, after_s: float = 0.0) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the options of an input up to its name, and the filters that put its first picture at 0 and cut.
+
+    ``after_s`` is for how long after the window pictures are still let through.
+    """
     opened = ("-protocol_whitelist", protocol_whitelist(), *container_args(side.facts.container))
     name = ("-i", f"file:{side.path}")
     if window is None:
         return (*opened, *name), (f"{_FINE},setpts=PTS-STARTPTS",)
     begin_s = max(0.0, window.start_s - _BEFORE_S)
-    cut = f"trim=start={begin_s:.6f}:end={window.start_s + window.duration_s + _AFTER_S:.6f}"
+    cut = f"trim=start={begin_s:.6f}:end={window.start_s + window.duration_s + after_s:.6f}"
     early_s = 0.3 if side.facts.container in INDEXED_FORMATS else RUN_UP_S
     first_s = side.first_s or 0.0
     sought = side.can_seek and begin_s > early_s
@@ -101,7 +104,7 @@ def look(
     Of a window times count from the first picture. Of a whole file they are on FFmpeg's clock of it, which may depend
     on the tracks that are read: so its ``sound``, a track, is written along (``.sound``), on the same clock.
     """
-    name, cut = input_args(side, window)
+    name, cut = input_args(side, window, after_s=_AFTER_S)
     steps = ",".join((*(cut if window is not None else (_FINE,)), side.filters, f"format=yuv420p,{_FINE}"))
     graph = f"[0:{side.track.index}]{steps},split[pictures][times]"
     heard: tuple[str, ...] = ()
@@ -158,7 +161,7 @@ def _compare(
     chains = []
     inputs: list[str] = []
     for number, (side, label, shift) in enumerate(zip(sides, ("made", "wanted"), (late_s, 0.0), strict=True)):
-        name, cut = input_args(side, window)
+        name, cut = input_args(side, window, after_s=_AFTER_S)
         inputs += name
         # the reference's picture on the screen when the window begins is of before it; and where either ends later than
         # the other, libvmaf would go on with the last picture of the one that ended

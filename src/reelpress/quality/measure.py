@@ -6,6 +6,7 @@ told as findings.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,8 @@ def measure(
     """Compare an encode with what it was made of.
 
     Only FFmpeg builds with libvmaf can; without one the answer is ``unmeasured``, as it is where the measuring does
-    not stand its own test. ``scratch`` is where small pictures go for a while, a few kilobytes a frame. ``spend`` is
+    not stand its own test. ``scratch`` is where small pictures go for a while, by default
+    with all temporary files: 3.5 kB a frame of either file. ``spend`` is
     told CPU seconds. Raises :class:`Cancelled`, and :class:`UsageError` where NumPy is not installed.
     """
     started = time.monotonic()
@@ -73,7 +75,7 @@ def measure(
         viewing=view.viewing, model=model_name(view.viewing), width=view.width, height=view.height,
         pix_fmt=view.pix_fmt, mapped=view.mapped,
     )  # fmt: skip
-    with temporary_folder("measure-", scratch) as folder:
+    with temporary_folder("reelpress-measure-", scratch or Path(tempfile.gettempdir())) as folder:
         work = Work(
             ffmpeg=scorer.path, runner=runner, folder=folder, how=how, view=view, threads=how.threads or host.cores,
             encoded=Side(path=str(encoded), facts=encoded_facts, track=tracks[1], filters=""),

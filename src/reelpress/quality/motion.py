@@ -23,6 +23,9 @@ _REGULAR = 0.9  # share of its steps that are alike where every n-th frame was k
 _SLOT = 2.3  # where one frame in a slot of time was kept they lie up to two slots apart
 # A repeated picture is one where the reference moved by so many levels, and so many times the encode's usual error.
 _MOVED_LEVELS, _MOVED_NOISE = 0.8, 2.0
+# The same of pictures that stand still: steps of the reference and of the encode, and what has to come of them.
+_STEP_LEVELS, _STILL_SHARE, _STOOD_LEVELS, _STOOD_NOISE = 0.3, 0.2, 1.0, 4.0
+_BLOCK = 1000
 _LATE_FRAMES = 0.75  # where rates were converted pictures stay for half a frame too long
 _MOST_TOLD = 5  # places of one kind that are told one by one
 
@@ -95,7 +98,32 @@ def _frozen(matched: Matched, frame_s: float) -> NDArray[np.bool_]:
             until = min(len(matched.wanted) - 1, int(shown[first] + due[number] - due[max(0, first - 1)]))
             moved = max(_moved(matched, int(shown[number]), instead), _moved(matched, int(shown[first]), until))
             found[number] = moved >= least
-    return found
+    return found | _standing(matched, frame_s)
+
+
+def _standing(matched: Matched, frame_s: float) -> NDArray[np.bool_]:
+    """Tell which frames are hardly other than the one before while the reference moves on, if only a little at a time.
+
+    Coarse encodes keep what moves little as it is, too; but then they differ more from the reference everywhere.
+    """
+    import numpy as np
+
+    from reelpress.quality.align import coarse
+
+    made, wanted = matched.made.luma, matched.wanted.luma
+    still = np.zeros(len(matched), np.bool_)
+    for at in range(1, len(matched), _BLOCK):
+        part = np.arange(at, min(at + _BLOCK, len(matched)))
+        step = coarse(made[part]) - coarse(made[part - 1])
+        due = coarse(wanted[matched.due[part]]) - coarse(wanted[matched.due[part - 1]])
+        stepped, was_due = (np.sqrt((change**2).mean(axis=1)) for change in (step, due))
+        still[part] = (was_due >= _STEP_LEVELS) & (stepped <= _STILL_SHARE * was_due)
+    least = max(_STOOD_LEVELS, _STOOD_NOISE * matched.noise)
+    for first, last in _runs(still):
+        late = _moved(matched, int(matched.due[last]), int(matched.due[first - 1])) >= least
+        if not late or _late_s(matched, last) < _LATE_FRAMES * frame_s:
+            still[first : last + 1] = False
+    return still
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -130,7 +158,8 @@ def _told_lost(
     found = []
     stood = 0  # pictures that were repeated before: what is skipped then was never to be seen
     for number, skip in enumerate(skips, start=1):
-        stood = stood + 1 if frozen[number] else stood
+        again = matched.shown[number] <= matched.shown[number - 1] and matched.due[number] > matched.due[number - 1]
+        stood = stood + 1 if again or frozen[number] else stood
         more = int(skip) - int(legitimate[number - 1])
         if more <= 0:
             continue
