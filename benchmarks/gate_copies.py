@@ -132,7 +132,7 @@ SOUND_FROM_0 = ("-filter:a", "aresample=async=1:first_pts=0", *SOUND)
 
 
 def _doubled(m: Material) -> str | None:
-    return f"fps={m.rate * 2}:start_time=0,setpts=PTS-STARTPTS" if _constant(m) and m.rate <= 30 else None
+    return f"fps={m.rate * 2},setpts=PTS-STARTPTS" if _constant(m) and m.rate <= 30 else None
 
 
 def _square(m: Material) -> str | None:
@@ -283,7 +283,7 @@ COPIES = (
         "variable to 120 fps",
         "frame times",
         ".mkv",
-        encoded(*QP0, filters=lambda m: "fps=120:start_time=0" if m.video.is_vfr else None, only=_plain),
+        encoded(*QP0, filters=lambda m: "fps=120" if m.video.is_vfr else None, only=_plain),
     ),
     Copy(
         "60 fps to 30",

@@ -9,6 +9,8 @@ from gate_copies import CLOCK, COPY, QP0, Args, Recipe, colours
 from gate_sources import Material
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "14")
+# Where colours are less, exchanging two matrices changes them by less than half a level.
+COLOURFUL = 7.0
 AAC = ("-c:a", "aac", "-b:a", "192k")
 PCM = ("-c:a", "pcm_s16le")
 
@@ -151,10 +153,10 @@ def _broken_stream(*before: str) -> Recipe:
 
 def _matrix(m: Material) -> Args | None:
     """Colours of BT.601 that are said to be BT.709's, or the other way round."""
-    if not m.is_plain:
-        return None
     said = m.video.colour.matrix
-    is_709 = said == "bt709" or (said is None and m.video.height > 576)
+    if not m.is_plain or said not in {"bt709", "smpte170m", "bt470bg"}:  # who says nothing cannot be belied
+        return None
+    is_709 = said == "bt709"
     wrong = ("smpte170m", "smpte170m", "smpte170m") if is_709 else ("bt709", "bt709", "bt709")
     matrix, primaries, transfer = wrong
     chain = f"setparams=colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}"
@@ -162,7 +164,7 @@ def _matrix(m: Material) -> Args | None:
 
 
 def _matrix_baked(m: Material) -> Args | None:
-    if not m.is_plain:
+    if not m.is_plain or m.colourful < COLOURFUL:
         return None
     said = m.video.colour.matrix
     is_709 = said == "bt709" or (said is None and m.video.height > 576)
@@ -349,7 +351,7 @@ DAMAGES = (
     ),
     Damage("no sound", "sound", lambda m: (*m.source, *ENCODE, *colours(m), *CLOCK, "-an") if _heard(m) else None),
     Damage("silence", "sound", sound("volume=0")),
-    Damage("sound missing for 0.4 s", "sound", sound("volume=0:enable='between(t,1,1.4)'")),
+    Damage("sound missing for 0.4 s of every second", "sound", sound("volume=0:enable='between(mod(t,1),0.3,0.7)'")),
     Damage(
         "another sound",
         "sound",

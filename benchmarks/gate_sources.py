@@ -104,6 +104,7 @@ class Material:
     moving_frame: int
     frames: int
     damage: bool
+    colourful: float = 0.0  # levels by which its colours are off grey, root mean square
 
     @property
     def video(self) -> VideoTrack:
@@ -171,8 +172,8 @@ def prepare(source: Source, media: Path, folder: Path) -> Material:
         out = _piece(source, media / source.path, out)
     facts = probe(out)
     found = Material(source.name, out, facts, 0, 0, source.damage)
-    frame, frames = _where_it_moves(found)
-    return Material(source.name, out, facts, frame, frames, source.damage)
+    frame, frames, colourful = _looked_at(found)
+    return Material(source.name, out, facts, frame, frames, source.damage, colourful)
 
 
 def _piece(source: Source, path: Path, out: Path) -> Path:
@@ -201,18 +202,19 @@ def _piece(source: Source, path: Path, out: Path) -> Path:
     return out
 
 
-def _where_it_moves(material: Material) -> tuple[int, int]:
-    """Return the frame from which on the picture changes most steadily, not by a cut, and how many frames there are."""
+def _looked_at(material: Material) -> tuple[int, int, float]:
+    """Return the frame from which on the picture moves most steadily, how many frames there are, and how colourful."""
     width, height = _SMALL
     command = (
         ffmpeg_path(), "-nostdin", "-v", "error", "-i", f"file:{material.path}", "-map", f"0:{material.video.index}",
-        "-vf", f"scale={width}:{height}", "-pix_fmt", "gray", "-fps_mode", "passthrough", "-f", "rawvideo", "-",
+        "-vf", f"scale={width}:{height}", "-pix_fmt", "yuv444p", "-fps_mode", "passthrough", "-f", "rawvideo", "-",
     )  # fmt: skip
     raw = subprocess.run(command, capture_output=True, timeout=300, check=False).stdout
-    pictures = np.frombuffer(raw, np.uint8).reshape(-1, width * height).astype(np.float32)
-    change = np.abs(np.diff(pictures, axis=0)).mean(axis=1)
+    pictures = np.frombuffer(raw, np.uint8).reshape(-1, 3, width * height).astype(np.float32)
+    colourful = float(np.sqrt(((pictures[:, 1:] - 128) ** 2).mean()))
+    change = np.abs(np.diff(pictures[:, 0], axis=0)).mean(axis=1)
     count = len(pictures)
     span = max(2, int(material.rate * Fraction(1, 4)))
     begin, end = count // 4, max(count // 4 + 1, 3 * count // 4 - span)
     steady = [float(np.min(change[n - 1 : n + span])) if n else 0.0 for n in range(begin, end)]
-    return begin + int(np.argmax(steady)), count
+    return begin + int(np.argmax(steady)), count, colourful

@@ -11,6 +11,7 @@ from reelpress.facts.quality import Comparison, Measuring
 from reelpress.probe.media import probe
 from reelpress.quality.measure import measure
 
+import clips
 from conftest import HOST
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # behind: it has a clips.py, too
@@ -82,6 +83,15 @@ def test_a_right_copy_passes(drawn: Material, tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", WRONG)
 def test_damage_is_rejected(drawn: Material, tmp_path: Path, name: str) -> None:
     assert judge(compared(name, drawn, tmp_path))[0] == "rejected"
+
+
+@pytest.mark.parametrize("rate", ["12.5", "15", "24000/1001", "30000/1001", "50", "60000/1001", "120"])
+def test_every_usual_rate_can_be_measured(tmp_path: Path, rate: str) -> None:
+    """At 24000/1001 the sixth frame is at 0.25025 s, which rounds to either side."""
+    reference = clips.plain(tmp_path / "in.mp4", rate=rate, seconds=1.0)
+    out = clips.make(tmp_path / "made.mp4", "-i", f"file:{reference}", "-c", "copy")
+    answer = measure(reference, probe(reference), out, probe(out), how=Measuring(whole=True), host=HOST)
+    assert judge(answer) == ("passed", "")
 
 
 def test_every_kind_of_the_benchmark_is_here() -> None:

@@ -80,8 +80,11 @@ def usual_gap(looks: Sequence[Seen]) -> float:
 
 
 def slack(made_s: float, wanted_s: float) -> float:
-    """Return how much a frame's time may be before that of its picture: a quarter of the nearer of both's frames."""
-    return min((value for value in (made_s, wanted_s) if value > 0), default=0.04) / 4
+    """Return how much a frame's time may be before that of its picture: a quarter of the reference's frame.
+
+    Of an encode with more frames, half of one of its own is enough: it had to put pictures on its own grid.
+    """
+    return min((value for value in (made_s / 2, wanted_s / 4) if value > 0), default=0.01)
 
 
 def match(made: Seen, wanted: Seen, slack_s: float, levels: tuple[float, float] = (1.0, 0.0)) -> Matched:

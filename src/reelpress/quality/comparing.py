@@ -27,7 +27,9 @@ from reelpress.quality.graph import (
 )
 from reelpress.quality.hearing import is_heard, judge_heard
 from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen, read_sound
+from reelpress.quality.matrices import judge_matrix
 from reelpress.quality.motion import judge_motion
+from reelpress.quality.outliers import judge_colour_scores, judge_outliers
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
 from reelpress.quality.sound import find_lag, judge_sound
 from reelpress.quality.views import View, judge_shape
@@ -103,6 +105,8 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     by_frame = _together(scored)
     if not by_frame.vmaf:
         raise MeasuringError("No frame could be scored.", reason="no_frames")
+    if not any(one.severity == "damage" for one in work.findings):  # which would be told twice
+        work.findings += [*judge_colour_scores(by_frame), *judge_outliers(by_frame, [wanted for _, wanted in pairs])]
     at_s = by_frame.at_s
     more: dict[str, object] = {}
     if work.how.ssim:
@@ -162,7 +166,7 @@ def _align(pairs: Sequence[Pair], *, is_all: bool) -> tuple[Alignment, list[Find
         levels = (1.0, 0.0)
     motions = [judge_motion(one, frame_s=wanted_s, made_frame_s=made_s, is_all=is_all) for one in matched]
     findings += [finding for motion in motions for finding in motion.findings]
-    findings += judge_pictures(matched, levels)
+    findings += [*judge_pictures(matched, levels), *judge_matrix(matched)]
     lags = sorted(motion.lag_s for motion in motions)
     lag_s = lags[len(lags) // 2]
     return Alignment(lag_s=lag_s, slack_s=slack_s, frame_s=wanted_s or 0.04, made_frame_s=made_s or 0.04), findings

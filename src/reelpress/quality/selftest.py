@@ -35,9 +35,10 @@ def judge_self(
     off = max((abs(a - b) for a, b in zip(times, expected_s, strict=True)), default=0.0)
     if off > _SAME_S:
         return failed(f"frames are {off * 1000:.1f} ms from where they should be")
-    sums = dict(zip((round(t, 4) for t in wanted.at_s), wanted.sums, strict=True))
+    # times are whole microseconds; anything coarser would round the two of a pair apart
+    sums = dict(zip((round(t, 6) for t in wanted.at_s), wanted.sums, strict=True))
     for time_s, checksum in zip(times, made.sums, strict=True):
-        other = sums.get(round(time_s, 4))
+        other = sums.get(round(time_s, 6))
         if other != checksum:
             return failed(f"the two pictures at {time_s:.3f} s are not the same one")
     for name in _FEATURES:
