@@ -100,8 +100,9 @@ def check_ladder(
     videos, sounds = tracks[:count], tracks[count:]
     gates = [_files(folder, tracks), _aligned(videos), _rates(folder, parts, tracks)]
     shown = [sum(s.samples for s in v.segments) for v in videos]
-    same = len(set(shown)) == 1 and (frames is None or shown[0] == frames)
-    expected = f"{frames if frames is not None else 'as many'} in each rung"
+    pictures = None if frames is None else frames + parts.lead_frames
+    same = len(set(shown)) == 1 and (pictures is None or shown[0] == pictures)
+    expected = f"{pictures if pictures is not None else 'as many'} in each rung"
     gates.append(_gate("ladder_frames", same, expected, f"{sorted(set(shown))}", "Every rung has every picture."))
     lengths = [sum(t.durations_s) for t in sounds]
     of_video = sum(videos[0].durations_s)

@@ -23,8 +23,7 @@ MASTER = "master.m3u8"
 # Two renditions of the sound: the better one goes with the upper half of the rungs.
 AUDIO_BPS = (128_000, 64_000)
 # Fragments tell when a track begins by an edit list alone, which players do not heed: each track begins with the
-# programme. The first picture is shown from there on, sound is silent until it begins.
-FROM_ZERO = "setpts=if(eq(N\\,0)\\,0\\,PTS)"
+# programme. Sound is silent until it begins; where pictures begin later, the first is shown until then.
 SOUND_FROM_ZERO = "aresample=48000:async=1:first_pts=0"
 # Keyframes come where they are forced and nowhere else: every rung is cut at the same pictures.
 GOP = "scenecut=0:keyint=infinite:open-gop=0"
@@ -45,6 +44,8 @@ class Streams(Value, frozen=True, kw_only=True):
     sounds: tuple[Sound, ...]
     segment_s: float
     fps: Fraction | None
+    lead_s: float = 0.0  # how much later than the programme the pictures begin
+    lead_frames: int = 0  # times that the first of them is shown before, so that no frame is seconds long
 
     def sound_of(self, rung: int) -> int | None:
         """Return the representation of the sound that goes with a rung; ``None`` without sound."""
@@ -65,7 +66,33 @@ def streams(
     if others > 0:
         text = f"A ladder holds one sound and no subtitles: {others} other streams are left out."
         reasons.append(Reason(code="streams_left_out", text=text, fact=str(others)))
-    return Streams(rungs=tuple(rungs), sounds=sounds, segment_s=segment_s, fps=fps), tuple(reasons)
+    lead_s = _lead_s(media)
+    lead_frames = round(lead_s * fps) if fps is not None else 0
+    if lead_frames:
+        text = f"Pictures begin {lead_s:.2f} s after the sound: the first one is shown until then."
+        reasons.append(Reason(code="first_picture_held", text=text, fact=f"{lead_s:.3f} s"))
+    made = Streams(
+        rungs=tuple(rungs), sounds=sounds, segment_s=segment_s, fps=fps, lead_s=lead_s, lead_frames=lead_frames
+    )
+    return made, tuple(reasons)
+
+
+def _lead_s(media: MediaFacts) -> float:
+    track = media.main_video
+    if track is None or track.start_s is None or media.start_s is None:
+        return 0.0
+    return max(0.0, track.start_s - media.start_s)
+
+
+def _from_zero(parts: Streams) -> str:
+    """Return the filters that have pictures begin with the programme; what was shown at a time still is."""
+    held = parts.lead_frames
+    if not held:
+        return "setpts=if(eq(N\\,0)\\,0\\,PTS)"
+    lead = f"{parts.lead_s:.6f}"
+    before = f"N*{lead}/{held}/TB"
+    after = f"if(eq(N\\,{held})\\,{lead}/TB\\,PREV_OUTPTS+PTS-PREV_INPTS)"
+    return f"setpts=PTS-STARTPTS,tpad=start={held}:start_mode=clone,setpts=if(lt(N\\,{held})\\,{before}\\,{after})"
 
 
 def _sounds(track: AudioTrack) -> tuple[Sound, ...]:
@@ -81,7 +108,7 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
     """
     args, count = attempt.args, len(parts.rungs)
     first_map = args.index("-map")
-    filters = f"{args[args.index('-filter:v:0') + 1]}{_stated(encodes[0])},{FROM_ZERO}"
+    filters = f"{args[args.index('-filter:v:0') + 1]}{_stated(encodes[0])},{_from_zero(parts)}"
     source = args[first_map + 1]
     splits = "".join(f"[s{i}]" for i in range(count))
     chains = [f"[{source}]{filters},split={count}{splits}"]
