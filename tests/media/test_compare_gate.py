@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from reelpress.facts.quality import Comparison, Measuring
+from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.measure import measure
 
 import clips
-from conftest import HOST
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))  # behind: it has a clips.py, too
 
@@ -23,6 +23,7 @@ from gate_damage import DAMAGES, Damage
 from gate_sources import BURSTS, Material, Source, make, prepare
 
 pytestmark = pytest.mark.media
+HOST = probe_host()
 
 DRAWN = Source(
     "drawn",

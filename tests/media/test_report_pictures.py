@@ -9,15 +9,16 @@ import pytest
 
 from reelpress.errors import OutputError
 from reelpress.facts.quality import Measuring
+from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.measure import measure, scorer_of
 from reelpress.quality.report_frames import WorstFrame, take_pictures
 from reelpress.quality.report_html import ReportEntry, write_report
 
 import clips
-from conftest import HOST
 
 pytestmark = pytest.mark.media
+HOST = probe_host()
 
 # every frame of one grey, by which it is known again: 18, 22, 26...
 GREYS = ("-f", "lavfi", "-i", "nullsrc=size=160x96:rate=25:duration=2,geq=lum='18+4*N':cb=128:cr=128")

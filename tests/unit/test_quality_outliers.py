@@ -41,6 +41,10 @@ def test_coarse_and_uneven_encodes_are_not() -> None:
     assert judge_outliers(uneven, STILL) == []
     long_dip = scores(lambda n: 30.0 if 30 <= n < 60 else 45.0, lambda n: 60.0 if 30 <= n < 60 else 95.0)
     assert judge_outliers(long_dip, STILL) == []  # a second: what the worst second tells
+    for frames in range(8, 26):  # longer than can be told from a matter of quality: all of it or nothing
+        dip = scores(lambda n: 30.0 if n // frames == 1 else 45.0, lambda n: 60.0 if n // frames == 1 else 95.0)  # noqa: B023
+        found = judge_outliers(dip, STILL)
+        assert [one.at_s for one in found] in ([], [frames / FPS]), frames
     only_psnr = scores(lambda n: 34.0 if n == 50 else 60.0, lambda _: 97.0)
     assert judge_outliers(only_psnr, STILL) == []
 

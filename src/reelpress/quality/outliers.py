@@ -61,6 +61,8 @@ def judge_outliers(scores: FrameScores, wanted: Sequence[Seen]) -> list[Finding]
         begin_s, last_s = float(at_s[first]), float(at_s[end - 1])
         if first == 0 or end == len(at_s) or last_s - begin_s > _LONGEST_S:
             continue
+        if min(psnr[first - 1], psnr[end]) - psnr[first:end].max() < _FALLS_DB / 2:  # the middle of a long bad stretch
+            continue
         around = (float(at_s[first - 1]), float(at_s[end]))
         if around[1] - around[0] > 2 * _AROUND_S or not _is_one_scene(wanted, (around[0], begin_s, last_s, around[1])):
             continue

@@ -124,9 +124,11 @@ class _Drawing:
         if min_vmaf is not None:
             y = self.y(min_vmaf)
             parts.append(f'<line class="asked" x1="{self.left}" y1="{y}" x2="{self.right}" y2="{y}"/>')
-            parts.append(f'<text class="asked-text" x="{self.right - 4}" y="{y - 5}">asked for: {min_vmaf:g}</text>')
         parts += [part for n, one in enumerate(series, 1) for part in self._worst(n, one)]
         parts += [part for n, one in enumerate(series, 1) for part in self._curve(n, one)]
+        if min_vmaf is not None:  # over the curves
+            y = self.y(min_vmaf)
+            parts.append(f'<text class="asked-text" x="{self.right - 4}" y="{y - 5}">asked for: {min_vmaf:g}</text>')
         parts.append(f'<line class="hand" x1="{self.left}" y1="{self.top}" x2="{self.left}" y2="{self.bottom}"/>')
         parts += [self._mark(n, k, one, mark) for n, one in enumerate(series, 1) for k, mark in enumerate(one.marks, 1)]
         label = "; ".join(
