@@ -249,7 +249,7 @@ def test_an_ffmpeg_that_takes_too_long_is_stopped_as_timed_out(folder: Path):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=lambda n: n.name)
 def test_a_killed_probe_is_a_refusal_with_its_reason(folder: Path, number: signal.Signals):
     for _ in range(5):  # on a busy machine the probe may be over before it is found: that one is the output's
-        with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", "--overwrite", cwd=folder) as run:
+        with reel.running("--preset", "ultrafast", "-o", "out.mp4", "in.mp4", "--overwrite", cwd=folder) as run:
             run.until("started")
             kill(run.child(b"media_child"), number)
             ended = run.end()
