@@ -131,6 +131,19 @@ def test_a_gpu_that_is_not_there_is_said_to_be_not_there(short: Path, tmp_path: 
     assert "no NVIDIA device" in gpu.why
 
 
+def test_a_single_picture_is_quoted_by_doing_the_job_too(tmp_path: Path) -> None:
+    one = clips.make(
+        tmp_path / "one.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-frames:v", "1", *clips.X264
+    )
+    [offer] = quoted(one, tmp_path).offers
+    done = compress_file(one, tmp_path / "out.mp4", host=HOST, request=Request(**CHEAP))
+    assert done.result is not None
+    assert offer.predicted is not None
+    assert offer.predicted.basis == "rehearsed"
+    assert offer.predicted.size_bytes is not None
+    assert offer.predicted.size_bytes.likely == pytest.approx(done.result.size_bytes, rel=0.01)
+
+
 def test_without_libvmaf_no_score_is_made_up(short: Path, tmp_path: Path) -> None:
     builds = tuple(msgspec.structs.replace(f, filters=f.filters - {"libvmaf"}) for f in HOST.ffmpegs)
     [offer] = quoted(short, tmp_path, host=msgspec.structs.replace(HOST, ffmpegs=builds)).offers
@@ -154,7 +167,7 @@ def test_stretches_are_spread_and_cut_from_the_plans_own_command(long: Path) -> 
     assert facts.main_video is not None
     order = order_of(decided, facts.main_video)
     starts = sorted(w.start_s for w in order.windows)
-    assert len(starts) == 3
+    assert len(starts) == 4
     assert starts[0] > 3
     assert starts[-1] + order.windows[0].duration_s < 40
     attempt = decided.attempts[0]

@@ -10,6 +10,7 @@ from reelpress.facts.prediction import Interval, around
 from reelpress.quoting.packets import Packet, PacketReader
 from reelpress.quoting.prediction import Errors, Stretch, size_of, speed_of, wall_of
 from reelpress.quoting.stretches import UNCOUNTED_TAIL_S
+from reelpress.quoting.wording import given_up
 
 FPS = 25
 EXACT = Errors(size=0.0, wall=0.0, vmaf=0.0)
@@ -114,6 +115,15 @@ def test_lines_of_framecrc_become_packets() -> None:
         0: [Packet(at_s=0.0, size_bytes=10131, is_key=True), Packet(at_s=0.2, size_bytes=2081, is_key=False)],
         1: [Packet(at_s=0.0, size_bytes=33, is_key=True)],
     }
+
+
+def test_an_encode_that_is_given_up_saves_nothing_of_what_came_before_it() -> None:
+    whole = Interval(low=8.0, likely=10.0, high=12.0)
+    half = given_up(whole, 0.5, beside_s=2.0)
+    assert half.low < half.likely < 6.5
+    assert given_up(whole, 1.0, beside_s=2.0).likely == pytest.approx(10.0)
+    assert given_up(whole, 0.01, beside_s=2.0).low > 2.0
+    assert given_up(Interval(low=1.0, likely=1.0, high=1.0), 0.5, beside_s=2.0).likely <= 1.0
 
 
 def test_an_interval_is_as_wide_in_proportion_on_both_sides() -> None:

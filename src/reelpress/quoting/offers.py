@@ -31,7 +31,8 @@ from reelpress.run.process import CancelToken
 _READ_UP_TO_BYTES = 4_000_000_000
 # Disks and hashes: an output is written, read and hashed, a source read and hashed beside its encode.
 _PUBLISHED_BYTES_PER_S = 300e6
-_REMUX_S = 0.5  # what a remux takes beside its bytes
+# What a remux takes beside its bytes, and for each of its pictures: 6 files of 250 to 10,900 frames, two cores.
+_REMUX_S, _REMUX_S_PER_FRAME = 0.18, 3e-5
 
 
 def unavailable(codec: Codec, why: str) -> Offer:
@@ -74,8 +75,8 @@ class Offering:
         track = self._facts.main_video
         assert track is not None  # noqa: S101 - what is to be encoded has one
         order = order_of(decided, track)
-        if self._quick or track.fps_avg is None or track.duration_s is None:
-            return self._by_facts(offer, decided, host)
+        if self._quick or track.duration_s is None or not (order.whole or track.fps_avg):
+            return self._by_facts(offer, decided, host, planned_s)
         if order.whole:
             return self._whole(offer, decided, host, request)
         try:
@@ -84,7 +85,7 @@ class Offering:
             if decided.attempts[0].gpus:
                 return failed(offer, error.what, error.evidence)
             # the job goes on where a stretch cannot: over holes, and over ends that come before the header's
-            rough = self._by_facts(offer, decided, host)
+            rough = self._by_facts(offer, decided, host, planned_s)
             unsampled = Reason(
                 code="not_sampled", text=f"No stretch of it tells more: {error.what}", fact=error.evidence
             )
@@ -105,7 +106,9 @@ class Offering:
                 basis="facts", outcome="skipped", encoder=None, wall_s=around(wall, self._errors.facts.wall)
             )
             return msgspec.structs.replace(offer, outcome="skipped", predicted=predicted)
-        wall += _REMUX_S + 2 * size / _PUBLISHED_BYTES_PER_S
+        track = self._facts.main_video
+        frames = (track.frames if track is not None else None) or 0
+        wall += _REMUX_S + _REMUX_S_PER_FRAME * frames + 2 * size / _PUBLISHED_BYTES_PER_S
         predicted = Predicted(
             basis="facts", outcome="copied", encoder="copy", wall_s=around(wall, self._errors.facts.wall),
             size_bytes=around(size, 0.02), vmaf=Interval(low=100, likely=100, high=100),
@@ -114,12 +117,12 @@ class Offering:
             msgspec.structs.replace(offer, outcome="copied", encoder="copy", predicted=predicted), host, wall, 0.0
         )
 
-    def _by_facts(self, offer: Offer, decided: Encode, host: HostFacts) -> Offer:
+    def _by_facts(self, offer: Offer, decided: Encode, host: HostFacts, planned_s: float) -> Offer:
         said = forecast(self._facts, decided, host.cores)
         predicted = Predicted(
             basis="facts", outcome="encoded", encoder=offer.encoder, size_bytes=said.size_bytes, wall_s=said.wall_s
         )
-        offer = self._weighed(msgspec.structs.replace(offer, predicted=predicted), decided)
+        offer = self._weighed(msgspec.structs.replace(offer, predicted=predicted), decided, planned_s)
         return self._priced(offer, host, said.cpu_s, 0.0) if said.cpu_s is not None else offer
 
     def _whole(self, offer: Offer, decided: Encode, host: HostFacts, request: Request) -> Offer:
@@ -162,7 +165,7 @@ class Offering:
             basis="sampled", outcome="encoded", encoder=done.attempt.encoder, size_bytes=size, wall_s=wall
         )
         offer = msgspec.structs.replace(offer, predicted=predicted, encoder=done.attempt.encoder)
-        offer = self._priced(self._weighed(offer, decided), host, cpu_s, gpu_s)
+        offer = self._priced(self._weighed(offer, decided, planned_s), host, cpu_s, gpu_s)
         return self._scored(offer, decided, done.attempt, errors, head_only=order.head_only)
 
     def _whole_of(
@@ -211,7 +214,7 @@ class Offering:
             self._packets = [msgspec.structs.replace(p, at_s=p.at_s - late_s) for p in found.get(0, [])]
         return self._packets or []
 
-    def _weighed(self, offer: Offer, decided: Encode) -> Offer:
+    def _weighed(self, offer: Offer, decided: Encode, planned_s: float) -> Offer:
         """Say whether an encode of the size that is predicted would be delivered."""
         limit, predicted = decided.expect.max_bytes, offer.predicted
         offer = with_saving(offer, self._facts.size_bytes)
@@ -229,7 +232,9 @@ class Offering:
         predicted = msgspec.structs.replace(
             predicted, outcome=instead, encoder="copy" if instead == "copied" else None,
             size_bytes=around(self._facts.size_bytes, 0.02) if instead == "copied" else None,
-            wall_s=None if predicted.wall_s is None else given_up(predicted.wall_s, limit / size.likely),
+            wall_s=None if predicted.wall_s is None else given_up(
+                predicted.wall_s, limit / size.likely, beside_s=self._probe_s + planned_s
+            ),
         )  # fmt: skip
         why = f"Not worth it: {text}; {words[instead]}."
         return msgspec.structs.replace(offer, outcome=instead, worth="no", why=why, predicted=predicted)

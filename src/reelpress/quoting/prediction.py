@@ -57,8 +57,8 @@ class ErrorTable(Value, frozen=True, kw_only=True):
     `python benchmarks/quote_error.py` prints on a machine that does nothing else.
     """
 
-    rehearsed: Errors = Errors(size=0.002, wall=0.15, vmaf=0.5)
-    sampled: Errors = Errors(size=0.06, wall=0.12, vmaf=1.0)
+    rehearsed: Errors = Errors(size=0.002, wall=0.12, vmaf=0.5)
+    sampled: Errors = Errors(size=0.08, wall=0.12, vmaf=1.0)
     facts: Errors = Errors(size=SIZE_ERROR, wall=TIME_ERROR, vmaf=4.0)
 
 

@@ -9,14 +9,14 @@ from reelpress.plan.model import Encode
 from reelpress.plan.sampling import is_seekable
 
 # A programme up to this long is encoded whole: less of it would be hardly cheaper, and could only guess.
-WHOLE_UP_TO_S = 20.0
+WHOLE_UP_TO_S = 30.0
 # But no more pixels than that of 1080p at 60 frames a second, so that a quote stays cheap for 4K too.
 WHOLE_UP_TO_PIXELS = WHOLE_UP_TO_S * 60 * 1920 * 1080
 # An encoder looks ahead up to 60 frames, and spends less where it sees the end: the last 1.5 s of a stretch are encoded
 # and not counted.
 UNCOUNTED_TAIL_S = 1.5
 STRETCH_S = 4.0 + UNCOUNTED_TAIL_S
-FEWEST, MOST = 3, 6
+FEWEST, MOST, EACH_S = 3, 8, 9.0  # a stretch for so many seconds of a programme
 # What is scored: three stretches of two seconds, or all of what is shorter.
 SCORED_STRETCHES, SCORED_S = 3, 2.0
 
@@ -42,7 +42,7 @@ def order_of(decided: Encode, track: VideoTrack) -> Order:
     if not is_seekable(track):
         head = Window(start_s=0.0, duration_s=round(min(duration, WHOLE_UP_TO_S), 3))
         return Order(whole=False, windows=(head,), head_only=True)
-    count = int(min(MOST, max(FEWEST, duration // 12)))
+    count = int(min(MOST, max(FEWEST, duration // EACH_S)))
     each = min(STRETCH_S, duration / count)
     windows = [
         Window(start_s=round((duration - each) * (place + 0.5) / count, 3), duration_s=round(each, 3))

@@ -11,13 +11,17 @@ from reelpress.quoting.model import Offer
 from reelpress.receipt import Receipt
 
 
-def given_up(wall: Interval, share: float) -> Interval:
-    """Return the seconds of an encode that is stopped once it has written all that is worth it, a ``share`` of it.
+def given_up(wall: Interval, share: float, *, beside_s: float) -> Interval:
+    """Return the seconds of a job whose encode is stopped once it has written all that is worth it, a ``share`` of it.
 
-    One that is on course for far more is stopped as soon as that can be told (`plan/worth.py`).
+    One that is on course for far more is stopped as soon as that can be told (`plan/worth.py`). ``beside_s`` is what of
+    the job comes before the encode and is done in any case.
     """
     at = PROJECT_FROM if share * PROJECT_FACTOR < 1 else min(1.0, share)
-    return Interval(low=wall.low * PROJECT_FROM, likely=wall.likely * at, high=wall.high)
+    low, likely = (
+        beside_s + max(0.0, s - beside_s) * part for s, part in ((wall.low, PROJECT_FROM), (wall.likely, at))
+    )
+    return Interval(low=min(low, wall.high), likely=min(likely, wall.high), high=wall.high)
 
 
 def settings_of(decided: Encode, attempt: Attempt) -> str | None:
