@@ -113,18 +113,33 @@ def test_help_names_every_command(cli: Cli) -> None:
     assert all(re.search(rf"^  {command}\b", done.stdout, re.MULTILINE) for command in COMMANDS)
 
 
-def test_help_imports_neither_the_engine_nor_anything_heavy(cli: Cli) -> None:
+@pytest.mark.parametrize("arguments", [("--help",), ("compress", "--help")], ids=" ".join)
+def test_help_imports_neither_the_engine_nor_anything_heavy(cli: Cli, arguments: tuple[str, ...]) -> None:
     code = (
         "import atexit, sys\n"
         "heavy = {'av', 'rich', 'pydantic', 'msgspec', 'numpy', 'dotenv', 'pynvml', 'asyncio'}\n"
         "atexit.register(lambda: print('HEAVY', sorted(m for m in sys.modules if m.split('.')[0] in heavy\n"
-        "    or m.startswith('reelpress.') and m.split('.')[1] not in ('cli', 'errors', 'version'))))\n"
-        "sys.argv = ['reelpress', '--help']\n"
-        "from reelpress.cli.app import main\n"
+        "    or m.startswith('reelpress.') and m.split('.')[1] not in ('__main__', 'cli', 'errors', 'version'))))\n"
+        f"sys.argv = ['reelpress', *{arguments}]\n"
+        "from reelpress.__main__ import main\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], env=cli.environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_what_looks_is_on_its_way_before_the_command_line_is_read(cli: Cli) -> None:
+    code = (
+        "import atexit, sys\n"
+        "wanted = ('reelpress.probe.nursery', 'click')\n"
+        "atexit.register(lambda: print('ORDER', [m for m in sys.modules if m in wanted]))\n"
+        "sys.argv = ['reelpress', 'compress', 'absent.mp4']\n"
+        "from reelpress.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=cli.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines()[-1] == "ORDER ['reelpress.probe.nursery', 'click']"
 
 
 def test_version_is_the_packages(cli: Cli) -> None:
