@@ -24,7 +24,6 @@ from reelpress.quality.trial import (
     encode_sample,
     encoder_options,
     score_sample,
-    scorer,
     software_filters,
     take_trial,
 )
@@ -34,7 +33,7 @@ from reelpress.run.process import CancelToken
 import clips
 
 HOST = probe_host()
-SCORER = scorer(HOST)
+SCORER = HOST.scorer
 FFMPEG = clips.ffmpeg()
 pytestmark = pytest.mark.skipif(SCORER is None, reason="no FFmpeg here has libvmaf")
 
@@ -199,6 +198,6 @@ def test_what_cannot_be_decoded_encoded_or_waited_for_is_said(tmp_path: Path) ->
 
 
 def test_only_a_build_with_libvmaf_scores() -> None:
-    assert scorer(HostFacts(ffmpegs=(), gpus=(), cores=1, memory_mb=None)) is None
+    assert HostFacts(ffmpegs=(), gpus=(), cores=1, memory_mb=None).scorer is None
     assert SCORER is not None
     assert "libvmaf" in SCORER.filters

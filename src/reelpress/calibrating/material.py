@@ -88,15 +88,14 @@ def windows(duration_s: float) -> tuple[Window, ...]:
     return tuple(Window(start_s=step * (n + 0.5) - _WINDOW_S / 2, duration_s=_WINDOW_S) for n in range(_WINDOWS))
 
 
-def scorer(host: HostFacts) -> str:
-    """Return the first FFmpeg that measures VMAF. Raises :class:`HardwareError` where none does."""
-    found = next((build.path for build in host.ffmpegs if "libvmaf" in build.filters), None)
-    if found is None:
+def scorer_of(host: HostFacts) -> str:
+    """Return the path of the FFmpeg that measures VMAF. Raises :class:`HardwareError` where none does."""
+    if host.scorer is None:
         raise HardwareError(
             "No FFmpeg here measures VMAF.", evidence="none has the filter libvmaf",
             hint="Install imageio-ffmpeg, whose FFmpeg has it.",
         )  # fmt: skip
-    return found
+    return host.scorer.path
 
 
 def _clip(

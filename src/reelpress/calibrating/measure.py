@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.calibrating.material import GENERATED, Clip, clip_of_file, generated_clip, scorer
+from reelpress.calibrating.material import GENERATED, Clip, clip_of_file, generated_clip, scorer_of
 from reelpress.calibrating.orders import Order, orders
 from reelpress.errors import HardwareError
 from reelpress.facts.calibration import Calibration, Curve, CurvePoint
@@ -73,7 +73,7 @@ def measure(
     Clips and encodes lie in ``folder`` for the time. Raises :class:`HardwareError` where there is nothing to measure
     or to measure with, and what :func:`clip_of_file` raises.
     """
-    score_with = scorer(host)
+    score_with = scorer_of(host)
     works = [
         (row.name, build.path)
         for row in ENCODERS if row.device == "cpu"

@@ -27,9 +27,9 @@ from reelpress.quality.trial import (
     encode_sample,
     encoder_options,
     score_trial,
-    scorer,
     software_filters,
 )
+from reelpress.quality.vmaf import NO_SCORER
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.partial import free_bytes
 from reelpress.run.process import CancelToken
@@ -104,9 +104,9 @@ def aim(work: Work, decided: Encode, attempt: Attempt, replan: Replan) -> Aim:
     """
     began = time.monotonic()
     nothing = Aim(target=work.target, encoder=attempt.encoder, device=attempt.device, step=None)
-    build, filters = scorer(work.host), software_filters(decided)
+    build, filters = work.host.scorer, software_filters(decided)
     if build is None:
-        return msgspec.structs.replace(nothing, why_not="no FFmpeg here has libvmaf")
+        return msgspec.structs.replace(nothing, why_not=NO_SCORER)
     if filters is None:
         return msgspec.structs.replace(nothing, why_not="no attempt prepares its pictures in software")
     try:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reelpress.errors import ReelpressError
-from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.quality import FrameScores, Pooled, Viewing
 from reelpress.facts.values import Value
 from reelpress.plan.model import Attempt, Encode
@@ -89,11 +88,6 @@ def software_filters(decided: Encode) -> str | None:
     """
     args = next((a.args for a in decided.attempts if "-hwaccel" not in a.args), None)
     return None if args is None else args[args.index("-filter:v:0") + 1]
-
-
-def scorer(host: HostFacts) -> FfmpegFacts | None:
-    """Return the FFmpeg that scores: the newest with libvmaf, or ``None``."""
-    return next((build for build in host.ffmpegs if "libvmaf" in build.filters), None)
 
 
 def take_trial(

@@ -19,6 +19,9 @@ MODELS: dict[Viewing, str] = {
     "1080p": "version=vmaf_v0.6.1:name=vmaf",
     "4k": "version=vmaf_4k_v0.6.1:name=vmaf",
 }
+# Why nothing is scored where a host has no scorer: as a part of a sentence, and as what is told with a way out.
+NO_SCORER = "no FFmpeg here has libvmaf"
+NO_SCORER_TOLD = "No FFmpeg here has libvmaf; the one that pip installs with Reelpress has."
 LOG_PATH = "/dev/stdout"  # libvmaf opens it by name; nothing else of the command may write there
 
 
