@@ -121,10 +121,9 @@ class _Check:
             self._stop_if_cancelled()
             if done.returncode != 0:
                 raise InputError(
-                    "A stretch of the video could not be copied out of the file.",
-                    evidence=done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1],
+                    "A stretch of the video could not be copied out of the file.", evidence=done.last_words(),
                     hint="Use --whole.",
-                )
+                )  # fmt: skip
             pieces.append(path)
         return pieces
 

@@ -88,5 +88,4 @@ def _ffmpeg(ffmpeg: str, *arguments: str) -> None:
     argv = (ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y")
     done = run((*argv, *arguments), limits=_LIMITS)
     if done.returncode != 0:
-        said = done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1]
-        raise InputError("An input could not be made.", evidence=said, hint="Is there room on the disk?")
+        raise InputError("An input could not be made.", evidence=done.last_words(), hint="Is there room on the disk?")

@@ -56,10 +56,7 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
         limits=_LIMITS,
     )  # fmt: skip
     if done.returncode != 0:
-        raise SampleError(
-            f"The clip {name} could not be drawn.",
-            evidence=done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1],
-        )
+        raise SampleError(f"The clip {name} could not be drawn.", evidence=done.last_words())
     windows = (Window(start_s=0.0, duration_s=seconds),)
     return _clip(name, path, probe(path), windows, ffmpeg=ffmpeg, folder=folder, filters="null", size=size)
 

@@ -159,8 +159,7 @@ class _Clip:
         )  # fmt: skip
         self._spend(done.cpu_s)
         if done.returncode != 0:
-            told = done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1]
-            return told.replace(str(self._output), "the clip")[:300]
+            return done.last_words().replace(str(self._output), "the clip")[:300]
         return reader
 
 

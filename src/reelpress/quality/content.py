@@ -73,8 +73,7 @@ def look_at_content(
         )  # fmt: skip
         spend(done.cpu_s)
         if done.returncode != 0:
-            tail = done.stderr_tail.strip().splitlines()
-            raise SampleError("A sample could not be measured.", evidence=done.stop_reason or (tail or ["no word"])[-1])
+            raise SampleError("A sample could not be measured.", evidence=done.last_words())
     if not stats.frames:
         raise SampleError("The samples hold no frame to measure.")
     return stats.facts()

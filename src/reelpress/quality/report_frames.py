@@ -108,9 +108,7 @@ def _opened(
     done = run(first_picture(ffmpeg, side, target), limits=_LIMITS, cancel=cancel)
     at_s = Times(target).at_s if done.returncode == 0 else []
     if not at_s:
-        raise PictureError(
-            "A video gave no picture.", evidence=(done.stderr_tail.strip().splitlines() or ["no frame"])[-1]
-        )
+        raise PictureError("A video gave no picture.", evidence=done.last_words("no frame"))
     return msgspec.structs.replace(side, first_s=at_s[0])
 
 
@@ -144,8 +142,5 @@ def _shown_at(
         limits=_LIMITS, cancel=cancel,
     )  # fmt: skip
     if done.returncode != 0 or not target.exists():
-        raise PictureError(
-            f"The frame at {at_s:.2f} s could not be taken out.",
-            evidence=(done.stderr_tail.strip().splitlines() or ["no frame"])[-1],
-        )
+        raise PictureError(f"The frame at {at_s:.2f} s could not be taken out.", evidence=done.last_words("no frame"))
     return target.read_bytes()

@@ -89,7 +89,9 @@ def cut_samples(
         refuse_cancelled(done)
         sample = _described(path, window, track) if done.returncode == 0 else None
         if sample is None:
-            raise SampleError(f"The stretch at {window.start_s:.1f} s could not be decoded.", evidence=last_words(done))
+            raise SampleError(
+                f"The stretch at {window.start_s:.1f} s could not be decoded.", evidence=done.last_words()
+            )
         made.append(sample)
         left = None if left is None else max(1, left - sample.size_bytes)
     return tuple(made)
@@ -110,11 +112,6 @@ def refuse_cancelled(done: Finished) -> None:
     """Raise :class:`Cancelled` where a program ended because of a wish to stop."""
     if done.stopped == "cancelled":
         raise Cancelled("Stopped while samples were tried.")
-
-
-def last_words(done: Finished) -> str:
-    """Return why a program ended that should not have, or the last that it said."""
-    return done.stop_reason or (done.stderr_tail.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
 
 
 def _command(

@@ -10,7 +10,7 @@ from reelpress.facts.quality import FrameScores, Pooled, Viewing
 from reelpress.facts.values import Value
 from reelpress.plan.model import Attempt, Encode
 from reelpress.quality.packets import packet_table
-from reelpress.quality.samples import TIMESCALE, Sample, last_words, refuse_cancelled, sample_input
+from reelpress.quality.samples import TIMESCALE, Sample, refuse_cancelled, sample_input
 from reelpress.quality.vmaf import LogReader, libvmaf_filter, pool
 from reelpress.run.process import CancelToken, Limits, run
 
@@ -188,7 +188,7 @@ def encode_sample(
     spend(done.cpu_s)
     refuse_cancelled(done)
     if done.returncode != 0:
-        raise TrialError("A sample could not be encoded.", evidence=last_words(done))
+        raise TrialError("A sample could not be encoded.", evidence=done.last_words())
     sizes = packet_table(path).before(sample.window.duration_s)
     return Encoded(
         path=str(path), sample=sample, size_bytes=_as_in_the_whole(sizes, sample, options), wall_s=done.wall_s,
@@ -230,7 +230,7 @@ def score_sample(
     refuse_cancelled(done)
     expected = -(-frames // every)
     if done.returncode != 0 or reader.frames != expected:
-        said = last_words(done) if done.returncode != 0 else f"{reader.frames} of {expected} frames scored"
+        said = done.last_words() if done.returncode != 0 else f"{reader.frames} of {expected} frames scored"
         raise TrialError("An encoded sample could not be scored.", evidence=said)
     frame_s = encoded.sample.seconds / frames
     return reader.scores([number * frame_s for number in reader.numbers()]), done.cpu_s

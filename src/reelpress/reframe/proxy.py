@@ -94,10 +94,9 @@ def take_proxy(
         if source.failure is not None:
             raise source.failure
     if not reader.looks:
-        lines = [line.strip() for line in done.stderr_tail.splitlines() if line.strip()]
         raise InputError(
             "Nothing of the stretch could be decoded.",
-            evidence=done.stop_reason or (lines[-1][:300] if lines else f"FFmpeg ended with {done.returncode}"),
+            evidence=done.last_words()[:300],
             hint="Choose a stretch inside the video, and check whether it plays elsewhere.",
         )  # fmt: skip
     return reader.looks
