@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from reelpress.facts.numbers import quantile
 from reelpress.facts.quality import ContentFacts
 from reelpress.quality.samples import Sample, SampleError, sample_input
-from reelpress.quality.vmaf import percentile
 from reelpress.run.process import CancelToken, Limits, run
 
 _LIMITS = Limits(wall_s=300, stall_s=60)
@@ -50,7 +50,7 @@ class Stats:
             busy_share=round(min(1.0, 2 * _mean(column["VAVG"]) / 255), 4), edge_peak=round(_mean(column["UMAX"]), 1),
             noise_sigma=round(2 * _mean(column["UAVG"]) * math.sqrt(math.pi / 2) / 6, 3),
             change=round(_mean(column["YDIF"]), 3),
-            change_p95=round(percentile(sorted(column["YDIF"]), 95), 3),
+            change_p95=round(quantile(sorted(column["YDIF"]), 0.95), 3),
         )  # fmt: skip
 
 
