@@ -1,4 +1,4 @@
-"""Sums over numbers: quantiles."""
+"""Sums over numbers: quantiles, and middles of parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelpress.facts.numbers import quantile
+from reelpress.facts.numbers import middles, quantile
+from reelpress.facts.quality import spread_windows
 
 VALUES = st.lists(st.floats(min_value=0.001, max_value=1e6), min_size=1, max_size=200)
 
@@ -24,3 +25,13 @@ def test_quantiles_are_those_of_the_standard_library() -> None:
     cuts = statistics.quantiles(values, n=100, method="inclusive")
     found = [quantile(sorted(values), share) for share in (0.5, 0.95, 0.99)]
     assert found == pytest.approx([cuts[49], cuts[94], cuts[98]])
+
+
+def test_middles_are_as_far_from_each_other_as_twice_from_the_ends() -> None:
+    assert middles(12.0, 3) == [2.0, 6.0, 10.0]
+    assert middles(5.0, 1) == [2.5]
+
+
+def test_windows_lie_in_the_middles_of_equal_parts() -> None:
+    windows = spread_windows(20.0, 3, 2.0)
+    assert [(window.start_s, window.duration_s) for window in windows] == [(2.333, 2.0), (9.0, 2.0), (15.667, 2.0)]

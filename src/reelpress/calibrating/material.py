@@ -10,7 +10,7 @@ from reelpress.errors import HardwareError, InputError
 from reelpress.facts.calibration import CalibrationClip
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.quality import Window
+from reelpress.facts.quality import Window, spread_windows
 from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
@@ -81,8 +81,7 @@ def windows(duration_s: float) -> tuple[Window, ...]:
     """Return evenly spread stretches of a video, or all of a short one."""
     if duration_s <= _WINDOWS * _WINDOW_S:
         return (Window(start_s=0.0, duration_s=max(duration_s, 0.1)),)
-    step = duration_s / _WINDOWS
-    return tuple(Window(start_s=step * (n + 0.5) - _WINDOW_S / 2, duration_s=_WINDOW_S) for n in range(_WINDOWS))
+    return spread_windows(duration_s, _WINDOWS, _WINDOW_S)
 
 
 def scorer_of(host: HostFacts) -> str:

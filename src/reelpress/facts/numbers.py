@@ -1,4 +1,4 @@
-"""Sums over numbers that several layers make: quantiles. Pure."""
+"""Sums over numbers that several layers make: quantiles, and the middles of equal parts. Pure."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def middles(length: float, parts: int) -> list[float]:
+    """Return the middles of so many equal parts of a length, in rising order."""
+    return [length * (number + 0.5) / parts for number in range(parts)]

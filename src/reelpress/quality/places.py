@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reelpress.facts.formats import OUR_MP4
+from reelpress.facts.numbers import middles
 from reelpress.facts.quality import Window
 from reelpress.quality.framecrc import packets_of
 from reelpress.run.process import CancelToken, Limits
@@ -32,7 +33,7 @@ def choose_windows(duration_s: float, packets: Sequence[Packet]) -> tuple[Window
     """
     if duration_s < WHOLE_BELOW_S:
         return (Window(start_s=0.0, duration_s=duration_s),)
-    starts = [duration_s * (2 * number + 1) / (2 * SPREAD) - WINDOW_S / 2 for number in range(SPREAD)]
+    starts = [middle - WINDOW_S / 2 for middle in middles(duration_s, SPREAD)]
     hard = HARD_LONG if duration_s > LONG_S else HARD_SHORT
     for at_s in _hardest_first(duration_s, packets):
         if len(starts) == SPREAD + hard:
