@@ -1,7 +1,8 @@
-"""Sums over numbers: quantiles, and middles of parts."""
+"""Sums over numbers: quantiles, middles of parts, fits that never rise."""
 
 from __future__ import annotations
 
+import itertools
 import statistics
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelpress.facts.numbers import middles, quantile
+from reelpress.facts.numbers import middles, never_rising, quantile
 from reelpress.facts.quality import spread_windows
 
 VALUES = st.lists(st.floats(min_value=0.001, max_value=1e6), min_size=1, max_size=200)
@@ -35,3 +36,17 @@ def test_middles_are_as_far_from_each_other_as_twice_from_the_ends() -> None:
 def test_windows_lie_in_the_middles_of_equal_parts() -> None:
     windows = spread_windows(20.0, 3, 2.0)
     assert [(window.start_s, window.duration_s) for window in windows] == [(2.333, 2.0), (9.0, 2.0), (15.667, 2.0)]
+
+
+@given(VALUES)
+def test_a_fit_never_rises_and_keeps_the_sum(values: list[float]) -> None:
+    fitted = never_rising(values)
+    assert len(fitted) == len(values)
+    assert all(after <= before * (1 + 1e-12) for before, after in itertools.pairwise(fitted))
+    assert sum(fitted) == pytest.approx(sum(values))
+
+
+def test_a_value_pulls_by_its_weight() -> None:
+    assert never_rising([90.0, 94.0, 80.0]) == [92.0, 92.0, 80.0]
+    assert never_rising([90.0, 94.0, 80.0], [3, 1, 1]) == [91.0, 91.0, 80.0]
+    assert never_rising([]) == []

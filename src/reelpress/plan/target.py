@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from reelpress.facts.numbers import never_rising
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import EncoderRow
 
@@ -246,25 +247,11 @@ def _crf_at(points: list[Point], scale: Scale, target: float) -> float:
 
 
 def _falling(points: Sequence[Point]) -> list[Point]:
-    """Return points in order of settings with scores and bytes that never rise: neighbours that do are pooled.
-
-    Pool adjacent violators (Ayer and others 1955), which is least squares under that condition.
-    """
+    """Return points in order of settings with scores and bytes that never rise: neighbours that do are pooled."""
     ordered = sorted({p.crf: p for p in points}.values(), key=lambda p: p.crf)
-    vmaf = _pooled([p.vmaf for p in ordered])
-    size = _pooled([p.bytes_per_s for p in ordered])
+    vmaf = never_rising([p.vmaf for p in ordered])
+    size = never_rising([p.bytes_per_s for p in ordered])
     return [Point(crf=p.crf, vmaf=v, bytes_per_s=s) for p, v, s in zip(ordered, vmaf, size, strict=True)]
-
-
-def _pooled(values: Sequence[float]) -> list[float]:
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        mean, count = value, 1
-        while pools and pools[-1][0] < mean:
-            other, more = pools.pop()
-            mean, count = (mean * count + other * more) / (count + more), count + more
-        pools.append((mean, count))
-    return [mean for mean, count in pools for _ in range(count)]
 
 
 def _loss(vmaf: float) -> float:
