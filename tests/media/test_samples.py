@@ -105,6 +105,29 @@ def test_a_place_to_seek_to_is_found_in_a_file_whose_sound_begins_first(
     assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(source, start=325, frames=25)
 
 
+def test_a_stream_without_times_is_sampled_by_its_frames(tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "a.h264", *clips.picture(seconds=16), *clips.X264, "-g", "25")
+    (sample,) = cut(source, tmp_path, Window(start_s=13.0, duration_s=1.0))
+    assert sample.frames == 25
+    assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(source, start=325, frames=25)
+
+
+@pytest.mark.parametrize("begins_s", [("500", "20"), ("20", "500")], ids=["back", "forth"])
+def test_a_sample_behind_a_jump_of_the_clock_is_of_its_own_place(tmp_path: Path, begins_s: tuple[str, str]) -> None:
+    parts = [
+        clips.make(
+            tmp_path / f"{begin}.ts", *clips.picture(seconds=8), "-vf", look, *clips.X264, "-g", "25",
+            "-output_ts_offset", begin,
+        )
+        for begin, look in zip(begins_s, ("null", "negate"), strict=True)
+    ]  # fmt: skip
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    (sample,) = cut(source, tmp_path, Window(start_s=13.0, duration_s=1.0))
+    assert sample.frames == 25
+    assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(parts[1], start=125, frames=25)
+
+
 def test_a_video_that_begins_later_than_its_sound_is_sampled_from_its_own_first_picture(tmp_path: Path) -> None:
     source = clips.make(
         tmp_path / "late.mp4", "-itsoffset", "0.5", *clips.picture(seconds=3), *clips.tone(seconds=3), *clips.X264,

@@ -54,12 +54,6 @@ INPUT_PROTOCOLS = ("file",)
 OUR_MP4 = ("-protocol_whitelist", "file", "-format_whitelist", MP4_DEMUXER)
 
 
-def run_up_s(container: str, codec: str) -> float:
-    """Return how much earlier FFmpeg has to seek, in seconds, so that it decodes from a time on what is there."""
-    # its decoder for VVC makes other pictures than from the beginning when it starts midway
-    return 0.0 if container in INDEXED_FORMATS and codec != "vvc" else RUN_UP_S
-
-
 def format_whitelist() -> str:
     """Return the value of FFmpeg's ``-format_whitelist``."""
     return ",".join(INPUT_FORMATS)
