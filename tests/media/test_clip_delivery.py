@@ -34,6 +34,15 @@ def test_a_clip_is_exactly_the_frames_of_its_stretch(cut: Cut, tmp_path: Path, n
         assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
 
 
+@pytest.mark.parametrize("name", ["uneven.ts", "uneven.flv"])
+def test_a_clip_far_from_a_keyframe_is_whole_though_others_lie_close(cut: Cut, tmp_path: Path, name: str) -> None:
+    keys = ",".join(f"{n / 10:.1f}" for n in range(0, 60, 3))  # the last GOP is ten times as long as one on average
+    rare = ("-preset", "veryfast", "-g", "999", "-sc_threshold", "0", "-force_key_frames", keys)
+    source = numbered.clip(tmp_path / name, 250, "10", *rare)
+    cut(source, 18.0, 19.1)
+    assert numbered.numbers(tmp_path / "clip.mp4")[::3] == list(range(180, 191))
+
+
 @pytest.mark.parametrize("by_stretch", [False, True])
 def test_a_transport_stream_is_cut_in_time_though_another_stream_begins_before_it(
     cut: Cut, tmp_path: Path, *, by_stretch: bool

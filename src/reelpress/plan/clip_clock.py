@@ -13,10 +13,10 @@ from math import ceil, floor
 import msgspec
 
 from reelpress.clip_request import ClipRequest
-from reelpress.facts.formats import INDEXED_FORMATS, RUN_UP_S
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
+from reelpress.plan.seeking import READ_ANYWAY_S, entry_before, run_up_s, seek_args
 
 DEFAULT_FPS = Fraction(30)  # of a source that shows no rate
 STANDARD_FPS = tuple(
@@ -30,10 +30,6 @@ _EARLY_FRAMES = 0.05
 # FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
 # before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
 _RUN_UP_S = 0.3
-# A keyframe is sought this much before its decode time, which containers round.
-_ENTRY_S = 0.02
-# Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
-_READ_ANYWAY_S = 1.0
 _PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
 
 
@@ -110,31 +106,12 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
     entry_s = entry_before(media, track, start_s)
     clock = Clock(
         fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None,
-        run_up_s=_run_up_s(media, track), enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
+        run_up_s=run_up_s(media, track, indexed_s=_RUN_UP_S),
+        enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
         filters=filters, repeats=repeats,
     )  # fmt: skip
     return _placed(clock), reasons
-
-
-def seek_args(seek_s: float) -> tuple[str, ...]:
-    """Return the options that have an input begin at or before a time on its container's clock, and keep that clock.
-
-    FFmpeg's own, with 0 where it was sought, is wrong for MPEG-TS by its start where a stream that is not used begins
-    before those that are.
-    """
-    return ("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{seek_s:.6f}")
-
-
-def entry_before(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
-    """Return the time to seek to for what is shown at ``start_s``; both in seconds from the first picture.
-
-    ``None`` where no keyframe is known that it can be decoded from.
-    """
-    if track.codec == "vvc":  # FFmpeg's decoder makes other pictures than from the beginning when it starts midway
-        return None
-    known = (s for s in media.stretches if s.keyframe_s is not None and s.keyframe_s <= start_s < s.end_s)
-    return max((s.enter_s - _ENTRY_S for s in known if s.enter_s is not None), default=None)
 
 
 def _placed(clock: Clock) -> Clock:
@@ -142,16 +119,8 @@ def _placed(clock: Clock) -> Clock:
     seek_s = first_s - clock.run_up_s
     if clock.enter_s is not None and clock.enter_s <= first_s:
         seek_s = max(seek_s, clock.enter_s)
-    is_near = seek_s < clock.floor_s + _READ_ANYWAY_S
+    is_near = seek_s < clock.floor_s + READ_ANYWAY_S
     return msgspec.structs.replace(clock, seek_s=None if is_near else seek_s)
-
-
-def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
-    if media.container in INDEXED_FORMATS:
-        return _RUN_UP_S
-    if track.keyframes and track.duration_s:
-        return 1.0 + 2 * track.duration_s / track.keyframes
-    return RUN_UP_S  # the distance of keyframes is not known
 
 
 def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:

@@ -12,7 +12,7 @@ from reelpress.facts.formats import INDEXED_FORMATS, RUN_UP_S, container_args, p
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
-from reelpress.plan.clip_clock import seek_args
+from reelpress.plan.seeking import seek_args
 from reelpress.quality.views import View
 from reelpress.quality.vmaf import libvmaf_filter
 
