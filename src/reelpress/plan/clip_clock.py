@@ -16,7 +16,7 @@ from reelpress.clip_request import ClipRequest
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
-from reelpress.plan.seeking import READ_ANYWAY_S, entry_before, run_up_s, seek_args
+from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, run_up_s, seek_args
 
 DEFAULT_FPS = Fraction(30)  # of a source that shows no rate
 STANDARD_FPS = tuple(
@@ -37,7 +37,8 @@ class Clock(Value, frozen=True, kw_only=True):
     """The frames of a clip, or of a part of one.
 
     ``start_s`` is the time of the first frame in programme seconds. ``seek_s`` is where FFmpeg begins to read, on the
-    container's clock, ``None`` where that is its beginning.
+    container's clock, ``None`` where that is its beginning. ``run_up_s`` is how much earlier it has to, ``None`` where
+    times do not lead to places: then all is read, on FFmpeg's own clock, which runs on where the container's jumps.
     ``enter_s`` is a place on the container's clock from which decoding is known to begin well, ``None`` where that is
     any. ``repeats`` is how often each frame of the source is shown.
     """
@@ -46,9 +47,9 @@ class Clock(Value, frozen=True, kw_only=True):
     frames: int
     start_s: float
     seek_s: float | None
-    run_up_s: float
+    run_up_s: float | None
     enter_s: float | None
-    origin_s: float  # where programme second 0 is on the container's clock
+    origin_s: float  # where programme second 0 is on the clock that is read by
     floor_s: float  # where the container begins
     filters: tuple[str, ...]
     repeats: int = 1
@@ -60,7 +61,9 @@ class Clock(Value, frozen=True, kw_only=True):
 
     @property
     def seek_args(self) -> tuple[str, ...]:
-        """The options that stand before ``-i``; times are the container's own then."""
+        """The options that stand before ``-i``; times are the container's own then, or FFmpeg's without a run-up."""
+        if self.run_up_s is None:
+            return ()
         return ("-copyts",) if self.seek_s is None else seek_args(self.seek_s)
 
     def shift(self, name: str) -> str:
@@ -103,10 +106,13 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         text = f"The frame rate becomes {float(fps):.5g} fps, constant."
         reasons = (Reason(code="fps_made_constant", text=text, fact=told),)
     origin_s = track.start_s if track.start_s is not None else (media.start_s or 0.0)
+    run_up: float | None = run_up_s(media, track, indexed_s=_RUN_UP_S)
+    if not can_seek(media, track):
+        run_up, origin_s = None, max(0.0, origin_s - (media.start_s or 0.0))
     entry_s = entry_before(media, track, start_s)
     clock = Clock(
         fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None,
-        run_up_s=run_up_s(media, track, indexed_s=_RUN_UP_S),
+        run_up_s=run_up,
         enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
         filters=filters, repeats=repeats,
@@ -115,6 +121,8 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
 
 
 def _placed(clock: Clock) -> Clock:
+    if clock.run_up_s is None:
+        return msgspec.structs.replace(clock, seek_s=None)
     first_s = clock.origin_s + clock.start_s
     seek_s = first_s - clock.run_up_s
     if clock.enter_s is not None and clock.enter_s <= first_s:
