@@ -13,7 +13,7 @@ import msgspec
 
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value, from_json, to_json
-from reelpress.plan.target import Point
+from reelpress.plan.crf_curve import Point
 from reelpress.probe.host import default_cache_dir, remember
 
 # To be raised with whatever changes what a trial says: windows, tails, scoring.

@@ -15,9 +15,10 @@ from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
+from reelpress.plan.crf_curve import Point, Scale, scale_of
 from reelpress.plan.encoders import ENCODERS
 from reelpress.plan.model import Attempt, Encode
-from reelpress.plan.target import Found, Point, Scale, Search, Step, Try, Unreachable, next_step, scale_of
+from reelpress.plan.target import Found, Search, Step, Try, Unreachable, next_step
 from reelpress.quality.choosing import choose_windows
 from reelpress.quality.known import Known, KnownPoints
 from reelpress.quality.overview import take_overview
