@@ -17,11 +17,10 @@ from reelpress.plan.model import Attempt, Encode
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.packets import media_bytes, packet_table
+from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples
 from reelpress.quality.trial import (
     Trial,
-    TrialError,
-    encode_sample,
     encoder_options,
     score_sample,
     software_filters,

@@ -20,7 +20,8 @@ from reelpress.plan.calibration import preset_name
 from reelpress.plan.encoders import ENCODERS
 from reelpress.probe.gpu_survey import Wish, survey
 from reelpress.probe.trial import try_encoder
-from reelpress.quality.trial import TrialError, take_trial
+from reelpress.quality.sample_encode import TrialError
+from reelpress.quality.trial import take_trial
 from reelpress.run.host_state import host_folder
 from reelpress.run.slots import GpuSlots
 from reelpress.version import VERSION

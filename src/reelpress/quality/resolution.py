@@ -19,8 +19,9 @@ from reelpress.plan.geometry import Size
 from reelpress.plan.hull import Ask, Point, step
 from reelpress.plan.model import Encode, Reason
 from reelpress.quality.content import NEEDED_FILTERS, look_at_content
+from reelpress.quality.sample_encode import TrialError
 from reelpress.quality.samples import Sample, SampleError, cut_samples
-from reelpress.quality.trial import TrialError, encoder_options, software_filters, take_trial
+from reelpress.quality.trial import encoder_options, software_filters, take_trial
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.request import Request
 from reelpress.run.process import CancelToken

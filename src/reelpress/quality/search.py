@@ -22,14 +22,9 @@ from reelpress.plan.target import Found, Search, Step, Try, Unreachable, next_st
 from reelpress.quality.choosing import choose_windows
 from reelpress.quality.known import Known, KnownPoints
 from reelpress.quality.overview import take_overview
+from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples, usual_tail_s
-from reelpress.quality.trial import (
-    TrialError,
-    encode_sample,
-    encoder_options,
-    score_trial,
-    software_filters,
-)
+from reelpress.quality.trial import encoder_options, score_trial, software_filters
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.partial import free_bytes

@@ -11,8 +11,9 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.prediction import Interval
 from reelpress.plan.model import Attempt, Encode
+from reelpress.quality.sample_encode import TrialError
 from reelpress.quality.samples import Sample, SampleError, cut_samples
-from reelpress.quality.trial import TrialError, encoder_options, software_filters, take_trial
+from reelpress.quality.trial import encoder_options, software_filters, take_trial
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.quoting.prediction import Errors, t80
 from reelpress.quoting.stretches import scored_windows
