@@ -20,7 +20,7 @@ from reelpress.plan.encoders import ENCODERS
 from reelpress.plan.model import Attempt, Encode
 from reelpress.plan.target import Found, Search, Step, Try, Unreachable, next_step
 from reelpress.quality.choosing import choose_windows
-from reelpress.quality.known import Known, KnownPoints
+from reelpress.quality.known import Known, known_points
 from reelpress.quality.overview import take_overview
 from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples, usual_tail_s
@@ -127,12 +127,12 @@ class _Trials:
         self._work, self._decided, self._attempt, self._replan = work, decided, attempt, replan
         self._scorer, self._filters = build, filters
         self._scale: Scale = scale_of(next(row for row in ENCODERS if row.name == attempt.encoder))
-        self._cache = KnownPoints(work.cache_dir)
+        self._cache = known_points(work.cache_dir)
         self._key = self._name()
         self._samples: tuple[Sample, ...] = ()
         known = self._cache.find(self._key)
         self.windows = known.windows if known else ()
-        self._points = list(known.points) if known else []
+        self._points = list(known.points) if known and known.windows else []
         self.remembered, self.made, self.gpu_s = len(self._points), 0, 0.0
 
     def to_the_end(self, folder: Path) -> Found | Unreachable:
