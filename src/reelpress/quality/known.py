@@ -10,7 +10,7 @@ from reelpress.plan.crf_curve import Point
 from reelpress.probe.kept import Kept
 
 # To be raised with whatever changes what a trial says: windows, tails, scoring.
-FORMAT = 1
+FORMAT = 2
 
 
 class Known(Value, frozen=True, kw_only=True):
