@@ -14,7 +14,7 @@ import msgspec
 from reelpress.engine import compress_file
 from reelpress.errors import Cancelled, ExitCode, InputError, ReelpressError
 from reelpress.events import Event, OnEvent, Planned
-from reelpress.facts.formats import container_args, protocol_whitelist
+from reelpress.facts.formats import QUIET, container_args, protocol_whitelist
 from reelpress.facts.gate import GateWish
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
@@ -110,7 +110,7 @@ class _Check:
             path = folder / f"piece-{number}.mkv"
             at_s = (track.start_s or 0.0) + stretch.start_s
             command = (
-                self._host.ffmpegs[0].path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
+                self._host.ffmpegs[0].path, *QUIET, "-y",
                 "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container),
                 "-seek_timestamp", "1", "-ss", f"{at_s:.3f}", "-i", f"file:{self._source}",
                 "-map", f"0:{track.index}", "-t", f"{stretch.duration_s:.3f}", "-c", "copy",

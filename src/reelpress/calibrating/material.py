@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reelpress.errors import HardwareError, InputError
 from reelpress.facts.calibration import CalibrationClip
+from reelpress.facts.formats import QUIET
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.quality import Window, spread_windows
@@ -48,7 +49,7 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
     path = folder / f"{name}.mp4"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
+            ffmpeg, *QUIET, "-progress", "pipe:1", "-y",
             "-f", "lavfi", "-i", GENERATED[name].format(w=size[0], h=size[1], r=RATE),
             "-frames:v", str(max(2, round((seconds + _TAIL_S) * RATE))),
             "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", "-f", "mp4", f"file:{path}",

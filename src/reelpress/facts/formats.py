@@ -50,6 +50,8 @@ RUN_UP_S = 12.0
 
 INPUT_PROTOCOLS = ("file",)
 
+# What FFmpeg is told first where only errors are read of what it says.
+QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error")
 # What FFmpeg is told before it reads an MP4 that we wrote.
 OUR_MP4 = ("-protocol_whitelist", "file", "-format_whitelist", MP4_DEMUXER)
 

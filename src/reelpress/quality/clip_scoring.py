@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.facts.formats import OUR_MP4
+from reelpress.facts.formats import OUR_MP4, QUIET
 from reelpress.facts.gate import GateWish, Scored
 from reelpress.facts.host import HostFacts
 from reelpress.facts.quality import FrameScores, Pooled, Viewing, Window, WorstSecond
@@ -151,7 +151,7 @@ class _Clip:
         compare = libvmaf_filter(self._viewing, threads=2)
         done = run(
             (
-                self._ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *inputs,
+                self._ffmpeg, *QUIET, *inputs,
                 "-filter_complex", f"{graph};[made][wanted]{compare}", "-f", "null", "-",
             ),
             limits=Limits(wall_s=600 + 60 * self._stretch.frames / float(self._stretch.fps), stall_s=None),

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from reelpress.facts.formats import QUIET
 from reelpress.facts.numbers import quantile
 from reelpress.facts.quality import ContentFacts
 from reelpress.quality.samples import Sample, SampleError, sample_input
@@ -66,7 +67,7 @@ def look_at_content(
     for sample in samples:
         done = run(
             (
-                ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+                ffmpeg, *QUIET,
                 *sample_input(sample.path), "-filter_complex", f"[0:v:0]{_GRAPH}", "-f", "null", "-",
             ),
             limits=_LIMITS, cancel=cancel, on_line=stats.feed,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from reelpress.facts.formats import QUIET
 from reelpress.facts.values import Value
 from reelpress.run.process import CancelToken, Limits, run
 
@@ -74,7 +75,7 @@ def packets_of(
     """
     reader = PacketReader()
     args = (
-        ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *input_args, "-i", f"file:{path}",
+        ffmpeg, *QUIET, *input_args, "-i", f"file:{path}",
         *(token for each in maps for token in ("-map", each)), "-c", "copy", "-f", "framecrc", "-",
     )  # fmt: skip
     done = run(args, limits=limits, cancel=cancel, on_line=reader.feed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reelpress.facts.formats import container_args, protocol_whitelist
+from reelpress.facts.formats import QUIET, container_args, protocol_whitelist
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.quality.framecrc import Packet, PacketReader
@@ -54,7 +54,7 @@ def take_overview(
     if track is None or not track.duration_s:
         return None
     head = (
-        ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+        ffmpeg, *QUIET,
         "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container), "-max_pixels", str(max_pixels),
     )  # fmt: skip
     of = ("-i", f"file:{source}", "-map", f"0:{track.index}")

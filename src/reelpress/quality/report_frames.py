@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from reelpress.errors import ReelpressError
+from reelpress.facts.formats import QUIET
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Comparison, FrameScores, Window
 from reelpress.facts.values import Value
@@ -134,7 +135,7 @@ def _shown_at(
     jpeg = f"{untagged},scale=in_range=tv:out_range=pc:in_color_matrix={matrix}:out_color_matrix=bt601,format=yuvj444p"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y", *name,
+            ffmpeg, *QUIET, "-y", *name,
             "-filter_complex", f"[0:{side.track.index}]{','.join((*cut, side.filters, until, jpeg))}[picture]",
             "-map", "[picture]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", _JPEG_Q, "-f", "image2",
             "-update", "1", f"file:{target}",

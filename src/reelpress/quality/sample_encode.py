@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reelpress.errors import ReelpressError
+from reelpress.facts.formats import QUIET
 from reelpress.facts.values import Value
 from reelpress.quality.packets import packet_table
 from reelpress.quality.samples import TIMESCALE, Sample, refuse_cancelled, sample_input
@@ -52,7 +53,7 @@ def encode_sample(
     path = folder / f"{Path(sample.path).stem}-encoded.mp4"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
+            ffmpeg, *QUIET, "-progress", "pipe:1", "-y",
             *sample_input(sample.path), "-map", "0:v:0", *(("-filter:v:0", scale) if scale else ()), *options,
             "-fps_mode:v:0", "passthrough", "-video_track_timescale", str(TIMESCALE), "-f", "mp4", f"file:{path}",
         ),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reelpress.errors import Cancelled, ReelpressError
-from reelpress.facts.formats import OUR_MP4, container_args, protocol_whitelist
+from reelpress.facts.formats import OUR_MP4, QUIET, container_args, protocol_whitelist
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
@@ -123,7 +123,7 @@ def _command(
     # a sample begins with its first frame, whenever that is shown
     through = ",".join((*place.filters, "setpts=PTS-STARTPTS", filters))
     return (
-        ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
+        ffmpeg, *QUIET, "-progress", "pipe:1", "-y",
         "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container),
         "-max_pixels", str(max_pixels), *place.seek_args, "-i", f"file:{source}",
         "-map", f"0:{track.index}", "-filter:v:0", through,

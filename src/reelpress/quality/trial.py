@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from reelpress.facts.formats import QUIET
 from reelpress.facts.quality import FrameScores, Pooled, Viewing
 from reelpress.facts.values import Value
 from reelpress.plan.model import Attempt, Encode
@@ -163,7 +164,7 @@ def score_sample(
     graph = f"[0:v:0]{same}[made0];[1:v:0]{same}[wanted0];{size};[made][wanted]{compare}"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+            ffmpeg, *QUIET,
             *sample_input(encoded.path), *sample_input(encoded.sample.path), "-filter_complex", graph,
             "-f", "null", "-",
         ),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
-from reelpress.facts.formats import RUN_UP_S, container_args
+from reelpress.facts.formats import QUIET, RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import crop_filter
@@ -77,7 +77,7 @@ def take_proxy(
     reader = _Looks(lambda t_s: on_share(min(1.0, max(0.0, t_s / duration_s))))
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
+            ffmpeg, *QUIET, "-y",
             "-protocol_whitelist", source.protocols, *container_args(facts.container),
             *source.input_options, *place.seek_args, "-i", source.url,
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
