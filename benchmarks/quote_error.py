@@ -28,9 +28,9 @@ from reelpress.api import policy_from
 from reelpress.batch import VIDEO_SUFFIXES
 from reelpress.engine import compress_file
 from reelpress.errors import InputError
+from reelpress.facts.numbers import quantile
 from reelpress.facts.prediction import Interval
 from reelpress.facts.values import Value
-from reelpress.observe.baseline import quantile
 from reelpress.plan.worth import CODEC_WORTH, OLD_CODEC_WORTH
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe

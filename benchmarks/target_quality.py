@@ -42,7 +42,7 @@ from reelpress.quality.choosing import choose_windows
 from reelpress.quality.overview import take_overview
 from reelpress.quality.samples import Sample, cut_samples
 from reelpress.quality.search import Work, aim
-from reelpress.quality.trial import Trial, encoder_options, scorer, software_filters, take_trial
+from reelpress.quality.trial import Trial, encoder_options, software_filters, take_trial
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
 
@@ -108,7 +108,7 @@ class Source:
 
     def trial(self, samples: tuple[Sample, ...], crf: float, folder: Path) -> Trial:
         """Encode samples and score them."""
-        build = scorer(self.host)
+        build = self.host.scorer
         if build is None:
             raise SystemExit("no FFmpeg here has libvmaf")
         return take_trial(

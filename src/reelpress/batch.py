@@ -22,6 +22,7 @@ from reelpress.policy import RunPolicy, cores_for
 from reelpress.probe.media import for_many_files
 from reelpress.receipt import Receipt
 from reelpress.request import Request
+from reelpress.run.parts import PART_SUFFIX
 from reelpress.run.process import CancelToken
 from reelpress.run.room import Room
 
@@ -33,7 +34,6 @@ VIDEO_SUFFIXES = frozenset(
         ".wmv",
     }
 )  # fmt: skip
-PART_SUFFIX = ".reelpress-part"
 COMPRESSED_SUFFIX = ".compressed.mp4"
 
 

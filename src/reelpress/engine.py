@@ -23,10 +23,10 @@ from reelpress.facts.quality import Window
 from reelpress.gating import Gatekeeper, kept_too_large
 from reelpress.gpus import gpus_of
 from reelpress.look import Look, Snapshot, look_at
+from reelpress.plan.crf_curve import Point
 from reelpress.plan.encoders import coarseness
 from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip, only_rung
-from reelpress.plan.target import Point
 from reelpress.planning import plan_with_samples
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe

@@ -14,12 +14,12 @@ import msgspec
 from reelpress.engine import compress_file
 from reelpress.errors import Cancelled, ExitCode, InputError, ReelpressError
 from reelpress.events import Event, OnEvent, Planned
-from reelpress.facts.formats import container_args, protocol_whitelist
+from reelpress.facts.formats import QUIET, container_args, protocol_whitelist
 from reelpress.facts.gate import GateWish
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.parity import Parity, ParitySide, judge, verdict_of
-from reelpress.facts.quality import Comparison, Measuring, Window
+from reelpress.facts.quality import Comparison, Measuring, Window, spread_windows
 from reelpress.facts.values import Value
 from reelpress.plan.gate import setting_of
 from reelpress.plan.model import Encode, Expectation
@@ -31,9 +31,8 @@ from reelpress.request import Hardware, Request
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.run.temporary import temporary_folder
 
-# Stretches of a longer file, as shares of it, and how long each is; it begins with the keyframe before.
-PLACES = (1 / 6, 1 / 2, 5 / 6)
-STRETCH_S = 4.0
+# How many stretches of a longer file, and how long each is; it begins with the keyframe before.
+STRETCHES, STRETCH_S = 3, 4.0
 WHOLE_BELOW_S = 30.0
 
 
@@ -85,9 +84,9 @@ class _Check:
         facts = probe(self._source, cancel=self._cancel)
         if facts.main_video is None:
             raise InputError("There is no video to encode.", hint="Name a file that a player shows pictures of.")
-        long = facts.duration_s is not None and facts.duration_s > WHOLE_BELOW_S
+        length_s = facts.duration_s or 0.0
         with temporary_folder("parity-") as folder:
-            stretches = _stretches(facts) if long and not whole else ()
+            stretches = () if whole or length_s <= WHOLE_BELOW_S else spread_windows(length_s, STRETCHES, STRETCH_S)
             pieces = self._cut(facts, stretches, folder) if stretches else [self._source]
             gpu = [self._encode(piece, folder / f"gpu-{n}.mp4", "require") for n, piece in enumerate(pieces)]
             cpu = [self._encode(piece, folder / f"cpu-{n}.mp4", "off") for n, piece in enumerate(pieces)]
@@ -111,7 +110,7 @@ class _Check:
             path = folder / f"piece-{number}.mkv"
             at_s = (track.start_s or 0.0) + stretch.start_s
             command = (
-                self._host.ffmpegs[0].path, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
+                self._host.ffmpegs[0].path, *QUIET, "-y",
                 "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container),
                 "-seek_timestamp", "1", "-ss", f"{at_s:.3f}", "-i", f"file:{self._source}",
                 "-map", f"0:{track.index}", "-t", f"{stretch.duration_s:.3f}", "-c", "copy",
@@ -121,10 +120,9 @@ class _Check:
             self._stop_if_cancelled()
             if done.returncode != 0:
                 raise InputError(
-                    "A stretch of the video could not be copied out of the file.",
-                    evidence=done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1],
+                    "A stretch of the video could not be copied out of the file.", evidence=done.last_words(),
                     hint="Use --whole.",
-                )
+                )  # fmt: skip
             pieces.append(path)
         return pieces
 
@@ -158,11 +156,6 @@ class _Check:
     def _stop_if_cancelled(self) -> None:
         if self._cancel.is_cancelled:
             raise Cancelled
-
-
-def _stretches(facts: MediaFacts) -> tuple[Window, ...]:
-    duration_s = facts.duration_s or 0.0
-    return tuple(Window(start_s=round(duration_s * place - STRETCH_S / 2, 3), duration_s=STRETCH_S) for place in PLACES)
 
 
 def _error_of(receipt: Receipt, hardware: Hardware) -> ReelpressError:

@@ -12,9 +12,9 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import GpuPolicy
 from reelpress.plan.compress import plan
+from reelpress.plan.crf_curve import Point
 from reelpress.plan.model import Encode, Plan, Reason
 from reelpress.plan.sampling import sample_order
-from reelpress.plan.target import Point
 from reelpress.plan.worth import SampleFacts, predicted_bytes
 from reelpress.probe.sample import take_samples
 from reelpress.request import Request

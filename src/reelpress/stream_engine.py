@@ -20,18 +20,19 @@ from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
 from reelpress.facts.values import Value
+from reelpress.ladder_receipt import ladder_reasons, ladder_records
 from reelpress.look import Snapshot, look_at
 from reelpress.plan import resolution as rules
 from reelpress.plan.compress import plan
 from reelpress.plan.dash import manifest
 from reelpress.plan.geometry import timing
 from reelpress.plan.hls import Representation, master_playlist, media_name, media_playlist
-from reelpress.plan.model import Attempt, Encode, Reason, Reject, Skip
+from reelpress.plan.model import Attempt, Encode, Reject, Skip
 from reelpress.plan.rungs import LADDER_LINES, MOST_RUNGS, Rung, choose_rungs, trials
 from reelpress.plan.streaming import MASTER, MPD, SEGMENT_S, Streams, ladder_attempt, streams
 from reelpress.policy import RunPolicy
 from reelpress.quality.resolution import survey
-from reelpress.receipt import FileRecord, LadderRecord, Receipt, RungRecord
+from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.execute import execute
 from reelpress.run.execution import Setting
@@ -42,9 +43,6 @@ from reelpress.run.watch import Job
 
 # All rungs together take up to the largest rate each is allowed, and their tables.
 _SPACE_FACTOR = 1.1
-
-
-_ON_CPU = Reason(code="cpu_only", text="Ladders are made by x264 on the CPU.", fact=None)
 
 
 class LadderWish(Value, frozen=True, kw_only=True):
@@ -132,13 +130,14 @@ class _Work:
             attempt = ladder_attempt(encodes[0].attempts[0], encodes, parts)
             whole = msgspec.structs.replace(encodes[0], attempts=(attempt,))
             self.emit(Planned(job=self.job.id, input=self.job.input, plan=whole))
-            book.reasons = (*(_told(rung) for rung in rungs), *left_out, _ON_CPU, *_of_pictures(encodes[0].reasons))
+            book.reasons = ladder_reasons(rungs, left_out, encodes[0].reasons)
             self._run(whole, parts, facts, partial.path)
             if Snapshot.take(self.source) != seen.snapshot:
                 raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
             with book.stage("publish"):
                 partial.publish()
-        self._describe(attempt, parts)
+        book.ladder, book.result = ladder_records(self.target, parts, self.tracks)
+        book.delivered, book.status = attempt, "encoded"
 
     def _planned(self, facts: MediaFacts) -> Encode | None:
         """Return the plan at the full size, ``None`` when there is nothing to make a ladder of."""
@@ -233,30 +232,6 @@ class _Work:
         text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
         return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=text) if failed else None
 
-    def _describe(self, attempt: Attempt, parts: Streams) -> None:
-        """Note what was delivered."""
-        book, count = self.book, len(parts.rungs)
-        rungs = tuple(
-            RungRecord(
-                width=r.width, height=r.height, crf=r.crf, codec=t.codec, predicted_vmaf=round(r.vmaf, 2),
-                predicted_bps=round(r.bytes_per_s * 8), average_bps=t.average_bps, peak_bps=t.peak_bps,
-            )
-            for r, t in zip(parts.rungs, self.tracks, strict=False)
-        )  # fmt: skip
-        first = self.tracks[0]
-        book.ladder = LadderRecord(
-            master=os.fspath(self.target / MASTER), manifest=os.fspath(self.target / MPD),
-            segments=len(first.segments), segment_s=parts.segment_s, rungs=rungs,
-            sounds_bps=tuple(t.average_bps for t in self.tracks[count:]),
-        )  # fmt: skip
-        book.result = FileRecord(
-            path=os.fspath(self.target), size_bytes=sum(p.stat().st_size for p in self.target.iterdir()), sha256=None,
-            container="hls,dash", video=f"h264, {count} rungs from {rungs[0].width}x{rungs[0].height} down",
-            audio=tuple(f"aac {s.channels} ch {s.bitrate_bps // 1000} kb/s" for s in parts.sounds), subtitles=(),
-            duration_s=sum(first.durations_s), frames=sum(s.samples for s in first.segments),
-        )  # fmt: skip
-        book.delivered, book.status = attempt, "encoded"
-
 
 def _write_playlists(folder: Path, parts: Streams, tracks: Sequence[Representation]) -> None:
     (folder / MASTER).write_text(master_playlist(parts, tracks))
@@ -276,14 +251,3 @@ def _fps(facts: MediaFacts, request: Request) -> Fraction | None:
     """Return the frames a second of all rungs, on average."""
     track = facts.main_video
     return None if track is None else timing(track, request)[0].fps
-
-
-def _of_pictures(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
-    """Return what is said of pictures alone: whether an encode pays, and by which CRF, is no matter of a ladder."""
-    return tuple(r for r in reasons if r.code not in ("settings", "cpu_asked") and not r.code.startswith("worth_"))
-
-
-def _told(rung: Rung) -> Reason:
-    rate = f"{rung.bytes_per_s * 8 / 1000:.0f} kb/s"
-    text = f"{rung.width}x{rung.height} at CRF {rung.crf:g}: {rate}, VMAF {rung.vmaf:.1f} in samples."
-    return Reason(code="rung", text=text, fact=f"at most {rung.max_rate_bps / 1000:.0f} kb/s")

@@ -11,10 +11,11 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.gpus import GpuPolicy, gpus_of
 from reelpress.plan.compress import plan
+from reelpress.plan.crf_curve import Point
 from reelpress.plan.encoders import cpu_row, gpu_row
 from reelpress.plan.model import Attempt, Encode, Plan, Reason
 from reelpress.plan.nvenc import cq_for
-from reelpress.plan.target import Found, Point, Unreachable
+from reelpress.plan.target import Found, Unreachable
 from reelpress.plan.worth import SampleFacts
 from reelpress.quality.search import Aim, OnTrial, Work, aim
 from reelpress.request import Request

@@ -16,14 +16,13 @@ from playwright.sync_api import Browser
 
 from reelpress.check.ladder import read_master, read_media
 from reelpress.probe.host import probe_host
-from reelpress.quality.trial import scorer
 from reelpress.request import Request
 from reelpress.stream_engine import LadderWish, make_ladder
 
 import clips
 
 HOST = probe_host()
-pytestmark = pytest.mark.skipif(scorer(HOST) is None, reason="no FFmpeg here has libvmaf")
+pytestmark = pytest.mark.skipif(HOST.scorer is None, reason="no FFmpeg here has libvmaf")
 
 # Feeds one segment of each rung in turn, from the best down and round again, and all of one sound; then it plays.
 FEED = """async ({rungs, sound}) => {

@@ -11,7 +11,7 @@ import pytest
 from reelpress.facts.quality import Measuring
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
-from reelpress.quality.measure import measure, scorer_of
+from reelpress.quality.measure import measure
 from reelpress.run.process import run
 
 MEDIA = Path(os.environ.get("REELPRESS_MEDIA") or Path(__file__).resolve().parents[3] / "shared" / "media")
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.corpus, pytest.mark.skipif(not TRUTH.is_file(), reason
 
 def test_scores_are_those_that_netflix_publishes(tmp_path: Path) -> None:
     host = probe_host()
-    scorer = scorer_of(host)
+    scorer = host.scorer
     assert scorer is not None
     for pair in json.loads(TRUTH.read_bytes())["pairs"]:
         files = {}

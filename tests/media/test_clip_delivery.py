@@ -34,6 +34,39 @@ def test_a_clip_is_exactly_the_frames_of_its_stretch(cut: Cut, tmp_path: Path, n
         assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
 
 
+@pytest.mark.parametrize("name", ["uneven.ts", "uneven.flv"])
+def test_a_clip_far_from_a_keyframe_is_whole_though_others_lie_close(cut: Cut, tmp_path: Path, name: str) -> None:
+    keys = ",".join(f"{n / 10:.1f}" for n in range(0, 60, 3))  # the last GOP is ten times as long as one on average
+    rare = ("-preset", "veryfast", "-g", "999", "-sc_threshold", "0", "-force_key_frames", keys)
+    source = numbered.clip(tmp_path / name, 250, "10", *rare)
+    cut(source, 18.0, 19.1)
+    assert numbered.numbers(tmp_path / "clip.mp4")[::3] == list(range(180, 191))
+
+
+@pytest.mark.parametrize("begins_s", [("500", "20"), ("20", "500")], ids=["back", "forth"])
+def test_a_clock_that_jumps_does_not_put_a_clip_off(cut: Cut, tmp_path: Path, begins_s: tuple[str, str]) -> None:
+    parts = []
+    for begin, first in zip(begins_s, (0, 125), strict=True):
+        pictures = [numbered.picture(number) for number in range(first, first + 125)]
+        late = ("-g", "25", "-output_ts_offset", begin)
+        parts.append(numbered.encode(tmp_path / f"{begin}.ts", pictures, "25", *late))
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    track = probe(source).main_video
+    assert track is not None
+    assert track.clock_jumps == 1
+    for first, last in ((61, 72), (181, 192), (239, 250)):
+        cut(source, first / 25 + 0.013, last / 25)
+        assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
+
+
+def test_a_stream_without_times_is_cut_by_its_frames(cut: Cut, tmp_path: Path) -> None:
+    source = numbered.clip(tmp_path / "in.h264", 250, "25", *OPEN_GOP)
+    for first, last in ((61, 72), (201, 212)):
+        cut(source, first / 25 + 0.013, last / 25)
+        assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
+
+
 @pytest.mark.parametrize("by_stretch", [False, True])
 def test_a_transport_stream_is_cut_in_time_though_another_stream_begins_before_it(
     cut: Cut, tmp_path: Path, *, by_stretch: bool
@@ -123,6 +156,22 @@ def test_sound_stays_with_the_picture(cut: Cut, tmp_path: Path, name: str) -> No
         made = tmp_path / "clip.mp4"
         assert abs(measure.offset_ms(made) - measure.offset_ms(source)) < 5
         assert abs(measure.flash_time(made) - (measure.FLASH_S - start_s)) < 0.045
+
+
+@pytest.mark.parametrize("begins_s", [("500", "20"), ("20", "500")], ids=["back", "forth"])
+def test_sound_stays_with_the_picture_behind_a_jump_of_the_clock(
+    cut: Cut, tmp_path: Path, begins_s: tuple[str, str]
+) -> None:
+    parts = [
+        measure.flash_and_beep(tmp_path / f"{begin}.ts", "-c:a", "aac", "-output_ts_offset", begin)
+        for begin in begins_s
+    ]
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    cut(source, 3.2, 5.5, loudness_lufs=None)
+    made = tmp_path / "clip.mp4"
+    assert abs(measure.offset_ms(made) - measure.offset_ms(parts[1])) < 30
+    assert abs(measure.flash_time(made) - (3.0 + measure.FLASH_S - 3.2)) < 0.1
 
 
 def test_a_limiter_does_not_delay_sound(cut: Cut, tmp_path: Path) -> None:

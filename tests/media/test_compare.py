@@ -13,7 +13,7 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.quality import Comparison, Measuring, Window
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
-from reelpress.quality.measure import measure, scorer_of
+from reelpress.quality.measure import measure
 from reelpress.request import Request
 from reelpress.run.process import run
 
@@ -23,7 +23,7 @@ HOST = probe_host()
 
 
 def ffmpeg(*args: str) -> None:
-    scorer = scorer_of(HOST)
+    scorer = HOST.scorer
     assert scorer is not None
     done = run((scorer.path, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *args))
     assert done.returncode == 0, done.stderr_tail

@@ -28,7 +28,7 @@ from reelpress.observe.entry import entry_of
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality import places
-from reelpress.quality.clip_scoring import NO_SCORER
+from reelpress.quality.vmaf import NO_SCORER_TOLD
 from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
@@ -186,9 +186,9 @@ def test_what_cannot_be_measured_is_no_miss(run: Run, host: HostFacts) -> None:
     assert gates(receipt)["vmaf"].verdict == "unmeasured"
     assert receipt.quality.method == "unmeasured"
     assert receipt.quality.scored is not None
-    assert receipt.quality.scored.cause == NO_SCORER
-    assert any(NO_SCORER in text for text in receipt.warnings)
-    assert receipt.quality.tries[0].unmeasured == NO_SCORER
+    assert receipt.quality.scored.cause == NO_SCORER_TOLD
+    assert any(NO_SCORER_TOLD in text for text in receipt.warnings)
+    assert receipt.quality.tries[0].unmeasured == NO_SCORER_TOLD
 
 
 def test_a_remux_is_not_held_to_a_quality_and_is_to_a_size(run: Run) -> None:

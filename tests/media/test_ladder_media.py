@@ -20,7 +20,6 @@ from reelpress.check.ladder import read_master, read_media
 from reelpress.cli.app import app
 from reelpress.events import Progressed
 from reelpress.probe.host import probe_host
-from reelpress.quality.trial import scorer
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
@@ -29,7 +28,7 @@ from reelpress.stream_engine import LadderWish, make_ladder
 import clips
 
 HOST = probe_host()
-pytestmark = [pytest.mark.media, pytest.mark.skipif(scorer(HOST) is None, reason="no FFmpeg here has libvmaf")]
+pytestmark = [pytest.mark.media, pytest.mark.skipif(HOST.scorer is None, reason="no FFmpeg here has libvmaf")]
 ASKED = Request(preset="ultrafast", max_width=1920, max_height=1080)
 SHORT = LadderWish(most_rungs=3, segment_s=2.0)
 PICTURE = "mandelbrot=size=480x270:rate={rate},format=yuv420p"

@@ -11,7 +11,7 @@ from reelpress.errors import OutputError
 from reelpress.facts.quality import Measuring
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
-from reelpress.quality.measure import measure, scorer_of
+from reelpress.quality.measure import measure
 from reelpress.quality.report_frames import WorstFrame, take_pictures
 from reelpress.quality.report_html import ReportEntry, write_report
 
@@ -53,7 +53,7 @@ def test_both_frames_are_those_of_the_time(tmp_path: Path, name: str, more: tupl
     facts = probe(reference), probe(made)
     compared = measure(reference, facts[0], made, facts[1], how=Measuring(whole=True), host=HOST)
     assert compared.verdict == "measured", compared.cause
-    scorer = scorer_of(HOST)
+    scorer = HOST.scorer
     assert scorer is not None
     wanted = [WorstFrame(at_s=n / 25, vmaf=0.0) for n in (0, 7, 30, 49)]
     shown = take_pictures(scorer.path, compared, *facts, wanted, tmp_path)
@@ -67,7 +67,7 @@ def test_frames_of_an_encode_that_is_late_are_those_that_were_scored_together(tm
     facts = probe(reference), probe(made)
     compared = measure(reference, facts[0], made, facts[1], how=Measuring(whole=True), host=HOST)
     assert compared.lag_s == pytest.approx(-3 / 25, abs=0.002)
-    scorer = scorer_of(HOST)
+    scorer = HOST.scorer
     assert scorer is not None
     shown = take_pictures(scorer.path, compared, *facts, [WorstFrame(at_s=n / 25, vmaf=0.0) for n in (7, 30)], tmp_path)
     assert [(frame_of(one.reference), frame_of(one.encoded)) for one in shown] == [(7, 7), (30, 30)]
@@ -78,7 +78,7 @@ def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     made = clips.make(tmp_path / "<i>made.mp4", "-i", f"file:{reference}", *clips.X264, "-crf", "40")
     facts = probe(reference), probe(made)
     compared = measure(reference, facts[0], made, facts[1], how=Measuring(whole=True), host=HOST)
-    scorer = scorer_of(HOST)
+    scorer = HOST.scorer
     assert scorer is not None
     one = ReportEntry(comparison=compared, reference=facts[0], encoded=facts[1])
     target = tmp_path / "report.html"

@@ -12,14 +12,13 @@ from reelpress.errors import Cancelled
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.resolution import Settled, settle_resolution
-from reelpress.quality.trial import scorer
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
 
 import clips
 
 HOST = probe_host()
-pytestmark = [pytest.mark.media, pytest.mark.skipif(scorer(HOST) is None, reason="no FFmpeg here has libvmaf")]
+pytestmark = [pytest.mark.media, pytest.mark.skipif(HOST.scorer is None, reason="no FFmpeg here has libvmaf")]
 ASKED = Request(hardware="off", preset="veryfast", resolution="auto", always_encode=True)
 
 

@@ -17,14 +17,12 @@ from reelpress.plan.model import Attempt, Encode
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.packets import media_bytes, packet_table
+from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples
 from reelpress.quality.trial import (
     Trial,
-    TrialError,
-    encode_sample,
     encoder_options,
     score_sample,
-    scorer,
     software_filters,
     take_trial,
 )
@@ -34,7 +32,7 @@ from reelpress.run.process import CancelToken
 import clips
 
 HOST = probe_host()
-SCORER = scorer(HOST)
+SCORER = HOST.scorer
 FFMPEG = clips.ffmpeg()
 pytestmark = pytest.mark.skipif(SCORER is None, reason="no FFmpeg here has libvmaf")
 
@@ -104,6 +102,29 @@ def test_a_place_to_seek_to_is_found_in_a_file_whose_sound_begins_first(
     )  # fmt: skip
     assert sample.frames == 25
     assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(source, start=325, frames=25)
+
+
+def test_a_stream_without_times_is_sampled_by_its_frames(tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "a.h264", *clips.picture(seconds=16), *clips.X264, "-g", "25")
+    (sample,) = cut(source, tmp_path, Window(start_s=13.0, duration_s=1.0))
+    assert sample.frames == 25
+    assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(source, start=325, frames=25)
+
+
+@pytest.mark.parametrize("begins_s", [("500", "20"), ("20", "500")], ids=["back", "forth"])
+def test_a_sample_behind_a_jump_of_the_clock_is_of_its_own_place(tmp_path: Path, begins_s: tuple[str, str]) -> None:
+    parts = [
+        clips.make(
+            tmp_path / f"{begin}.ts", *clips.picture(seconds=8), "-vf", look, *clips.X264, "-g", "25",
+            "-output_ts_offset", begin,
+        )
+        for begin, look in zip(begins_s, ("null", "negate"), strict=True)
+    ]  # fmt: skip
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    (sample,) = cut(source, tmp_path, Window(start_s=13.0, duration_s=1.0))
+    assert sample.frames == 25
+    assert frame_hashes(Path(sample.path), frames=25) == frame_hashes(parts[1], start=125, frames=25)
 
 
 def test_a_video_that_begins_later_than_its_sound_is_sampled_from_its_own_first_picture(tmp_path: Path) -> None:
@@ -199,6 +220,6 @@ def test_what_cannot_be_decoded_encoded_or_waited_for_is_said(tmp_path: Path) ->
 
 
 def test_only_a_build_with_libvmaf_scores() -> None:
-    assert scorer(HostFacts(ffmpegs=(), gpus=(), cores=1, memory_mb=None)) is None
+    assert HostFacts(ffmpegs=(), gpus=(), cores=1, memory_mb=None).scorer is None
     assert SCORER is not None
     assert "libvmaf" in SCORER.filters

@@ -19,7 +19,7 @@ from reelpress.policy import RunPolicy
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.samples import cut_samples
-from reelpress.quality.trial import encoder_options, scorer, software_filters, take_trial
+from reelpress.quality.trial import encoder_options, software_filters, take_trial
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.host_state import host_folder
@@ -28,7 +28,7 @@ from reelpress.run.process import CancelToken
 import clips
 
 HOST = msgspec.structs.replace(probe_host(), ffmpegs=tuple(f for f in probe_host().ffmpegs if f.origin == "bundled"))
-pytestmark = pytest.mark.skipif(scorer(HOST) is None, reason="no FFmpeg here has libvmaf")
+pytestmark = pytest.mark.skipif(HOST.scorer is None, reason="no FFmpeg here has libvmaf")
 MEASURED = GateWish(measures=True)  # as settings with a target have it
 FAST = {"h264": "veryfast", "hevc": "ultrafast", "av1": "12"}
 
@@ -63,7 +63,7 @@ def whole_vmaf(source: Path, tmp_path: Path, request: Request) -> float:
     facts = probe(source)
     decided = plan(facts, HOST, request)
     assert isinstance(decided, Encode)
-    attempt, filters, build = decided.attempts[0], software_filters(decided), scorer(HOST)
+    attempt, filters, build = decided.attempts[0], software_filters(decided), HOST.scorer
     assert filters is not None and build is not None  # noqa: PT018
     window = Window(start_s=0, duration_s=facts.duration_s or 0)
     folder = tmp_path / "whole"

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelpress.quality.choosing import SAMPLE_S, WHOLE_UP_TO_S, choose_windows, scenes_of
-from reelpress.quality.overview import SLOT_S, Keyframe, Overview, PacketLines
+from reelpress.quality.framecrc import PacketReader
+from reelpress.quality.overview import SLOT_S, Keyframe, Overview, keyframes_s, slots
 
 DARK, BRIGHT = bytes([20]) * 576, bytes([220]) * 576
 
@@ -79,7 +80,7 @@ def test_samples_lie_in_the_programme_and_never_over_each_other(sizes: list[int]
 
 
 def test_packets_are_weighed_by_when_they_are_shown() -> None:
-    lines = PacketLines()
+    lines = PacketReader()
     for line in (
         "#software: Lavf62.0.100", "#tb 0: 1/1000", "#media_type 0: video",
         "0,       1400,       1480,       40,     1000, 0x0a1b2c3d",
@@ -90,5 +91,6 @@ def test_packets_are_weighed_by_when_they_are_shown() -> None:
         "0, garbled",
     ):  # fmt: skip
         lines.feed(line)
-    assert lines.slots(3) == (1050, 300, 0)
-    assert lines.keyframes_s() == (0.0,)
+    packets = lines.streams[0]
+    assert slots(packets, 3) == (1050, 300, 0)
+    assert keyframes_s(packets) == (0.0,)

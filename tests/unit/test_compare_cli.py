@@ -14,7 +14,6 @@ from reelpress.cli.compare import Asked, exit_code
 from reelpress.cli.compare_text import comparison_rows, verdict
 from reelpress.facts.quality import ComparedFile, Comparison, Finding, Measuring, Pooled, WorstSecond
 from reelpress.probe.host import probe_host
-from reelpress.quality.measure import scorer_of
 from reelpress.run.process import run
 
 FILE = ComparedFile(
@@ -49,7 +48,7 @@ def test_gates_ask_mean_and_worst_second_and_of_less_than_a_second_the_worst_fra
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "\x1bclip.mp4"
-    scorer = scorer_of(probe_host())
+    scorer = probe_host().scorer
     assert scorer is not None
     made = run((
         scorer.path, "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=2", "-c:v", "libx264",

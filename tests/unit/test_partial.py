@@ -13,6 +13,7 @@ import pytest
 
 from reelpress.errors import OutputError
 from reelpress.run import partial
+from reelpress.run import parts as part_names
 from reelpress.run.partial import PartialFile, free_bytes
 
 
@@ -312,7 +313,7 @@ def test_a_file_system_without_locks_still_delivers_and_sweeps_nothing(tmp_path:
 
     left = tmp_path / ".out.mp4.0123456789ab.reelpress-part"
     left.write_bytes(b"")
-    monkeypatch.setattr(partial.fcntl, "flock", no_locks)
+    monkeypatch.setattr(part_names.fcntl, "flock", no_locks)
     with PartialFile.open(tmp_path / "out.mp4", overwrite=False) as part:
         part.publish()
     assert (tmp_path / "out.mp4").exists()
@@ -320,7 +321,7 @@ def test_a_file_system_without_locks_still_delivers_and_sweeps_nothing(tmp_path:
 
 
 def test_a_file_swept_between_its_creation_and_its_lock_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    lock, swept = partial._lock, []
+    lock, swept = part_names._lock, []
 
     def swept_first(fd: int, *, wait: bool) -> bool | None:
         if wait and not swept:
@@ -328,7 +329,7 @@ def test_a_file_swept_between_its_creation_and_its_lock_is_made_again(tmp_path: 
             (tmp_path / swept[0]).unlink()
         return lock(fd, wait=wait)
 
-    monkeypatch.setattr(partial, "_lock", swept_first)
+    monkeypatch.setattr(part_names, "_lock", swept_first)
     with PartialFile.open(tmp_path / "out.mp4", overwrite=False) as part:
         assert swept
         assert part.path.name != swept[0]

@@ -481,3 +481,25 @@ def test_an_unprivileged_user_can_run_programs():
         pytest.skip("this Python is closed to other users")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "b'65534\\n'\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "how", "words"),
+    [
+        ("raise SystemExit(3)", "exit code 3", "exit code 3"),
+        ("print('first', file=sys.stderr); print('  last ', file=sys.stderr); print(file=sys.stderr); sys.exit(3)",
+         "exit code 3: last", "last"),
+        ("os.kill(os.getpid(), 6)", "killed by SIGABRT", "exit code -6"),
+    ],
+)  # fmt: skip
+def test_a_program_is_told_by_its_last_words(script: str, how: str, words: str) -> None:
+    done = python(f"import os, sys; {script}")
+    assert (done.how_it_ended, done.last_words()) == (how, words)
+    assert done.last_words("no picture") == (done.last_line or "no picture")
+
+
+def test_one_that_was_stopped_is_told_by_the_reason() -> None:
+    done = python("import sys, time; print('slow', file=sys.stderr, flush=True); time.sleep(9)",
+                  limits=Limits(wall_s=0.5))  # fmt: skip
+    assert done.stopped == "wall_clock"
+    assert done.last_words("no picture") == done.stop_reason

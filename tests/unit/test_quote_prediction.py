@@ -7,7 +7,7 @@ import math
 import pytest
 
 from reelpress.facts.prediction import Interval, around
-from reelpress.quoting.packets import Packet, PacketReader
+from reelpress.quality.framecrc import Packet, PacketReader
 from reelpress.quoting.prediction import Errors, Stretch, size_of, speed_of, wall_of
 from reelpress.quoting.stretches import UNCOUNTED_TAIL_S
 from reelpress.quoting.wording import given_up
@@ -108,11 +108,16 @@ def test_lines_of_framecrc_become_packets() -> None:
     lines = (
         "#format: frame checksums", "#tb 0: 1/12800", "#tb 1: 1/48000", "0,  -1024,  0,  512, 10131, 0xa2, S=1, 8",
         "1, 0, 0, 1024, 33, 0x01", "0, -512, 2560, 512, 2081, 0x1d, F=0x0", "0, broken", "", "2, 0, 0, 1, 5, 0x0",
+        "0, 0, -9223372036854775808, 512, 77, 0x1d, F=0x0", "0, 512, 5120, 512, 9, 0x1d, F=0x5",
     )  # fmt: skip
     for line in lines:
         reader.feed(line)
     assert reader.streams == {
-        0: [Packet(at_s=0.0, size_bytes=10131, is_key=True), Packet(at_s=0.2, size_bytes=2081, is_key=False)],
+        0: [
+            Packet(at_s=0.0, size_bytes=10131, is_key=True),
+            Packet(at_s=0.2, size_bytes=2081, is_key=False),
+            Packet(at_s=0.4, size_bytes=9, is_key=True, is_shown=False),
+        ],
         1: [Packet(at_s=0.0, size_bytes=33, is_key=True)],
     }
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from reelpress.errors import NetError, UsageError
-from reelpress.reframe.cache import EvidenceCache
+from reelpress.reframe.cache import evidence_cache
 from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.face_model import FILE_NAME, download_face_model, find_face_model, models_folder
 from reelpress.reframe.faces import HaarFaces, YuNetFaces, open_detector
@@ -124,7 +124,7 @@ def test_screens_are_flat_and_sharp() -> None:
 
 
 def test_evidence_is_kept_and_what_is_broken_is_none(tmp_path: Path) -> None:
-    cache = EvidenceCache(tmp_path)
+    cache = evidence_cache(tmp_path)
     evidence = Evidence(duration_s=2.0, cuts_s=(1.0,), samples=(Sample(t_s=0.0),), detector="haar")
     key = cache.key("content", 0.0, 2.0)
     assert key != cache.key("content", 0.0, 2.1)

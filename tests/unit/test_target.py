@@ -9,21 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelpress.plan.crf_curve import Point, Scale, predict, scale_of
 from reelpress.plan.encoders import ENCODERS
-from reelpress.plan.target import (
-    MOST_TRIALS,
-    TOLERANCE,
-    Found,
-    Point,
-    Scale,
-    Search,
-    Step,
-    Try,
-    Unreachable,
-    next_step,
-    predict,
-    scale_of,
-)
+from reelpress.plan.target import MOST_TRIALS, TOLERANCE, Found, Search, Step, Try, Unreachable, next_step
 
 X264 = scale_of(next(row for row in ENCODERS if row.name == "libx264"))
 SVT = scale_of(next(row for row in ENCODERS if row.name == "libsvtav1"))

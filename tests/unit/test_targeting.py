@@ -6,8 +6,9 @@ import pytest
 
 from reelpress.errors import UsageError
 from reelpress.plan.compress import plan
+from reelpress.plan.crf_curve import Point
 from reelpress.plan.model import Encode
-from reelpress.plan.target import Found, Point, Unreachable
+from reelpress.plan.target import Found, Unreachable
 from reelpress.plan.worth import SampleFacts
 from reelpress.quality.search import Aim
 from reelpress.request import Request

@@ -8,6 +8,7 @@ from pathlib import Path
 from reelpress.bench.model import Material
 from reelpress.bookkeeping import describe
 from reelpress.errors import InputError
+from reelpress.facts.formats import QUIET
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.probe.media import probe
@@ -85,8 +86,7 @@ def _input(name: str, path: Path, *, generated: bool) -> Input:
 
 
 def _ffmpeg(ffmpeg: str, *arguments: str) -> None:
-    argv = (ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y")
+    argv = (ffmpeg, *QUIET, "-progress", "pipe:1", "-y")
     done = run((*argv, *arguments), limits=_LIMITS)
     if done.returncode != 0:
-        said = done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1]
-        raise InputError("An input could not be made.", evidence=said, hint="Is there room on the disk?")
+        raise InputError("An input could not be made.", evidence=done.last_words(), hint="Is there room on the disk?")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from reelpress.errors import HardwareError, InputError
 from reelpress.facts.calibration import CalibrationClip
+from reelpress.facts.formats import QUIET
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.quality import Window
+from reelpress.facts.quality import Window, spread_windows
 from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
@@ -48,7 +49,7 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
     path = folder / f"{name}.mp4"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
+            ffmpeg, *QUIET, "-progress", "pipe:1", "-y",
             "-f", "lavfi", "-i", GENERATED[name].format(w=size[0], h=size[1], r=RATE),
             "-frames:v", str(max(2, round((seconds + _TAIL_S) * RATE))),
             "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", "-f", "mp4", f"file:{path}",
@@ -56,10 +57,7 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
         limits=_LIMITS,
     )  # fmt: skip
     if done.returncode != 0:
-        raise SampleError(
-            f"The clip {name} could not be drawn.",
-            evidence=done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1],
-        )
+        raise SampleError(f"The clip {name} could not be drawn.", evidence=done.last_words())
     windows = (Window(start_s=0.0, duration_s=seconds),)
     return _clip(name, path, probe(path), windows, ffmpeg=ffmpeg, folder=folder, filters="null", size=size)
 
@@ -84,19 +82,17 @@ def windows(duration_s: float) -> tuple[Window, ...]:
     """Return evenly spread stretches of a video, or all of a short one."""
     if duration_s <= _WINDOWS * _WINDOW_S:
         return (Window(start_s=0.0, duration_s=max(duration_s, 0.1)),)
-    step = duration_s / _WINDOWS
-    return tuple(Window(start_s=step * (n + 0.5) - _WINDOW_S / 2, duration_s=_WINDOW_S) for n in range(_WINDOWS))
+    return spread_windows(duration_s, _WINDOWS, _WINDOW_S)
 
 
-def scorer(host: HostFacts) -> str:
-    """Return the first FFmpeg that measures VMAF. Raises :class:`HardwareError` where none does."""
-    found = next((build.path for build in host.ffmpegs if "libvmaf" in build.filters), None)
-    if found is None:
+def scorer_of(host: HostFacts) -> str:
+    """Return the path of the FFmpeg that measures VMAF. Raises :class:`HardwareError` where none does."""
+    if host.scorer is None:
         raise HardwareError(
             "No FFmpeg here measures VMAF.", evidence="none has the filter libvmaf",
             hint="Install imageio-ffmpeg, whose FFmpeg has it.",
         )  # fmt: skip
-    return found
+    return host.scorer.path
 
 
 def _clip(

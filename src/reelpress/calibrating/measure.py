@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.calibrating.material import GENERATED, Clip, clip_of_file, generated_clip, scorer
+from reelpress.calibrating.material import GENERATED, Clip, clip_of_file, generated_clip, scorer_of
 from reelpress.calibrating.orders import Order, orders
 from reelpress.errors import HardwareError
 from reelpress.facts.calibration import Calibration, Curve, CurvePoint
@@ -20,7 +20,8 @@ from reelpress.plan.calibration import preset_name
 from reelpress.plan.encoders import ENCODERS
 from reelpress.probe.gpu_survey import Wish, survey
 from reelpress.probe.trial import try_encoder
-from reelpress.quality.trial import TrialError, take_trial
+from reelpress.quality.sample_encode import TrialError
+from reelpress.quality.trial import take_trial
 from reelpress.run.host_state import host_folder
 from reelpress.run.slots import GpuSlots
 from reelpress.version import VERSION
@@ -73,7 +74,7 @@ def measure(
     Clips and encodes lie in ``folder`` for the time. Raises :class:`HardwareError` where there is nothing to measure
     or to measure with, and what :func:`clip_of_file` raises.
     """
-    score_with = scorer(host)
+    score_with = scorer_of(host)
     works = [
         (row.name, build.path)
         for row in ENCODERS if row.device == "cpu"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reelpress.check.structure import Decoded
-from reelpress.facts.formats import OUR_MP4
+from reelpress.facts.formats import OUR_MP4, QUIET
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 WHOLE_UP_TO_S = 5.0
@@ -36,7 +36,7 @@ def decode_output(
         few = str(WINDOW_FRAMES)
         limits = ("-map", "0:v", "-map", "1:v", "-map", "2:v", "-frames:v:0", few, "-frames:v:1", few)
         limits = (*limits, *(("-map", "2:a") if has_audio else ()))
-    command = (ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *inputs, *limits)
+    command = (ffmpeg, *QUIET, *inputs, *limits)
     done = run(
         (*command, "-fps_mode", "passthrough", "-f", "null", "-"),
         limits=Limits(wall_s=60 + 2 * (duration_s or 600)),

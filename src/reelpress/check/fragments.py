@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from reelpress.facts.boxes import BoxError, boxes, clock_hz
 from reelpress.plan.hls import Representation, Segment
 
 _NOT_SYNC = 0x10000  # sample_is_non_sync_sample, 8.8.3.1
@@ -18,16 +19,16 @@ class FragmentError(ValueError):
 def read_representation(folder: Path, number: int) -> Representation:
     """Read the initialization segment and all segments of one track. Raises :class:`FragmentError`, ``OSError``."""
     try:
-        head = dict(_boxes((folder / f"init-{number}.mp4").read_bytes()))
-        timescale, codec = _timescale(head[b"mdhd"]), _codec(head[b"stsd"])
+        head = dict(boxes((folder / f"init-{number}.mp4").read_bytes(), _CONTAINERS))
+        timescale, codec = clock_hz(head[b"mdhd"]), _codec(head[b"stsd"])
         trex = head[b"trex"]
         duration, flags = _int(trex, 12), _int(trex, 20)
         names = sorted(path.name for path in folder.glob(f"seg-{number}-*.m4s"))
         segments = tuple(_segment(name, (folder / name).read_bytes(), duration, flags) for name in names)
-    except (KeyError, IndexError) as error:
+    except (KeyError, IndexError, BoxError) as error:
         raise FragmentError(f"representation {number}: {error!r}") from error
-    if not segments or not all(s.samples for s in segments):
-        raise FragmentError(f"representation {number} has a segment without samples, or none")
+    if not timescale or not segments or not all(s.samples for s in segments):
+        raise FragmentError(f"representation {number} has no clock, a segment without samples, or none")
     return Representation(number=number, timescale=timescale, codec=codec, segments=segments)
 
 
@@ -36,7 +37,7 @@ def _segment(name: str, data: bytes, duration: int, flags: int) -> Segment:
     total = samples = keyframes = 0
     first = False
     defaults = (duration, flags)
-    for kind, body in _boxes(data):
+    for kind, body in boxes(data, _CONTAINERS):
         if kind == b"tfhd":
             defaults = _defaults(body, (duration, flags))
         elif kind == b"tfdt" and start is None:
@@ -82,30 +83,6 @@ def _run(trun: bytes, duration: int, flags: int) -> Iterator[tuple[int, int]]:
             flag, at = _int(trun, at), at + 4
         at += 4 if told & 0x800 else 0
         yield ticks, flag
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield all boxes with their bodies, also those inside others; media data is passed over."""
-    at = 0
-    while at + 8 <= len(data):
-        size, kind, header = _int(data, at), data[at + 4 : at + 8], 8
-        if size == 1:
-            size, header = _int(data, at + 8, 8), 16
-        size = len(data) - at if size == 0 else size
-        if size < header or at + size > len(data):
-            raise FragmentError(f"a box {kind!r} of {size} bytes at {at}")
-        body = data[at + header : at + size]
-        if kind in _CONTAINERS:
-            yield from _boxes(body)
-        elif kind != b"mdat":
-            yield kind, body
-        at += size
-    if at != len(data):
-        raise FragmentError(f"{len(data) - at} bytes that are no box")
-
-
-def _timescale(mdhd: bytes) -> int:
-    return _int(mdhd, 20 if mdhd[0] else 12)
 
 
 def _codec(stsd: bytes) -> str:

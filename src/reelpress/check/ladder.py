@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from reelpress.facts.formats import QUIET
 from reelpress.facts.values import Value
 from reelpress.plan.hls import Representation, media_name
 from reelpress.plan.streaming import MASTER, MPD, Streams
@@ -136,7 +137,7 @@ def decode_ladder(
 
         done = run(
             (
-                ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1",
+                ffmpeg, *QUIET, "-progress", "pipe:1",
                 "-protocol_whitelist", "file", "-format_whitelist", "hls,mov,mp4", "-allowed_extensions", "ALL",
                 "-i", f"file:{folder / media_name(track.number)}", "-map", "0", "-fps_mode", "passthrough",
                 "-f", "null", "-",

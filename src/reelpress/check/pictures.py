@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from reelpress.facts.formats import OUR_MP4, container_args
+from reelpress.facts.formats import OUR_MP4, QUIET, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
 from reelpress.plan.stretch_place import stretch_place
@@ -127,7 +127,7 @@ def best_psnr(
     """
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *inputs,
+            ffmpeg, *QUIET, *inputs,
             "-filter_complex", f"{graph};[wanted][made]psnr=shortest=1:stats_file=-[same]",
             "-map", "[same]", "-f", "null", "-",
         ),

@@ -17,7 +17,7 @@ from reelpress.bench.model import SCHEMA, BenchRun
 from reelpress.bench.page import page, put_into
 from reelpress.bench.results import rows
 from reelpress.bench.runner import run_bench
-from reelpress.calibrating.material import scorer
+from reelpress.calibrating.material import scorer_of
 from reelpress.calibrating.measure import Scope, measure, with_gpus
 from reelpress.cli.bench_screen import print_run
 from reelpress.cli.progress_line import ProgressLine
@@ -126,7 +126,7 @@ def _measure(wishes: Wishes) -> BenchRun:
         inputs = []
         for size in sizes:
             progress.tell(f"making a file of {human_bytes(size)}")
-            inputs.append(generated_input(size, ffmpeg=scorer(host), folder=folder, width=width, height=height))
+            inputs.append(generated_input(size, ffmpeg=scorer_of(host), folder=folder, width=width, height=height))
         inputs += [named_input(number, path) for number, path in enumerate(wishes.files, 1)]
         return run_bench(
             inputs, host, request, policy_from(settings), folder, rounds=wishes.rounds,

@@ -18,7 +18,7 @@ from reelpress.facts.quality import Comparison, Measuring
 from reelpress.facts.values import Value
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
-from reelpress.quality.measure import measure, scorer_of
+from reelpress.quality.measure import measure
 from reelpress.quality.report_html import ReportEntry, write_report
 from reelpress.settings import load
 
@@ -87,7 +87,7 @@ def run_compare(
         entries.append(
             ReportEntry(comparison=found, reference=facts, encoded=made, asked=asked.anything, missed=missed)
         )
-    scorer = scorer_of(host)
+    scorer = host.scorer
     if html is not None and scorer is not None:
         write_report(html, entries, ffmpeg=scorer.path, min_vmaf=asked.min_vmaf)
         if not as_json:

@@ -50,14 +50,10 @@ RUN_UP_S = 12.0
 
 INPUT_PROTOCOLS = ("file",)
 
+# What FFmpeg is told first where only errors are read of what it says.
+QUIET = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error")
 # What FFmpeg is told before it reads an MP4 that we wrote.
 OUR_MP4 = ("-protocol_whitelist", "file", "-format_whitelist", MP4_DEMUXER)
-
-
-def run_up_s(container: str, codec: str) -> float:
-    """Return how much earlier FFmpeg has to seek, in seconds, so that it decodes from a time on what is there."""
-    # its decoder for VVC makes other pictures than from the beginning when it starts midway
-    return 0.0 if container in INDEXED_FORMATS and codec != "vvc" else RUN_UP_S
 
 
 def format_whitelist() -> str:

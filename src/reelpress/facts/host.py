@@ -95,3 +95,8 @@ class HostFacts(Value, frozen=True, kw_only=True):
     memory_mb: int | None
     gpu_note: str | None = None  # why no GPU is offered, in one line
     calibration: Calibration | None = None
+
+    @property
+    def scorer(self) -> FfmpegFacts | None:
+        """The FFmpeg that measures VMAF: the newest that has the filter ``libvmaf``, ``None`` where none has."""
+        return next((build for build in self.ffmpegs if "libvmaf" in build.filters), None)

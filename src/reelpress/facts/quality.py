@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from reelpress.facts.numbers import middles
 from reelpress.facts.values import Value
 
 # Where a video is watched, which decides the model: a phone in the hand, a television of 1080 lines at three times its
@@ -20,6 +21,14 @@ class Window(Value, frozen=True, kw_only=True):
     start_s: float
     duration_s: float
     at_cut: bool = False
+
+
+def spread_windows(duration_s: float, count: int, window_s: float) -> tuple[Window, ...]:
+    """Return so many windows in the middles of equal parts of a programme, in order, to the millisecond."""
+    return tuple(
+        Window(start_s=round(middle - window_s / 2, 3), duration_s=round(window_s, 3))
+        for middle in middles(duration_s, count)
+    )
 
 
 class WorstSecond(Value, frozen=True, kw_only=True):

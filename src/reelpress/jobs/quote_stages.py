@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import msgspec
 
-from reelpress.errors import InputError, UsageError
+from reelpress.errors import UsageError
 from reelpress.jobs.database import persist
-from reelpress.jobs.desk import Desk
-from reelpress.jobs.fetching import Fetched, fetch_input
+from reelpress.jobs.fetching import Fetched
+from reelpress.jobs.input_desk import InputDesk
 from reelpress.jobs.kinds import Delivered, Do
 from reelpress.jobs.ledger import last_entry, lines
 from reelpress.jobs.model import QUOTE_STARTS, QuoteWanted, Starts
@@ -25,7 +24,7 @@ _LEARN_S, _LEARN_LINES = 30 * 86_400.0, 5000
 _SCRATCH_BYTES = 300_000_000
 
 
-class QuoteStages(Desk):
+class QuoteStages(InputDesk):
     """The stages of a claim on a quote."""
 
     @property
@@ -38,20 +37,12 @@ class QuoteStages(Desk):
         fetched = do("fetch", self.fetch, Fetched)
         return Delivered(details=do("analyse", lambda: self.find_out(fetched), QuoteDetails))
 
-    def fetch(self) -> Fetched:
-        """Bring the input here."""
-        self.make_folder()
-        return fetch_input(
-            self.house, self.spec.input, self.folder, cancel=self.cancel,
-            max_bytes=self.house.settings.max_upload_bytes, on_share=lambda share: self.tell("fetch", share),
-        )  # fmt: skip
-
     def find_out(self, fetched: Fetched) -> QuoteDetails:
         """Make the quote. Raises :class:`InputError` for what cannot be used, or is longer than is allowed."""
         wanted = self.spec.wants
         if not isinstance(wanted, QuoteWanted):
             raise UsageError("The job does not say what to quote.")
-        source = self._source(fetched)
+        source = self.source(fetched)
         self.look(source)
         scratch = self.folder / f"quote.{self.claim.fence}"
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -68,16 +59,6 @@ class QuoteStages(Desk):
                 cancel=self.cancel,
             )  # fmt: skip
         return QuoteDetails(quote=made)
-
-    def _source(self, fetched: Fetched) -> Path:
-        """Return the input as a file of this machine, fetching it again where another one goes on."""
-        path = Path(fetched.path) if fetched.is_foreign else self.folder / fetched.path
-        if path.is_file() and path.stat().st_size == fetched.size_bytes:
-            return path
-        again = self.fetch()
-        if again.sha256 != fetched.sha256:
-            raise InputError("The input changed since this quote began.", evidence=f"{again.size_bytes} bytes now")
-        return Path(again.path) if again.is_foreign else self.folder / again.path
 
     def _errors(self) -> ErrorTable:
         def read() -> ErrorTable:

@@ -48,6 +48,5 @@ def extract_sound(
         raise Cancelled("Stopped while the sound was extracted.")
     source.check_unchanged()
     if finished.returncode != 0 or not target.is_file():
-        lines = finished.stderr_tail.strip().splitlines()
-        raise InputError("The sound cannot be decoded.", evidence=lines[-1] if lines else None, reason="undecodable")
+        raise InputError("The sound cannot be decoded.", evidence=finished.last_words(), reason="undecodable")
     return target

@@ -23,10 +23,11 @@ from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
-from reelpress.jobs.desk import JSON, MP4, Desk, OnShare
+from reelpress.jobs.desk import JSON, MP4, OnShare
 from reelpress.jobs.encoding import Encoding
-from reelpress.jobs.fetching import Fetched, fetch_input
+from reelpress.jobs.fetching import Fetched
 from reelpress.jobs.house import House
+from reelpress.jobs.input_desk import InputDesk
 from reelpress.jobs.model import JobResult
 from reelpress.jobs.quotes import predicted_by
 from reelpress.jobs.work import Claim, note_content
@@ -67,7 +68,7 @@ class Stored(Value, frozen=True, kw_only=True):
     made: Compressed
 
 
-class Stages(Desk):
+class Stages(InputDesk):
     """The stages of a claim on a job that compresses.
 
     Each method is a step; errors are those of the tree, and say whether to try again.
@@ -76,15 +77,6 @@ class Stages(Desk):
     def __init__(self, house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> None:
         super().__init__(house, encoding, claim, cancel, on_share)
         self._look: Future[Look] | None = None
-
-    def fetch(self) -> Fetched:
-        """Bring the input here. Its size is promised room before the first byte comes."""
-        self.make_folder()
-        return fetch_input(
-            self.house, self.spec.input, self.folder, cancel=self.cancel,
-            max_bytes=self.house.settings.max_upload_bytes,
-            on_share=lambda share: self.on_share("fetch", share, None, None),
-        )  # fmt: skip
 
     def probe(self, fetched: Fetched) -> Probed:
         """Look at the input, refuse what is beyond the limits, and find out whether the work was done before."""
@@ -173,16 +165,6 @@ class Stages(Desk):
             input_bytes=fetched.size_bytes, output=stored.output, receipt=stored.receipt,
             saved_share=receipt.saved_share, usd=receipt.usd, wall_s=receipt.wall_s, warnings=receipt.warnings,
         )  # fmt: skip
-
-    def source(self, fetched: Fetched) -> Path:
-        """Return the input as a file of this machine, fetching it again where it is not here."""
-        path = Path(fetched.path) if fetched.is_foreign else self.folder / fetched.path
-        if path.is_file() and path.stat().st_size == fetched.size_bytes:
-            return path
-        again = self.fetch()
-        if again.sha256 != fetched.sha256:
-            raise InputError("The input changed since this job began.", evidence=f"{again.size_bytes} bytes now")
-        return Path(again.path) if again.is_foreign else self.folder / again.path
 
     def _is_there(self, result: JobResult) -> bool:
         if result.output is None:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
+from reelpress.facts.numbers import quantile
 from reelpress.facts.prediction import Interval, Predicted
 from reelpress.facts.values import Value
-from reelpress.observe.baseline import quantile
 from reelpress.observe.entry import NONE, Entry
 
 # What a quote promises of nine files in ten.

@@ -6,12 +6,12 @@ and the seconds it took, which depends on how long the videos are and is shown b
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
+from reelpress.facts.numbers import quantile
 from reelpress.facts.values import Value
 from reelpress.observe.entry import SIZE_CLASSES, Entry
 
@@ -72,17 +72,6 @@ class Comparison(Value, frozen=True, kw_only=True):
         told = [f"p{round(q * 100)} {r:.2f}x" for q, r in zip(QUANTILES, self.ratios, strict=True) if r is not None]
         what = f"{self.encoder}, {self.size_class} inputs: {', '.join(told) or 'too few jobs'} of the baseline's time"
         return f"{what} ({self.samples} jobs)."
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the exact quantile of values in rising order, between two of them by their distance.
-
-    As NumPy's default and ``statistics.quantiles(method="inclusive")``; of one value it is that value.
-    """
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def quantiles(values: Iterable[float]) -> Quantiles:

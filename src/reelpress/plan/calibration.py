@@ -11,9 +11,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import fmean, median
 
 from reelpress.facts.calibration import Calibration, Curve
 from reelpress.facts.host import FfmpegFacts, GpuFacts, HostFacts
+from reelpress.facts.numbers import never_rising
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS, EncoderRow, cpu_row
 from reelpress.plan.nvenc import CqChoice
@@ -51,18 +53,15 @@ class CurveState(Value, frozen=True, kw_only=True):
 
 
 def monotone(points: Sequence[tuple[float, float]]) -> Steps:
-    """Return points of (quality, VMAF) in order, with a VMAF that never rises: least squares, by pooling violators.
+    """Return points of (quality, VMAF) in order, with a VMAF that never rises, as near as can be.
 
-    Settings that were measured twice count as their mean.
+    A setting that was measured more than once counts as its mean, with more weight.
     """
-    blocks: list[tuple[list[float], float, int]] = []  # qualities, sum of VMAF, how many
-    for quality, group in itertools.groupby(sorted(points), key=lambda point: point[0]):
-        vmafs = [vmaf for _, vmaf in group]
-        blocks.append(([quality], math.fsum(vmafs), len(vmafs)))
-        while len(blocks) > 1 and blocks[-1][1] / blocks[-1][2] > blocks[-2][1] / blocks[-2][2]:
-            last, before = blocks.pop(), blocks.pop()
-            blocks.append((before[0] + last[0], before[1] + last[1], before[2] + last[2]))
-    return tuple((quality, total / count) for qualities, total, count in blocks for quality in qualities)
+    measured: dict[float, list[float]] = {}
+    for quality, vmaf in sorted(points):
+        measured.setdefault(quality, []).append(vmaf)
+    fitted = never_rising([fmean(vmafs) for vmafs in measured.values()], [len(vmafs) for vmafs in measured.values()])
+    return tuple(zip(measured, fitted, strict=True))
 
 
 def vmaf_at(steps: Steps, quality: float) -> float | None:
@@ -99,12 +98,12 @@ def equal_quality(reference: Curve, other: Curve, quality: float) -> EqualQualit
         if equal is not None:
             found.append(equal)
             points += len(mine) + len(theirs)
-    median = _median(found) if found else math.inf
+    middle = median(found) if found else math.inf
     within = [equal for equal in found if math.isfinite(equal)]
-    if not math.isfinite(median):
+    if not math.isfinite(middle):
         return None
     return EqualQuality(
-        quality=round(median, 3), low=round(min(within), 3), high=round(max(within), 3), clips=len(found),
+        quality=round(middle, 3), low=round(min(within), 3), high=round(max(within), 3), clips=len(found),
         beyond=len(found) - len(within), points=points,
     )  # fmt: skip
 
@@ -218,9 +217,3 @@ def _basis(equal: EqualQuality) -> str:
     spread = f"; {equal.low:.1f} to {equal.high:.1f} among them" if equal.clips > 1 else ""
     beyond = f", {equal.beyond} further off" if equal.beyond else ""
     return f"over {clips}, {equal.points} points{spread}{beyond}"
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return low if low == high else (low + high) / 2

@@ -13,10 +13,10 @@ from math import ceil, floor
 import msgspec
 
 from reelpress.clip_request import ClipRequest
-from reelpress.facts.formats import INDEXED_FORMATS, RUN_UP_S
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
+from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, run_up_s, seek_args
 
 DEFAULT_FPS = Fraction(30)  # of a source that shows no rate
 STANDARD_FPS = tuple(
@@ -30,10 +30,6 @@ _EARLY_FRAMES = 0.05
 # FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
 # before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
 _RUN_UP_S = 0.3
-# A keyframe is sought this much before its decode time, which containers round.
-_ENTRY_S = 0.02
-# Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
-_READ_ANYWAY_S = 1.0
 _PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
 
 
@@ -41,7 +37,8 @@ class Clock(Value, frozen=True, kw_only=True):
     """The frames of a clip, or of a part of one.
 
     ``start_s`` is the time of the first frame in programme seconds. ``seek_s`` is where FFmpeg begins to read, on the
-    container's clock, ``None`` where that is its beginning.
+    container's clock, ``None`` where that is its beginning. ``run_up_s`` is how much earlier it has to, ``None`` where
+    times do not lead to places: then all is read, on FFmpeg's own clock, which runs on where the container's jumps.
     ``enter_s`` is a place on the container's clock from which decoding is known to begin well, ``None`` where that is
     any. ``repeats`` is how often each frame of the source is shown.
     """
@@ -50,9 +47,9 @@ class Clock(Value, frozen=True, kw_only=True):
     frames: int
     start_s: float
     seek_s: float | None
-    run_up_s: float
+    run_up_s: float | None
     enter_s: float | None
-    origin_s: float  # where programme second 0 is on the container's clock
+    origin_s: float  # where programme second 0 is on the clock that is read by
     floor_s: float  # where the container begins
     filters: tuple[str, ...]
     repeats: int = 1
@@ -64,7 +61,9 @@ class Clock(Value, frozen=True, kw_only=True):
 
     @property
     def seek_args(self) -> tuple[str, ...]:
-        """The options that stand before ``-i``; times are the container's own then."""
+        """The options that stand before ``-i``; times are the container's own then, or FFmpeg's without a run-up."""
+        if self.run_up_s is None:
+            return ()
         return ("-copyts",) if self.seek_s is None else seek_args(self.seek_s)
 
     def shift(self, name: str) -> str:
@@ -107,51 +106,29 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         text = f"The frame rate becomes {float(fps):.5g} fps, constant."
         reasons = (Reason(code="fps_made_constant", text=text, fact=told),)
     origin_s = track.start_s if track.start_s is not None else (media.start_s or 0.0)
+    run_up: float | None = run_up_s(media, track, indexed_s=_RUN_UP_S)
+    if not can_seek(media, track):
+        run_up, origin_s = None, max(0.0, origin_s - (media.start_s or 0.0))
     entry_s = entry_before(media, track, start_s)
     clock = Clock(
         fps=fps, frames=max(1, round(request.duration_s * float(fps))), start_s=start_s, seek_s=None,
-        run_up_s=_run_up_s(media, track), enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
+        run_up_s=run_up,
+        enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
         filters=filters, repeats=repeats,
     )  # fmt: skip
     return _placed(clock), reasons
 
 
-def seek_args(seek_s: float) -> tuple[str, ...]:
-    """Return the options that have an input begin at or before a time on its container's clock, and keep that clock.
-
-    FFmpeg's own, with 0 where it was sought, is wrong for MPEG-TS by its start where a stream that is not used begins
-    before those that are.
-    """
-    return ("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{seek_s:.6f}")
-
-
-def entry_before(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
-    """Return the time to seek to for what is shown at ``start_s``; both in seconds from the first picture.
-
-    ``None`` where no keyframe is known that it can be decoded from.
-    """
-    if track.codec == "vvc":  # FFmpeg's decoder makes other pictures than from the beginning when it starts midway
-        return None
-    known = (s for s in media.stretches if s.keyframe_s is not None and s.keyframe_s <= start_s < s.end_s)
-    return max((s.enter_s - _ENTRY_S for s in known if s.enter_s is not None), default=None)
-
-
 def _placed(clock: Clock) -> Clock:
+    if clock.run_up_s is None:
+        return msgspec.structs.replace(clock, seek_s=None)
     first_s = clock.origin_s + clock.start_s
     seek_s = first_s - clock.run_up_s
     if clock.enter_s is not None and clock.enter_s <= first_s:
         seek_s = max(seek_s, clock.enter_s)
-    is_near = seek_s < clock.floor_s + _READ_ANYWAY_S
+    is_near = seek_s < clock.floor_s + READ_ANYWAY_S
     return msgspec.structs.replace(clock, seek_s=None if is_near else seek_s)
-
-
-def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
-    if media.container in INDEXED_FORMATS:
-        return _RUN_UP_S
-    if track.keyframes and track.duration_s:
-        return 1.0 + 2 * track.duration_s / track.keyframes
-    return RUN_UP_S  # the distance of keyframes is not known
 
 
 def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:

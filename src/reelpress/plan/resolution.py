@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from reelpress.facts.media import VideoTrack
-from reelpress.facts.quality import ContentFacts, Window
+from reelpress.facts.quality import ContentFacts, Window, spread_windows
 from reelpress.plan.content import is_dark, may_halve_rate
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size, fit
@@ -26,10 +26,7 @@ def windows(duration_s: float | None) -> tuple[Window, ...]:
     if duration_s is None or duration_s <= WINDOWS * WINDOW_S * 1.5:
         whole = min(duration_s or WINDOW_S, WINDOWS * WINDOW_S)
         return (Window(start_s=0.0, duration_s=round(max(0.1, whole), 3)),)
-    return tuple(
-        Window(start_s=round(duration_s * (i + 0.5) / WINDOWS - WINDOW_S / 2, 3), duration_s=WINDOW_S)
-        for i in range(WINDOWS)
-    )
+    return spread_windows(duration_s, WINDOWS, WINDOW_S)
 
 
 def with_lines(request: Request, lines: int) -> Request:

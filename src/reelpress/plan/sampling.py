@@ -8,6 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.numbers import middles
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import LEAN, LEAN_MOTION, LEAN_STILL
@@ -58,7 +59,7 @@ def sample_order(decided: Encode, media: MediaFacts, request: Request) -> Sample
     if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S and not is_still(track):
         width, height = (round(side * CONTENT_SCALE / 2) * 2 for side in (decided.expect.width, decided.expect.height))
         each = (CONTENT_FRAMES if seekable else CONTENT_FRAMES_ALONE) / float(fps)
-        evenly = [duration * (i + 0.5) / CONTENT_WINDOWS for i in range(CONTENT_WINDOWS)]
+        evenly = middles(duration, CONTENT_WINDOWS)
         places = [_at_keyframe(place, track, media.start_s or 0.0) for place in evenly] if seekable else [0.0]
         windows = tuple(Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in places)
         if width >= 64 and height >= 64:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from reelpress.facts.formats import ELEMENTARY_FORMATS, INDEXED_FORMATS, RUN_UP_S
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
-from reelpress.plan.clip_clock import entry_before, seek_args
-
-# Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
-_READ_ANYWAY_S = 1.0
-_MARGIN_S = 1.0  # what is decoded last before the stretch may be shown as much earlier than it stands in the file
+from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, run_up_s, seek_args
 
 
 class StretchPlace(Value, frozen=True, kw_only=True):
@@ -40,20 +35,8 @@ def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration
 
 def _enter_s(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
     """Return where to seek to, in seconds from the first picture; ``None`` for the file's beginning."""
-    # Behind a jump nothing is where its time says, and bare streams have no times.
-    if track.clock_jumps or media.container in ELEMENTARY_FORMATS:
+    if not can_seek(media, track):
         return None
-    entry_s, enter_s = entry_before(media, track, start_s), start_s - _run_up_s(media, track)
+    entry_s, enter_s = entry_before(media, track, start_s), start_s - run_up_s(media, track)
     enter_s = enter_s if entry_s is None else max(enter_s, entry_s)
-    return enter_s if enter_s >= _READ_ANYWAY_S else None
-
-
-def _run_up_s(media: MediaFacts, track: VideoTrack) -> float:
-    """Return how much earlier FFmpeg has to seek so that all of a stretch decodes well."""
-    # FFmpeg's decoder for VVC makes other pictures than from the beginning when it starts midway
-    if media.container in INDEXED_FORMATS and track.codec != "vvc":
-        return 0.0
-    if track.longest_gop_s is None:
-        return RUN_UP_S  # the distance of keyframes is not known
-    # a place between keyframes leads to the next; what one cuts off (open GOPs) is whole after the one that follows
-    return _MARGIN_S + 2 * track.longest_gop_s
+    return enter_s if enter_s >= READ_ANYWAY_S else None

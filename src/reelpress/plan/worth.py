@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from reelpress.facts.media import MediaFacts, VideoTrack
-from reelpress.facts.quality import Window
+from reelpress.facts.quality import Window, spread_windows
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import Size
 from reelpress.plan.model import Reason
@@ -87,10 +87,7 @@ def sample_windows(track: VideoTrack) -> tuple[Window, ...]:
     if duration is None or duration < SAMPLE_FROM_DURATION_S:
         return ()
     each = min(4.0, max(1.0, duration * SAMPLE_SHARE / SAMPLE_WINDOWS))
-    return tuple(
-        Window(start_s=round(duration * (i + 0.5) / SAMPLE_WINDOWS - each / 2, 3), duration_s=round(each, 3))
-        for i in range(SAMPLE_WINDOWS)
-    )
+    return spread_windows(duration, SAMPLE_WINDOWS, each)
 
 
 def predicted_bytes(media: MediaFacts, samples: SampleFacts, request: Request) -> int | None:

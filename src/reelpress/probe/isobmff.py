@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from reelpress.facts.boxes import clock_hz
 from reelpress.facts.media import Edit
 from reelpress.facts.values import Value
 
@@ -154,7 +155,7 @@ def _read_moov(walker: _Walker, moov: _Box) -> tuple[bool, tuple[TrackBoxes, ...
     timescale, extends, traks = 0, False, list[_Box]()
     for box in walker.children(moov.start, moov.end):
         if box.kind == b"mvhd":
-            timescale = _timescale(walker.read(box.start, 24))
+            timescale = clock_hz(walker.read(box.start, 24))
         elif box.kind == b"mvex":
             extends = True
         elif box.kind == b"trak" and len(traks) < MAX_TRACKS:
@@ -175,7 +176,7 @@ def _read_trak(walker: _Walker, trak: _Box, movie_timescale: int) -> TrackBoxes:
         handler = walker.read(hdlr.start, 12)[8:12].decode("latin-1") or None
     media_timescale = 0
     if (mdhd := media.get(b"mdhd")) is not None:
-        media_timescale = _timescale(walker.read(mdhd.start, 24))
+        media_timescale = clock_hz(walker.read(mdhd.start, 24))
     edits: tuple[Edit, ...] = ()
     for box in _within(walker, found.get(b"edts")):
         if box.kind == b"elst":
@@ -209,12 +210,6 @@ def _is_external(walker: _Walker, dref: _Box | None) -> bool:
 
 def _within(walker: _Walker, box: _Box | None) -> Iterator[_Box]:
     return iter(()) if box is None else walker.children(box.start, box.end)
-
-
-def _timescale(head: bytes) -> int:
-    """Return the timescale of an mvhd or mdhd payload, 0 when it is cut short."""
-    at = 20 if head[:1] == b"\1" else 12
-    return int.from_bytes(head[at : at + 4], "big") if len(head) >= at + 4 else 0
 
 
 def _read_elst(walker: _Walker, box: _Box, movie_timescale: int, media_timescale: int) -> tuple[Edit, ...]:

@@ -137,15 +137,11 @@ def _refusal(reason: str, what: str, evidence: str | None) -> InputError:
 
 def _broken_child(finished: Finished, limits: ProbeLimits) -> InputError:
     """Say why the child gave no answer: a limit, or a crash."""
-    last_line = next(reversed(finished.stderr_tail.strip().splitlines()), None)
     if finished.stopped is not None:
         return _refusal("too_costly", "looking at the file takes too long", finished.stop_reason)
     if finished.returncode in {-signal.SIGXCPU, -signal.SIGKILL} and finished.cpu_s >= limits.cpu_s:
         evidence = f"it used {finished.cpu_s:.1f} s of processor time"
         return _refusal("too_costly", "looking at the file takes too long", evidence)
-    if last_line is not None and "MemoryError" in last_line:
-        return _refusal("too_costly", "looking at the file takes more memory than allowed", last_line)
-    how = f"exit code {finished.returncode}"
-    if finished.returncode < 0:
-        how = f"killed by {signal.Signals(-finished.returncode).name}"
-    return _refusal("crashed", "looking at the file crashed the probe", f"{how}: {last_line}" if last_line else how)
+    if "MemoryError" in finished.last_line:
+        return _refusal("too_costly", "looking at the file takes more memory than allowed", finished.last_line)
+    return _refusal("crashed", "looking at the file crashed the probe", finished.how_it_ended)

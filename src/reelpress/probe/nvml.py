@@ -129,9 +129,8 @@ def _ask(request: NvmlRequest, wall_s: float) -> DriverFacts:
     if done.stopped is not None:
         return DriverFacts(notes=(f"the NVIDIA driver did not answer within {wall_s:g} s",))
     if done.returncode != 0:
-        last_line = next(reversed(done.stderr_tail.strip().splitlines()), "")
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        note = f"asking the NVIDIA driver ended with {how}: {last_line}".rstrip(": ")
+        note = f"asking the NVIDIA driver ended with {how}: {done.last_line}".rstrip(": ")
         if done.returncode < 0:
             raise _CrashedError(note)
         return DriverFacts(notes=(note,))

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from reelpress.facts.numbers import middles
 from reelpress.facts.quality import Window
 from reelpress.quality.overview import SLOT_S, Keyframe, Overview
 
@@ -107,7 +108,7 @@ def _best_start(part: Sequence[int], weights: Sequence[float], chosen: Sequence[
 
 
 def _evenly(duration_s: float, count: int) -> tuple[Window, ...]:
-    places = (duration_s * (n + 0.5) / count - SAMPLE_S / 2 for n in range(count))
+    places = (middle - SAMPLE_S / 2 for middle in middles(duration_s, count))
     return tuple(Window(start_s=round(max(0.0, at), 3), duration_s=min(SAMPLE_S, duration_s)) for at in places)
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.facts.formats import OUR_MP4
+from reelpress.facts.formats import OUR_MP4, QUIET
 from reelpress.facts.gate import GateWish, Scored
 from reelpress.facts.host import HostFacts
 from reelpress.facts.quality import FrameScores, Pooled, Viewing, Window, WorstSecond
 from reelpress.plan.model import ClipStretch, with_files
-from reelpress.quality.measure import model_name, scorer_of
+from reelpress.quality.measure import model_name
 from reelpress.quality.places import choose_windows, covers, read_packets
 from reelpress.quality.views import FROM_LINES_4K
-from reelpress.quality.vmaf import LogReader, libvmaf_filter, pool
+from reelpress.quality.vmaf import NO_SCORER_TOLD, LogReader, libvmaf_filter, pool
 from reelpress.run.process import CancelToken, Limits, run
 
 # Features of two equal pictures, which every score rests on: libvmaf's VIF and ADM are 1 there, to rounding.
@@ -30,7 +30,6 @@ _EQUAL_WITHIN = 1e-3
 _SELF_TEST_FRAMES = 8
 _LABELS = re.compile(r"\[([a-z][a-z0-9]*)\]")
 _GAP_S = 10.0  # between stretches where they are pooled, so that no second reaches over two
-NO_SCORER = "No FFmpeg here has libvmaf; the one that pip installs with Reelpress has."
 
 
 def viewing_of(width: int, height: int) -> Viewing:
@@ -58,9 +57,9 @@ def score_clip(
     graphs. ``windows`` are those to look at instead of what this output suggests. Anything that keeps it from being
     known is a cause in the answer, a cancel too.
     """
-    scorer = scorer_of(host)
+    scorer = host.scorer
     if scorer is None:
-        return Scored(vmaf=None, cause=NO_SCORER)
+        return Scored(vmaf=None, cause=NO_SCORER_TOLD)
     if wish.windows == "whole":
         windows = (Window(start_s=0.0, duration_s=duration_s),)
     elif not windows:
@@ -152,7 +151,7 @@ class _Clip:
         compare = libvmaf_filter(self._viewing, threads=2)
         done = run(
             (
-                self._ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *inputs,
+                self._ffmpeg, *QUIET, *inputs,
                 "-filter_complex", f"{graph};[made][wanted]{compare}", "-f", "null", "-",
             ),
             limits=Limits(wall_s=600 + 60 * self._stretch.frames / float(self._stretch.fps), stall_s=None),
@@ -160,8 +159,7 @@ class _Clip:
         )  # fmt: skip
         self._spend(done.cpu_s)
         if done.returncode != 0:
-            told = done.stop_reason or (done.stderr_tail.strip().splitlines() or ["no message"])[-1]
-            return told.replace(str(self._output), "the clip")[:300]
+            return done.last_words().replace(str(self._output), "the clip")[:300]
         return reader
 
 

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from reelpress.facts.formats import QUIET
+from reelpress.facts.numbers import quantile
 from reelpress.facts.quality import ContentFacts
 from reelpress.quality.samples import Sample, SampleError, sample_input
-from reelpress.quality.vmaf import percentile
 from reelpress.run.process import CancelToken, Limits, run
 
 _LIMITS = Limits(wall_s=300, stall_s=60)
@@ -50,7 +51,7 @@ class Stats:
             busy_share=round(min(1.0, 2 * _mean(column["VAVG"]) / 255), 4), edge_peak=round(_mean(column["UMAX"]), 1),
             noise_sigma=round(2 * _mean(column["UAVG"]) * math.sqrt(math.pi / 2) / 6, 3),
             change=round(_mean(column["YDIF"]), 3),
-            change_p95=round(percentile(sorted(column["YDIF"]), 95), 3),
+            change_p95=round(quantile(sorted(column["YDIF"]), 0.95), 3),
         )  # fmt: skip
 
 
@@ -66,15 +67,14 @@ def look_at_content(
     for sample in samples:
         done = run(
             (
-                ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+                ffmpeg, *QUIET,
                 *sample_input(sample.path), "-filter_complex", f"[0:v:0]{_GRAPH}", "-f", "null", "-",
             ),
             limits=_LIMITS, cancel=cancel, on_line=stats.feed,
         )  # fmt: skip
         spend(done.cpu_s)
         if done.returncode != 0:
-            tail = done.stderr_tail.strip().splitlines()
-            raise SampleError("A sample could not be measured.", evidence=done.stop_reason or (tail or ["no word"])[-1])
+            raise SampleError("A sample could not be measured.", evidence=done.last_words())
     if not stats.frames:
         raise SampleError("The samples hold no frame to measure.")
     return stats.facts()

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reelpress.facts.formats import INDEXED_FORMATS, RUN_UP_S, container_args, protocol_whitelist
+from reelpress.facts.formats import INDEXED_FORMATS, QUIET, RUN_UP_S, container_args, protocol_whitelist
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
-from reelpress.plan.clip_clock import seek_args
+from reelpress.plan.seeking import seek_args
 from reelpress.quality.views import View
 from reelpress.quality.vmaf import libvmaf_filter
 
 TICKS = 1_000_000  # of a second: what times are told in
 SMALL_W, SMALL_H = 64, 36  # of pictures that are looked at, and the other way round for portraits
 SOUND_HZ = 8000
-_HEAD = ("-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y")
+_HEAD = (*QUIET, "-y")
 _RAW = ("-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}", "-avoid_negative_ts", "disabled")
 # what lies before a window is read along: the picture on the screen when it begins, and those of open GOPs
 _BEFORE_S = 1.0

@@ -51,9 +51,7 @@ class Runner:
         if done.stopped == "cancelled":
             raise Cancelled
         if done.returncode != 0:
-            lines = [line.strip() for line in done.stderr_tail.splitlines() if line.strip()]
-            evidence = done.stop_reason or (lines[-1][:300] if lines else f"FFmpeg ended with {done.returncode}")
-            raise MeasuringError(what, evidence=evidence)
+            raise MeasuringError(what, evidence=done.last_words()[:300])
         return done
 
 

@@ -14,23 +14,18 @@ from pathlib import Path
 import msgspec
 
 from reelpress.errors import UsageError
-from reelpress.facts.host import FfmpegFacts, HostFacts
+from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import ComparedFile, Comparison, Finding, Measuring, Viewing
 from reelpress.quality.comparing import Work, compare_pictures
 from reelpress.quality.graph import Side
 from reelpress.quality.looking import MeasuringError, Runner
 from reelpress.quality.views import Refused, decide_view
-from reelpress.quality.vmaf import MODELS
+from reelpress.quality.vmaf import MODELS, NO_SCORER_TOLD
 from reelpress.run.process import CancelToken
 from reelpress.run.temporary import temporary_folder
 
 DEFAULT = Measuring()
-
-
-def scorer_of(host: HostFacts) -> FfmpegFacts | None:
-    """Return the FFmpeg that scores: the newest one that has libvmaf."""
-    return next((build for build in host.ffmpegs if "libvmaf" in build.filters), None)
 
 
 def measure(
@@ -60,10 +55,9 @@ def measure(
         missing = Finding(code="no_video", text="There is no video in it that can be decoded.")
         findings = (missing,) if tracks[0] is not None else ()
         return about.unmeasured("no_video", f"The {who} has no video that can be decoded.", findings)
-    scorer = scorer_of(host)
+    scorer = host.scorer
     if scorer is None:
-        text = "No FFmpeg here has libvmaf; the one that pip installs with Reelpress has."
-        return about.unmeasured("no_libvmaf", text)
+        return about.unmeasured("no_libvmaf", NO_SCORER_TOLD)
     view = decide_view(tracks[0], tracks[1], how)
     if isinstance(view, Refused):
         wrong = (Finding(code="dynamic_range", text=view.text),) if view.code == "sdr_to_hdr" else ()

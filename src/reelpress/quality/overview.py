@@ -5,17 +5,19 @@ Nothing is decoded but keyframes, and those only where they are few enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reelpress.facts.formats import container_args, protocol_whitelist
+from reelpress.facts.formats import QUIET, container_args, protocol_whitelist
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
+from reelpress.quality.framecrc import Packet, PacketReader
 from reelpress.quality.samples import MAX_PIXELS, refuse_cancelled
 from reelpress.run.process import CancelToken, Limits, run
 
 _LIMITS = Limits(wall_s=120, stall_s=60)
 SLOT_S = 0.5
+_ROUNDING = 1e-6  # of a slot: a packet that begins with one is in it
 _MOST_SLOTS = 400_000  # two days
 # Keyframes are looked at up to so many pixels in all: 200 of 1080 lines, which take a second or two.
 _MOST_KEY_PIXELS = 420_000_000
@@ -52,16 +54,17 @@ def take_overview(
     if track is None or not track.duration_s:
         return None
     head = (
-        ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+        ffmpeg, *QUIET,
         "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container), "-max_pixels", str(max_pixels),
     )  # fmt: skip
     of = ("-i", f"file:{source}", "-map", f"0:{track.index}")
-    reader = PacketLines()
+    reader = PacketReader()
     done = run((*head, *of, "-c", "copy", "-f", "framecrc", "-"), limits=_LIMITS, cancel=cancel, on_line=reader.feed)
     spend(done.cpu_s)
     refuse_cancelled(done)
     keyframes: tuple[Keyframe, ...] = ()
-    times = reader.keyframes_s()
+    packets = reader.streams.get(0, [])
+    times = keyframes_s(packets)
     if 1 < len(times) <= _MOST_KEY_PIXELS // max(1, track.width * track.height):
         small = f"scale={THUMB_WIDTH}:{THUMB_HEIGHT}:flags=area,format=gray"
         looked = run(
@@ -72,51 +75,27 @@ def take_overview(
         refuse_cancelled(looked)
         keyframes = _keyframes(times, looked.stdout)
     return Overview(
-        duration_s=track.duration_s, slot_bytes=reader.slots(_slot_count(track)), keyframes=keyframes
+        duration_s=track.duration_s, slot_bytes=slots(packets, _slot_count(track)), keyframes=keyframes
     )  # fmt: skip
 
 
-class PacketLines:
-    """Gathers packets from the lines of FFmpeg's ``framecrc``; others are passed over."""
+def slots(packets: Sequence[Packet], count: int) -> tuple[int, ...]:
+    """Return the bytes of each half second from the first packet on; none where there is no packet."""
+    if not packets:
+        return ()
+    first_s = min(packet.at_s for packet in packets)
+    found = [0] * count
+    for packet in packets:
+        place = int((packet.at_s - first_s) / SLOT_S + _ROUNDING)
+        if place < count:
+            found[place] += packet.size_bytes
+    return tuple(found)
 
-    def __init__(self) -> None:
-        self._clock_s = 0.0
-        self._packets: list[tuple[int, int, bool]] = []
 
-    def feed(self, line: str) -> None:
-        """Take one line."""
-        if line.startswith("#tb 0: "):
-            top, _, bottom = line.removeprefix("#tb 0: ").partition("/")
-            if top.isdigit() and bottom.isdigit() and int(bottom):
-                self._clock_s = int(top) / int(bottom)
-            return
-        fields = [field.strip() for field in line.split(",")]
-        if len(fields) < 6 or fields[0] != "0":
-            return
-        try:
-            shown, size = int(fields[2]), int(fields[4])
-        except ValueError:
-            return
-        if abs(shown) < 2**62:  # without a time it is nowhere
-            # flags are told where they are others than that of a keyframe alone
-            self._packets.append((shown, size, not any(field.startswith("F=") for field in fields[6:])))
-
-    def slots(self, count: int) -> tuple[int, ...]:
-        """Return the bytes of each half second; none where no packet was seen."""
-        if not self._packets or not self._clock_s:
-            return ()
-        first = min(shown for shown, _, _ in self._packets)
-        slots = [0] * count
-        for shown, size, _ in self._packets:
-            place = int((shown - first) * self._clock_s / SLOT_S)
-            if 0 <= place < count:
-                slots[place] += size
-        return tuple(slots)
-
-    def keyframes_s(self) -> tuple[float, ...]:
-        """Return when keyframes are shown, in seconds from the first picture."""
-        first = min((shown for shown, _, _ in self._packets), default=0)
-        return tuple(sorted((shown - first) * self._clock_s for shown, _, is_key in self._packets if is_key))
+def keyframes_s(packets: Sequence[Packet]) -> tuple[float, ...]:
+    """Return when keyframes are shown, in seconds from the first picture."""
+    first_s = min((packet.at_s for packet in packets), default=0.0)
+    return tuple(sorted(packet.at_s - first_s for packet in packets if packet.is_key and packet.is_shown))
 
 
 def _slot_count(track: VideoTrack) -> int:

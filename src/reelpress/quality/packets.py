@@ -1,13 +1,16 @@
 """What an MP4 of ours holds, by its own tables: the sizes and times of its packets. Read without a demuxer.
 
-Boxes after ISO/IEC 14496-12: 4.2 (box), 8.4.2 (mdhd), 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.7.3.2 (stsz).
+Boxes after ISO/IEC 14496-12: 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.7.3.2 (stsz).
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from reelpress.facts.boxes import MOST_HEADER_BYTES, BoxError, boxes, clock_hz, read_header
 from reelpress.facts.values import Value
 
 _MOST_TABLE_BYTES = 64 * 2**20  # of a sample of seconds it is a few hundred KiB
@@ -34,7 +37,7 @@ class PacketTable(Value, frozen=True, kw_only=True):
 def media_bytes(path: Path) -> int:
     """Return the size of an MP4's ``mdat`` boxes without their headers; 0 where there are none. Raises ``OSError``."""
     with path.open("rb") as file:
-        return sum(size for kind, _, size in _boxes(file) if kind == b"mdat")
+        return sum(size for kind, _, size in _top_level(file) if kind == b"mdat")
 
 
 def packet_table(path: Path) -> PacketTable:
@@ -43,7 +46,7 @@ def packet_table(path: Path) -> PacketTable:
     Raises ``OSError``.
     """
     with path.open("rb") as file:
-        found = next(((at, size) for kind, at, size in _boxes(file) if kind == b"moov"), None)
+        found = next(((at, size) for kind, at, size in _top_level(file) if kind == b"moov"), None)
         if found is None or found[1] > _MOST_TABLE_BYTES:
             return PacketTable(sizes=(), shown_s=())
         file.seek(found[0])
@@ -52,7 +55,7 @@ def packet_table(path: Path) -> PacketTable:
     sizes = _sizes(tables.get(b"stsz", b""))
     decoded = _runs(tables.get(b"stts", b""), len(sizes))
     offsets = _runs(tables.get(b"ctts", b""), len(sizes), signed=True) or [0] * len(sizes)
-    rate = _clock_hz(tables.get(b"mdhd", b""))
+    rate = clock_hz(tables.get(b"mdhd", b""))
     if not sizes or len(decoded) != len(sizes) or len(offsets) != len(sizes) or not rate:
         return PacketTable(sizes=(), shown_s=())
     at, shown = 0, []
@@ -63,42 +66,25 @@ def packet_table(path: Path) -> PacketTable:
     return PacketTable(sizes=tuple(sizes), shown_s=tuple((each - first) / rate for each in shown))
 
 
-def _boxes(file: BinaryIO) -> list[tuple[bytes, int, int]]:
-    """Return kind, place and size of what is in each top-level box."""
-    found = []
-    end = file.seek(0, 2)
-    at = 0
-    while at + 8 <= end:
-        file.seek(at)
-        head = file.read(16)
-        size, kind, header = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if size == 1:
-            size, header = int.from_bytes(head[8:16], "big"), 16
-        elif size == 0:
-            size = end - at
-        if size < header:
-            break
-        found.append((kind, at + header, size - header))
-        at += size
-    return found
+def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, place and size of what is in each top-level box, up to what is none."""
+    end, at = file.seek(0, 2), 0
+    with contextlib.suppress(BoxError):
+        while at < end:
+            file.seek(at)
+            header = read_header(file.read(MOST_HEADER_BYTES), end - at)
+            yield header.kind, at + header.header_bytes, header.size_bytes - header.header_bytes
+            at += header.size_bytes
 
 
 def _tables(moov: bytes) -> dict[bytes, bytes]:
-    """Return the boxes of the first track that hold tables, by kind."""
+    """Return the boxes of the first track that hold tables, by kind; none where a box is none."""
     found: dict[bytes, bytes] = {}
-    left = [moov]
-    while left:
-        box, at = left.pop(0), 0
-        while at + 8 <= len(box):
-            size, kind = int.from_bytes(box[at : at + 4], "big"), box[at + 4 : at + 8]
-            if size < 8:
-                break
-            inner = box[at + 8 : at + size]
-            if kind in _NESTED:
-                left.append(inner)
-            else:
-                found.setdefault(kind, inner)
-            at += size
+    try:
+        for kind, body in boxes(moov, _NESTED):
+            found.setdefault(kind, body)
+    except BoxError:
+        return {}
     return found
 
 
@@ -117,8 +103,3 @@ def _runs(table: bytes, most: int, *, signed: bool = False) -> list[int]:
         count = min(int.from_bytes(table[at : at + 4], "big"), most - len(values))
         values += [int.from_bytes(table[at + 4 : at + 8], "big", signed=signed)] * count
     return values
-
-
-def _clock_hz(mdhd: bytes) -> int:
-    at = 20 if mdhd[:1] == b"\1" else 12
-    return int.from_bytes(mdhd[at : at + 4], "big")

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reelpress.facts.formats import OUR_MP4
+from reelpress.facts.numbers import middles
 from reelpress.facts.quality import Window
-from reelpress.run.process import CancelToken, Limits, run
+from reelpress.quality.framecrc import packets_of
+from reelpress.run.process import CancelToken, Limits
 
 WINDOW_S = 2.0
 SPREAD = 3
@@ -31,7 +33,7 @@ def choose_windows(duration_s: float, packets: Sequence[Packet]) -> tuple[Window
     """
     if duration_s < WHOLE_BELOW_S:
         return (Window(start_s=0.0, duration_s=duration_s),)
-    starts = [duration_s * (2 * number + 1) / (2 * SPREAD) - WINDOW_S / 2 for number in range(SPREAD)]
+    starts = [middle - WINDOW_S / 2 for middle in middles(duration_s, SPREAD)]
     hard = HARD_LONG if duration_s > LONG_S else HARD_SHORT
     for at_s in _hardest_first(duration_s, packets):
         if len(starts) == SPREAD + hard:
@@ -61,22 +63,7 @@ def read_packets(
     ffmpeg: str, output: Path, *, cancel: CancelToken | None, spend: Callable[[float], None]
 ) -> tuple[Packet, ...]:
     """Return time and size of each packet of an MP4 of ours, in decoding order; none where it cannot be read."""
-    found: list[Packet] = []
-    ticks: list[float] = []
-
-    def on_line(line: str) -> None:
-        if line.startswith("#tb 0:"):
-            over, _, under = line.removeprefix("#tb 0:").strip().partition("/")
-            ticks.append(float(over) / float(under))
-        elif line[:1].isdigit() and ticks:
-            fields = line.split(",")
-            found.append((int(fields[2]) * ticks[0], int(fields[4])))
-
-    command = (
-        ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", *OUR_MP4, "-i", f"file:{output}",
-        "-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-",
-    )  # fmt: skip
-    done = run(command, limits=_LIMITS, cancel=cancel, on_line=on_line)
-    spend(done.cpu_s)
-    first = min((at_s for at_s, _ in found), default=0.0)
-    return tuple((at_s - first, size) for at_s, size in found) if done.returncode == 0 else ()
+    streams = packets_of(ffmpeg, output, OUR_MP4, ("0:v:0",), limits=_LIMITS, cancel=cancel, spend=spend)
+    found = streams.get(0, [])
+    first_s = min((packet.at_s for packet in found), default=0.0)
+    return tuple((packet.at_s - first_s, packet.size_bytes) for packet in found)

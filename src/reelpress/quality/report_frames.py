@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from reelpress.errors import ReelpressError
+from reelpress.facts.formats import QUIET
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Comparison, FrameScores, Window
 from reelpress.facts.values import Value
@@ -108,9 +109,7 @@ def _opened(
     done = run(first_picture(ffmpeg, side, target), limits=_LIMITS, cancel=cancel)
     at_s = Times(target).at_s if done.returncode == 0 else []
     if not at_s:
-        raise PictureError(
-            "A video gave no picture.", evidence=(done.stderr_tail.strip().splitlines() or ["no frame"])[-1]
-        )
+        raise PictureError("A video gave no picture.", evidence=done.last_words("no frame"))
     return msgspec.structs.replace(side, first_s=at_s[0])
 
 
@@ -136,7 +135,7 @@ def _shown_at(
     jpeg = f"{untagged},scale=in_range=tv:out_range=pc:in_color_matrix={matrix}:out_color_matrix=bt601,format=yuvj444p"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y", *name,
+            ffmpeg, *QUIET, "-y", *name,
             "-filter_complex", f"[0:{side.track.index}]{','.join((*cut, side.filters, until, jpeg))}[picture]",
             "-map", "[picture]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", _JPEG_Q, "-f", "image2",
             "-update", "1", f"file:{target}",
@@ -144,8 +143,5 @@ def _shown_at(
         limits=_LIMITS, cancel=cancel,
     )  # fmt: skip
     if done.returncode != 0 or not target.exists():
-        raise PictureError(
-            f"The frame at {at_s:.2f} s could not be taken out.",
-            evidence=(done.stderr_tail.strip().splitlines() or ["no frame"])[-1],
-        )
+        raise PictureError(f"The frame at {at_s:.2f} s could not be taken out.", evidence=done.last_words("no frame"))
     return target.read_bytes()

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
-from reelpress.errors import OutputError
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.quality import Comparison
 from reelpress.facts.values import Value
@@ -22,6 +20,7 @@ from reelpress.quality.report_chart import MOST_SERIES, Mark, Series, chart
 from reelpress.quality.report_frames import PictureError, Pictures, take_pictures, worst_frames
 from reelpress.quality.report_parts import findings, frames, numbers, settings, verdict
 from reelpress.quality.report_text import name_of, words
+from reelpress.run.partial import PartialFile, explained_target
 from reelpress.run.process import CancelToken
 from reelpress.run.temporary import temporary_folder
 from reelpress.version import VERSION
@@ -67,13 +66,10 @@ def write_report(
             except PictureError:  # the numbers stand without their pictures
                 shown.append(())
     text = page(entries, shown, min_vmaf=min_vmaf, now=datetime.now(UTC))
-    partial = target.with_name(f".{target.name}.{os.getpid()}.reelpress-part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"The report {target} could not be written.", evidence=str(error)) from error
+    with PartialFile.open(target, overwrite=True) as partial:
+        with explained_target(target):
+            partial.path.write_text(text, encoding="utf-8")
+        partial.publish()
 
 
 def page(

@@ -19,8 +19,10 @@ from reelpress.plan.geometry import Size
 from reelpress.plan.hull import Ask, Point, step
 from reelpress.plan.model import Encode, Reason
 from reelpress.quality.content import NEEDED_FILTERS, look_at_content
+from reelpress.quality.sample_encode import TrialError
 from reelpress.quality.samples import Sample, SampleError, cut_samples
-from reelpress.quality.trial import TrialError, encoder_options, scorer, software_filters, take_trial
+from reelpress.quality.trial import encoder_options, software_filters, take_trial
+from reelpress.quality.vmaf import NO_SCORER
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.run.temporary import temporary_folder
@@ -54,12 +56,12 @@ def settle_resolution(
     measured the request stays as it is, with the cause as its reason.
     """
     fixed = msgspec.structs.replace(request, resolution="fixed")
-    build, track = scorer(host), facts.main_video
+    build, track = host.scorer, facts.main_video
     decided = on_cpu(facts, host, fixed)
     if track is None or decided is None:
         return Settled(request=fixed, reasons=(_unmeasured("no encoder on the CPU to try sizes with"),))
     if build is None or not build.filters >= NEEDED_FILTERS:
-        return Settled(request=fixed, reasons=(_unmeasured("no FFmpeg here has libvmaf and the filters beside it"),))
+        return Settled(request=fixed, reasons=(_unmeasured(f"{NO_SCORER} and the filters beside it"),))
     trials = Trials(source, facts, host, fixed, scorer=build.path, cancel=cancel, spend=spend)
     try:
         with temporary_folder("reelpress-sizes-", Path(tempfile.gettempdir())) as folder:
@@ -158,7 +160,7 @@ def survey(
     Raises :class:`SampleError` and :class:`TrialError`.
     """
     fixed = msgspec.structs.replace(request, resolution="fixed")
-    build, decided = scorer(host), on_cpu(facts, host, fixed)
+    build, decided = host.scorer, on_cpu(facts, host, fixed)
     if build is None or decided is None:
         raise TrialError("No FFmpeg here encodes and scores.", hint="Reinstall imageio-ffmpeg, whose FFmpeg does both.")
     trials = Trials(source, facts, host, fixed, scorer=build.path, options=options, cancel=cancel, spend=spend)

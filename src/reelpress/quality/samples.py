@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reelpress.errors import Cancelled, ReelpressError
-from reelpress.facts.formats import OUR_MP4, container_args, protocol_whitelist, run_up_s
+from reelpress.facts.formats import OUR_MP4, QUIET, container_args, protocol_whitelist
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
+from reelpress.plan.stretch_place import stretch_place
 from reelpress.quality.packets import media_bytes, packet_table
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
@@ -70,7 +71,7 @@ def cut_samples(
     """Cut stretches out of a source into ``folder``, through these filters, and keep them without loss.
 
     ``filters`` are what an encoder's pictures go through in software: :func:`reelpress.quality.trial.software_filters`.
-    Places are sought by keyframe and as exact as the container seeks; all frames are whole. ``tail_s``
+    Places are found by :func:`reelpress.plan.stretch_place.stretch_place`; all frames are whole. ``tail_s``
     follows the frame rate. ``most_bytes`` is what all samples together may take. ``spend`` is told CPU seconds. Raises
     :class:`SampleError`, and :class:`Cancelled`.
     """
@@ -89,7 +90,9 @@ def cut_samples(
         refuse_cancelled(done)
         sample = _described(path, window, track) if done.returncode == 0 else None
         if sample is None:
-            raise SampleError(f"The stretch at {window.start_s:.1f} s could not be decoded.", evidence=last_words(done))
+            raise SampleError(
+                f"The stretch at {window.start_s:.1f} s could not be decoded.", evidence=done.last_words()
+            )
         made.append(sample)
         left = None if left is None else max(1, left - sample.size_bytes)
     return tuple(made)
@@ -112,29 +115,18 @@ def refuse_cancelled(done: Finished) -> None:
         raise Cancelled("Stopped while samples were tried.")
 
 
-def last_words(done: Finished) -> str:
-    """Return why a program ended that should not have, or the last that it said."""
-    return done.stop_reason or (done.stderr_tail.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-
-
 def _command(
     ffmpeg: str, source: Path, facts: MediaFacts, track: VideoTrack, window: Window, path: Path, filters: str,
     pix_fmt: str, tail_s: float, max_pixels: int,
 ) -> tuple[str, ...]:  # fmt: skip
-    # what is decoded first after a seek without an index may be broken; it is decoded, and thrown away
-    early_s = min(window.start_s, run_up_s(facts.container, track.codec))
-    at_s = (track.start_s or 0.0) + window.start_s
-    seeks = window.start_s > early_s
-    # By the file's own clock: on any other FFmpeg is late by the file's start, after it sought to a timestamp in a
-    # transport stream of which the first stream is not read (fix for offsets in ffmpeg_demux.c).
-    seek = ("-copyts", "-noaccurate_seek", "-seek_timestamp", "1", "-ss", f"{at_s - early_s:.3f}") if seeks else ()
-    clock, from_s = ("", at_s) if seeks else ("setpts=PTS-STARTPTS,", window.start_s)
-    cut = f"{clock}trim=start={from_s:.3f}:duration={window.duration_s + tail_s:.3f},setpts=PTS-STARTPTS"
+    place = stretch_place(facts, track, window.start_s, window.duration_s + tail_s)
+    # a sample begins with its first frame, whenever that is shown
+    through = ",".join((*place.filters, "setpts=PTS-STARTPTS", filters))
     return (
-        ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
+        ffmpeg, *QUIET, "-progress", "pipe:1", "-y",
         "-protocol_whitelist", protocol_whitelist(), *container_args(facts.container),
-        "-max_pixels", str(max_pixels), *seek, "-i", f"file:{source}",
-        "-map", f"0:{track.index}", "-filter:v:0", f"{cut},{filters}",
+        "-max_pixels", str(max_pixels), *place.seek_args, "-i", f"file:{source}",
+        "-map", f"0:{track.index}", "-filter:v:0", through,
         # without B-frames the order of packets is that of pictures
         "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-bf", "0", "-pix_fmt", pix_fmt,
         "-fps_mode", "vfr", "-enc_time_base", f"1/{TIMESCALE}", "-video_track_timescale", str(TIMESCALE),

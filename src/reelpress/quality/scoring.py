@@ -11,9 +11,9 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.quality import Measuring, Window
 from reelpress.plan.model import Expectation
-from reelpress.quality.clip_scoring import NO_SCORER
-from reelpress.quality.measure import measure, scorer_of
+from reelpress.quality.measure import measure
 from reelpress.quality.places import choose_windows, covers, read_packets
+from reelpress.quality.vmaf import NO_SCORER_TOLD
 from reelpress.run.process import CancelToken
 
 
@@ -33,9 +33,9 @@ def score_encode(
     ``windows`` are those to look at instead of what this output suggests. Anything that keeps it from being known is a
     cause in the answer, a cancel too.
     """
-    scorer, made = scorer_of(host), output[1].main_video
+    scorer, made = host.scorer, output[1].main_video
     if scorer is None:
-        return Scored(vmaf=None, cause=NO_SCORER)
+        return Scored(vmaf=None, cause=NO_SCORER_TOLD)
     duration_s = expect.duration_s or (made.duration_s if made is not None else None)
     if wish.windows == "sampled" and not windows and duration_s is not None:
         packets = read_packets(scorer.path, output[0], cancel=cancel, spend=spend)

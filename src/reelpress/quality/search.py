@@ -15,21 +15,17 @@ from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
+from reelpress.plan.crf_curve import Point, Scale, scale_of
 from reelpress.plan.encoders import ENCODERS
 from reelpress.plan.model import Attempt, Encode
-from reelpress.plan.target import Found, Point, Scale, Search, Step, Try, Unreachable, next_step, scale_of
+from reelpress.plan.target import Found, Search, Step, Try, Unreachable, next_step
 from reelpress.quality.choosing import choose_windows
-from reelpress.quality.known import Known, KnownPoints
+from reelpress.quality.known import Known, known_points
 from reelpress.quality.overview import take_overview
+from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples, usual_tail_s
-from reelpress.quality.trial import (
-    TrialError,
-    encode_sample,
-    encoder_options,
-    score_trial,
-    scorer,
-    software_filters,
-)
+from reelpress.quality.trial import encoder_options, score_trial, software_filters
+from reelpress.quality.vmaf import NO_SCORER
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.partial import free_bytes
 from reelpress.run.process import CancelToken
@@ -104,9 +100,9 @@ def aim(work: Work, decided: Encode, attempt: Attempt, replan: Replan) -> Aim:
     """
     began = time.monotonic()
     nothing = Aim(target=work.target, encoder=attempt.encoder, device=attempt.device, step=None)
-    build, filters = scorer(work.host), software_filters(decided)
+    build, filters = work.host.scorer, software_filters(decided)
     if build is None:
-        return msgspec.structs.replace(nothing, why_not="no FFmpeg here has libvmaf")
+        return msgspec.structs.replace(nothing, why_not=NO_SCORER)
     if filters is None:
         return msgspec.structs.replace(nothing, why_not="no attempt prepares its pictures in software")
     try:
@@ -131,12 +127,12 @@ class _Trials:
         self._work, self._decided, self._attempt, self._replan = work, decided, attempt, replan
         self._scorer, self._filters = build, filters
         self._scale: Scale = scale_of(next(row for row in ENCODERS if row.name == attempt.encoder))
-        self._cache = KnownPoints(work.cache_dir)
+        self._cache = known_points(work.cache_dir)
         self._key = self._name()
         self._samples: tuple[Sample, ...] = ()
         known = self._cache.find(self._key)
         self.windows = known.windows if known else ()
-        self._points = list(known.points) if known else []
+        self._points = list(known.points) if known and known.windows else []
         self.remembered, self.made, self.gpu_s = len(self._points), 0, 0.0
 
     def to_the_end(self, folder: Path) -> Found | Unreachable:

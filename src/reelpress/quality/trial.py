@@ -5,34 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reelpress.errors import ReelpressError
-from reelpress.facts.host import FfmpegFacts, HostFacts
+from reelpress.facts.formats import QUIET
 from reelpress.facts.quality import FrameScores, Pooled, Viewing
 from reelpress.facts.values import Value
 from reelpress.plan.model import Attempt, Encode
-from reelpress.quality.packets import packet_table
-from reelpress.quality.samples import TIMESCALE, Sample, last_words, refuse_cancelled, sample_input
+from reelpress.quality.sample_encode import TRIAL_LIMITS, Encoded, TrialError, encode_sample
+from reelpress.quality.samples import TIMESCALE, Sample, refuse_cancelled, sample_input
 from reelpress.quality.vmaf import LogReader, libvmaf_filter, pool
-from reelpress.run.process import CancelToken, Limits, run
-
-_LIMITS = Limits(wall_s=1800, stall_s=300)
-# A keyframe at least so often, in frames, unless the options say otherwise: the default of x264 and x265, and NVENC's
-# as this product sets it. SVT-AV1's own of about five seconds is 121 to 161 frames.
-_GOP_FRAMES = {"libsvtav1": 161}
-_GOP_FRAMES_ELSE = 250
-
-
-class Encoded(Value, frozen=True, kw_only=True):
-    """One sample, encoded: bytes of its stretch without the tail, and what the encoder took for all of it.
-
-    ``size_bytes`` are as within an encode of the whole: a keyframe that only the sample has counts as another frame.
-    """
-
-    path: str
-    sample: Sample
-    size_bytes: int
-    wall_s: float
-    cpu_s: float
+from reelpress.run.process import CancelToken, run
 
 
 class Part(Value, frozen=True, kw_only=True):
@@ -70,12 +50,6 @@ class Trial(Value, frozen=True, kw_only=True):
         return self.size_bytes / self.seconds
 
 
-class TrialError(ReelpressError):
-    """A sample could not be encoded or scored with this setting."""
-
-    code = "trial_failed"
-
-
 def encoder_options(attempt: Attempt) -> tuple[str, ...]:
     """Return what an attempt of a plan tells its encoder: from ``-c:v:0`` on, without input and container."""
     args = attempt.args
@@ -89,11 +63,6 @@ def software_filters(decided: Encode) -> str | None:
     """
     args = next((a.args for a in decided.attempts if "-hwaccel" not in a.args), None)
     return None if args is None else args[args.index("-filter:v:0") + 1]
-
-
-def scorer(host: HostFacts) -> FfmpegFacts | None:
-    """Return the FFmpeg that scores: the newest with libvmaf, or ``None``."""
-    return next((build for build in host.ffmpegs if "libvmaf" in build.filters), None)
 
 
 def take_trial(
@@ -170,38 +139,6 @@ def score_trial(
     )  # fmt: skip
 
 
-def encode_sample(
-    sample: Sample,
-    options: Sequence[str],
-    folder: Path,
-    *,
-    ffmpeg: str,
-    scale: str | None = None,
-    env: Mapping[str, str] | None = None,
-    cancel: CancelToken | None = None,
-    spend: Callable[[float], None],
-) -> Encoded:
-    """Encode one sample with its tail into ``folder``. Raises :class:`TrialError` and :class:`Cancelled`."""
-    path = folder / f"{Path(sample.path).stem}-encoded.mp4"
-    done = run(
-        (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-progress", "pipe:1", "-y",
-            *sample_input(sample.path), "-map", "0:v:0", *(("-filter:v:0", scale) if scale else ()), *options,
-            "-fps_mode:v:0", "passthrough", "-video_track_timescale", str(TIMESCALE), "-f", "mp4", f"file:{path}",
-        ),
-        limits=_LIMITS, cancel=cancel, env=env,
-    )  # fmt: skip
-    spend(done.cpu_s)
-    refuse_cancelled(done)
-    if done.returncode != 0:
-        raise TrialError("A sample could not be encoded.", evidence=last_words(done))
-    sizes = packet_table(path).before(sample.window.duration_s)
-    return Encoded(
-        path=str(path), sample=sample, size_bytes=_as_in_the_whole(sizes, sample, options), wall_s=done.wall_s,
-        cpu_s=done.cpu_s,
-    )  # fmt: skip
-
-
 def score_sample(
     encoded: Encoded,
     *,
@@ -227,36 +164,19 @@ def score_sample(
     graph = f"[0:v:0]{same}[made0];[1:v:0]{same}[wanted0];{size};[made][wanted]{compare}"
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error",
+            ffmpeg, *QUIET,
             *sample_input(encoded.path), *sample_input(encoded.sample.path), "-filter_complex", graph,
             "-f", "null", "-",
         ),
-        limits=_LIMITS, cancel=cancel, on_line=reader.feed,
+        limits=TRIAL_LIMITS, cancel=cancel, on_line=reader.feed,
     )  # fmt: skip
     refuse_cancelled(done)
     expected = -(-frames // every)
     if done.returncode != 0 or reader.frames != expected:
-        said = last_words(done) if done.returncode != 0 else f"{reader.frames} of {expected} frames scored"
+        said = done.last_words() if done.returncode != 0 else f"{reader.frames} of {expected} frames scored"
         raise TrialError("An encoded sample could not be scored.", evidence=said)
     frame_s = encoded.sample.seconds / frames
     return reader.scores([number * frame_s for number in reader.numbers()]), done.cpu_s
-
-
-def _as_in_the_whole(sizes: Sequence[int], sample: Sample, options: Sequence[str]) -> int:
-    """Return the bytes of a sample's packets as within an encode of the whole.
-
-    There the sample's first frame is a keyframe where a shot begins with it, or because it was time for one; else it
-    is a frame as those after it.
-    """
-    total = sum(sizes)
-    if sample.window.at_cut or sample.window.start_s == 0 or len(sizes) < 2:
-        return total
-    encoder = options[options.index("-c:v:0") + 1]
-    every = int(options[options.index("-g:v:0") + 1]) if "-g:v:0" in options else None
-    every = every or _GOP_FRAMES.get(encoder, _GOP_FRAMES_ELSE)
-    others = (total - sizes[0]) / (len(sizes) - 1)
-    extra = max(0.0, sizes[0] - others) * max(0.0, 1 - len(sizes) / every)
-    return round(total - extra)
 
 
 def _in_a_row(scores: Sequence[FrameScores], durations_s: Sequence[float]) -> FrameScores:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from reelpress.facts.numbers import quantile
 from reelpress.facts.quality import FrameScores, Pooled, Viewing, WorstSecond
 
 # By where it is watched: for phones the same model with the transform of scores that Netflix fitted for them.
@@ -19,6 +20,9 @@ MODELS: dict[Viewing, str] = {
     "1080p": "version=vmaf_v0.6.1:name=vmaf",
     "4k": "version=vmaf_4k_v0.6.1:name=vmaf",
 }
+# Why nothing is scored where a host has no scorer: as a part of a sentence, and as what is told with a way out.
+NO_SCORER = "no FFmpeg here has libvmaf"
+NO_SCORER_TOLD = "No FFmpeg here has libvmaf; the one that pip installs with Reelpress has."
 LOG_PATH = "/dev/stdout"  # libvmaf opens it by name; nothing else of the command may write there
 
 
@@ -112,17 +116,9 @@ def pool(scores: Sequence[float], at_s: Sequence[float] = ()) -> Pooled:
     # https://github.com/Netflix/vmaf/blob/master/libvmaf/src/libvmaf.c: one is added, lest 0 divides
     harmonic = len(scores) / math.fsum(1 / (score + 1) for score in scores) - 1
     return Pooled(
-        mean=round(mean, 4), harmonic_mean=round(harmonic, 4), p5=round(percentile(ordered, 5), 4),
-        p1=round(percentile(ordered, 1), 4), min=round(ordered[0], 4), worst_second=_worst_second(scores, at_s),
+        mean=round(mean, 4), harmonic_mean=round(harmonic, 4), p5=round(quantile(ordered, 0.05), 4),
+        p1=round(quantile(ordered, 0.01), 4), min=round(ordered[0], 4), worst_second=_worst_second(scores, at_s),
     )  # fmt: skip
-
-
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return a percentile of numbers that stand in order, between neighbours in proportion."""
-    place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def _worst_second(scores: Sequence[float], at_s: Sequence[float]) -> WorstSecond | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelpress.facts.quality import Window
+from reelpress.facts.quality import Window, spread_windows
 
 # Up to so many seconds all is scored: samples would save nothing worth saying.
 WHOLE_UP_TO_S = 20.0
@@ -13,6 +13,4 @@ def choose_windows(programme_s: float) -> tuple[Window, ...]:
     """Return windows spread evenly over a programme of this length, in order; none where all of it is to be scored."""
     if programme_s <= WHOLE_UP_TO_S:
         return ()
-    part_s = programme_s / WINDOWS
-    starts = (part_s * (number + 0.5) - WINDOW_S / 2 for number in range(WINDOWS))
-    return tuple(Window(start_s=round(start, 3), duration_s=WINDOW_S) for start in starts)
+    return spread_windows(programme_s, WINDOWS, WINDOW_S)

@@ -17,8 +17,8 @@ from reelpress.facts.prediction import Interval, Outcome, Predicted, around
 from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.policy import RunPolicy
+from reelpress.quality.framecrc import Packet, packets_of
 from reelpress.quoting.model import Offer, Worth
-from reelpress.quoting.packets import Packet, packets_of
 from reelpress.quoting.prediction import Errors, ErrorTable, size_of, speed_of, wall_of
 from reelpress.quoting.rehearsal import RehearsalError, Rehearsed, rehearse
 from reelpress.quoting.scoring import Scorer

@@ -16,7 +16,7 @@ from reelpress.facts.values import Value
 from reelpress.observe.accuracy import deviations
 from reelpress.observe.entry import Entry
 from reelpress.plan.forecast import SIZE_ERROR, TIME_ERROR
-from reelpress.quoting.packets import Packet
+from reelpress.quality.framecrc import Packet
 from reelpress.quoting.stretches import UNCOUNTED_TAIL_S
 
 # Frames from one keyframe to the next where no cut asks for one: x264 and x265 250, NVENC by FFmpeg's default 250;

@@ -20,7 +20,7 @@ from reelpress.gpus import gpus_of
 from reelpress.plan.model import INPUT, Attempt, Encode
 from reelpress.policy import RunPolicy
 from reelpress.probe.ready import ReadyProbe
-from reelpress.quoting.packets import packets_of
+from reelpress.quality.framecrc import packets_of
 from reelpress.quoting.prediction import Stretch
 from reelpress.quoting.stretches import Order
 from reelpress.receipt import AttemptRecord

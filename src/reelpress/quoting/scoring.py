@@ -11,8 +11,10 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.prediction import Interval
 from reelpress.plan.model import Attempt, Encode
+from reelpress.quality.sample_encode import TrialError
 from reelpress.quality.samples import Sample, SampleError, cut_samples
-from reelpress.quality.trial import TrialError, encoder_options, scorer, software_filters, take_trial
+from reelpress.quality.trial import encoder_options, software_filters, take_trial
+from reelpress.quality.vmaf import NO_SCORER
 from reelpress.quoting.prediction import Errors, t80
 from reelpress.quoting.stretches import scored_windows
 from reelpress.run.process import CancelToken
@@ -42,9 +44,9 @@ class Scorer:
         self, decided: Encode, attempt: Attempt, errors: Errors, *, head_only: bool
     ) -> tuple[Interval | None, str | None]:
         """Return the mean VMAF that an attempt's encode is likely to have, or why that cannot be said."""
-        build = scorer(self._host)
+        build = self._host.scorer
         if build is None:
-            return None, "no FFmpeg here has libvmaf"
+            return None, NO_SCORER
         filters = software_filters(decided) or decided.expect.picture_filters
         try:
             samples = self._samples(attempt.ffmpeg, filters or "null", decided.expect.pix_fmt or "yuv420p", head_only)

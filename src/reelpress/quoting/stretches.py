@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reelpress.facts.media import VideoTrack
+from reelpress.facts.numbers import middles
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
 from reelpress.plan.model import Encode
@@ -44,10 +45,7 @@ def order_of(decided: Encode, track: VideoTrack) -> Order:
         return Order(whole=False, windows=(head,), head_only=True)
     count = int(min(MOST, max(FEWEST, duration // EACH_S)))
     each = min(STRETCH_S, duration / count)
-    windows = [
-        Window(start_s=round((duration - each) * (place + 0.5) / count, 3), duration_s=round(each, 3))
-        for place in range(count)
-    ]
+    windows = [Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in middles(duration - each, count)]
     return Order(whole=False, windows=tuple(_spread(windows)))
 
 
@@ -58,11 +56,9 @@ def scored_windows(duration_s: float | None, *, head_only: bool) -> tuple[Window
     if duration_s <= SCORED_S * SCORED_STRETCHES:
         return (Window(start_s=0.0, duration_s=round(duration_s, 3)),)
     return tuple(
-        Window(
-            start_s=round((duration_s - SCORED_S) * (place + 0.5) / SCORED_STRETCHES, 3), duration_s=SCORED_S
-        )
-        for place in range(SCORED_STRETCHES)
-    )  # fmt: skip
+        Window(start_s=round(start, 3), duration_s=SCORED_S)
+        for start in middles(duration_s - SCORED_S, SCORED_STRETCHES)
+    )
 
 
 def _spread(windows: list[Window]) -> list[Window]:

@@ -13,7 +13,7 @@ from reelpress.clip_request import LayoutChoice
 from reelpress.errors import Cancelled, InputError, UsageError
 from reelpress.facts.framing import Framing
 from reelpress.facts.media import MediaFacts, VideoTrack
-from reelpress.reframe.cache import EvidenceCache
+from reelpress.reframe.cache import evidence_cache
 from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.layouts import choose_framing
 from reelpress.reframe.proxy import read_pictures, take_proxy
@@ -46,7 +46,7 @@ def frame_clip(
     if not 0 <= start_s < end_s:
         raise UsageError("The stretch to frame has no length.", evidence=f"from {start_s:g} s to {end_s:g} s")
     on_share = on_share or (lambda _share: None)
-    cache = EvidenceCache(cache_dir)
+    cache = evidence_cache(cache_dir)
     size = track.display_width, track.display_height
     key = cache.key(source.fingerprint, track.index, size, f"{start_s:.6f}", f"{end_s:.6f}", _model_id(face_model))
     evidence = cache.find(key)

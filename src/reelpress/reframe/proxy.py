@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reelpress.errors import Cancelled, InputError
-from reelpress.facts.formats import RUN_UP_S, container_args
+from reelpress.facts.formats import QUIET, RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.geometry import crop_filter
@@ -77,7 +77,7 @@ def take_proxy(
     reader = _Looks(lambda t_s: on_share(min(1.0, max(0.0, t_s / duration_s))))
     done = run(
         (
-            ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+error", "-y",
+            ffmpeg, *QUIET, "-y",
             "-protocol_whitelist", source.protocols, *container_args(facts.container),
             *source.input_options, *place.seek_args, "-i", source.url,
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
@@ -94,10 +94,9 @@ def take_proxy(
         if source.failure is not None:
             raise source.failure
     if not reader.looks:
-        lines = [line.strip() for line in done.stderr_tail.splitlines() if line.strip()]
         raise InputError(
             "Nothing of the stretch could be decoded.",
-            evidence=done.stop_reason or (lines[-1][:300] if lines else f"FFmpeg ended with {done.returncode}"),
+            evidence=done.last_words()[:300],
             hint="Choose a stretch inside the video, and check whether it plays elsewhere.",
         )  # fmt: skip
     return reader.looks

@@ -1,15 +1,11 @@
 """Outputs of many files come into being in a folder beside their target, which gets its name when it is whole.
 
-As :mod:`reelpress.run.partial` does for one file: ``.NAME.TOKEN.reelpress-part``, locked while its maker lives.
+As :mod:`reelpress.run.partial` does for one file.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import re
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from reelpress.errors import OutputError
-from reelpress.run.partial import PART_SUFFIX, TOKEN_BYTES, exchange, explained_target, part_prefix
+from reelpress.run.partial import exchange, explained_target
+from reelpress.run.parts import claim, sweep, sync, sync_name
 
 
 class PartialFolder:
@@ -36,27 +33,23 @@ class PartialFolder:
         """
         with explained_target(target):
             _refuse(target, overwrite=overwrite, may_replace=may_replace)
-            _sweep(target)
-            path = target.with_name(f"{part_prefix(target)}{secrets.token_hex(TOKEN_BYTES)}{PART_SUFFIX}")
-            path.mkdir()
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            with contextlib.suppress(OSError):  # file systems without locks
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sweep(target, folders=True)
+            path, fd = claim(target, _create)
         return cls(target, path, fd, overwrite=overwrite)
 
     def publish(self) -> Path:
         """Give the folder its own name, with all its files on the disk. Raises :class:`OutputError`."""
         with explained_target(self.target):
             for path in self.path.iterdir():
-                _sync(path)
-            _sync(self.path)
+                sync(path, os.O_RDONLY)
+            sync(self.path, os.O_RDONLY | os.O_DIRECTORY)
             if self._overwrite and os.path.lexists(self.target):
                 if exchange(self.path, self.target) == 0:
-                    _sync(self.target.parent)
+                    sync_name(self.target)
                     return self.target  # what was there before is under our name now, and goes with it
                 shutil.rmtree(self.target)
             self.path.rename(self.target)  # over nothing but an empty folder
-            _sync(self.target.parent)
+            sync_name(self.target)
         return self.target
 
     def __enter__(self) -> Self:
@@ -87,25 +80,9 @@ def _refuse(target: Path, *, overwrite: bool, may_replace: Callable[[str], bool]
         )  # fmt: skip
 
 
-def _sweep(target: Path) -> None:
-    left_behind = re.compile(
-        re.escape(part_prefix(target)) + rf"[0-9a-f]{{{2 * TOKEN_BYTES}}}" + re.escape(PART_SUFFIX)
-    )
-    for path in target.parent.iterdir():
-        if left_behind.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):  # gone meanwhile, or somebody is at work in it
-                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path, ignore_errors=True)
-                finally:
-                    os.close(fd)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _create(path: Path) -> int | None:
+    path.mkdir()
     try:
-        with contextlib.suppress(OSError):  # some file systems sync no folders
-            os.fsync(fd)
-    finally:
-        os.close(fd)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:  # swept away already
+        return None

@@ -80,6 +80,26 @@ class Finished(Value, frozen=True, kw_only=True):
     stopped: Stopped | None = None
     stop_reason: str | None = None
 
+    @property
+    def last_line(self) -> str:
+        """The last that it said on stderr, in one line; empty where it said nothing."""
+        return next(reversed(self.stderr_tail.strip().splitlines()), "").strip()
+
+    @property
+    def how_it_ended(self) -> str:
+        """Its exit code or the name of the signal that killed it, and the last that it said."""
+        how = f"exit code {self.returncode}"
+        if self.returncode < 0:
+            how = f"killed by {signal.Signals(-self.returncode).name}"
+        return f"{how}: {self.last_line}" if self.last_line else how
+
+    def last_words(self, otherwise: str | None = None) -> str:
+        """Return why it was stopped, or else the last that it said.
+
+        Of one that said nothing it is ``otherwise``, by default the exit code.
+        """
+        return self.stop_reason or self.last_line or otherwise or f"exit code {self.returncode}"
+
 
 _NO_LIMITS = Limits()
 

@@ -116,7 +116,7 @@ class _Child:
         """Run to the end. Raises :class:`TranscribeError` and :class:`Cancelled`."""
         finished = self._run(self._options)
         if self._answer is None and finished.stopped is None and self._may_try_the_cpu():
-            self.notes.append(f"the GPU was given up: {_how_it_ended(finished)}")
+            self.notes.append(f"the GPU was given up: {finished.how_it_ended[:300]}")
             finished = self._run(msgspec.structs.replace(self._options, device="cpu"))
         if isinstance(self._answer, Finish):
             return self._answer
@@ -130,7 +130,7 @@ class _Child:
                 hint="choose a smaller model, or raise max_memory_bytes or stall_s",
             )  # fmt: skip
         hint = "memory may have run out: choose a smaller model" if finished.returncode == -signal.SIGKILL else None
-        raise TranscribeError("the transcription crashed", evidence=_how_it_ended(finished), hint=hint)
+        raise TranscribeError("the transcription crashed", evidence=finished.how_it_ended[:300], hint=hint)
 
     def _may_try_the_cpu(self) -> bool:
         return self._device == "cuda" and self._options.device == "auto"
@@ -161,14 +161,6 @@ class _Child:
             self._device = message.device
         elif message is not None:
             self._answer = message
-
-
-def _how_it_ended(finished: Finished) -> str:
-    how = f"exit code {finished.returncode}"
-    if finished.returncode < 0:
-        how = f"killed by {signal.Signals(-finished.returncode).name}"
-    last_line = "".join(finished.stderr_tail.strip().splitlines()[-1:])[:300]
-    return f"{how}: {last_line}" if last_line else how
 
 
 def _key(source: Path, options: TranscribeOptions) -> str:

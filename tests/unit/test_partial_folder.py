@@ -1,0 +1,85 @@
+"""Folders that get their name when they are whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from reelpress.errors import OutputError
+from reelpress.run import parts
+from reelpress.run.partial_folder import PartialFolder
+
+
+def opened(target: Path, *, overwrite: bool = False) -> PartialFolder:
+    return PartialFolder.open(target, overwrite=overwrite, may_replace=lambda name: name == "ours")
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_gets_its_name_with_all_that_is_in_it_and_takes_the_place_of_another(tmp_path: Path) -> None:
+    for content in ("one", "two"):
+        with opened(tmp_path / "out", overwrite=True) as part:
+            assert part.path.name.startswith(".out.")
+            (part.path / "ours").write_text(content)
+            assert part.publish() == tmp_path / "out"
+        assert (tmp_path / "out" / "ours").read_text() == content
+        assert names_in(tmp_path) == ["out"]
+
+
+def test_what_was_not_published_leaves_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path / "out") as part:
+        (part.path / "ours").write_bytes(b"one")
+    assert names_in(tmp_path) == []
+
+
+def test_what_the_dead_left_is_swept_and_what_the_living_make_is_not(tmp_path: Path) -> None:
+    left = tmp_path / ".out.0123456789ab.reelpress-part"
+    left.mkdir()
+    (left / "ours").write_bytes(b"half")
+    file = tmp_path / ".out.ba9876543210.reelpress-part"  # of a file of that name, which is for its like to sweep
+    file.write_bytes(b"half")
+    with opened(tmp_path / "out") as one, opened(tmp_path / "out") as other:
+        assert names_in(tmp_path) == sorted([one.path.name, other.path.name, file.name])
+
+
+def test_a_folder_swept_before_it_was_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, swept = parts._lock, []
+
+    def swept_first(fd: int, *, wait: bool) -> bool | None:
+        if wait and not swept:
+            swept.append(names_in(tmp_path)[0])
+            (tmp_path / swept[0]).rmdir()
+        return lock(fd, wait=wait)
+
+    monkeypatch.setattr(parts, "_lock", swept_first)
+    with opened(tmp_path / "out") as part:
+        assert part.path.name != swept[0]
+        assert part.path.is_dir()
+
+
+def test_a_disk_that_fails_to_keep_the_files_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with opened(tmp_path / "out") as part:
+        (part.path / "ours").write_bytes(b"one")
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(OutputError, match="cannot write"):
+            part.publish()
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_that_may_only_be_written_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_path: Path) -> list[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", closed)
+        part = opened(tmp_path / "out")
+    with part:
+        assert part.path.is_dir()
