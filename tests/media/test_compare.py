@@ -160,6 +160,24 @@ def test_a_turned_reference_is_compared_upright(source: Path, tmp_path: Path) ->
     assert found.vmaf.mean > 95
 
 
+def test_another_matrix_and_range_are_brought_back_without_a_cast(tmp_path: Path) -> None:
+    """swscale's quick arithmetic takes 4 levels off Cb on the way to a small picture: no damage of the encode's."""
+    source, made = tmp_path / "source.mkv", tmp_path / "made.mkv"
+    exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+    ffmpeg(
+        "-f", "lavfi", "-i", "color=c=0x41D999:s=1280x720:d=0.5",
+        "-vf", f"scale={exact}:out_color_matrix=bt709:out_range=limited,format=yuv420p,noise=c0s=12:c0f=t",
+        "-colorspace", "bt709", "-c:v", "ffv1", str(source),
+    )  # fmt: skip
+    steps = f"scale={exact}:in_color_matrix=bt709:out_color_matrix=bt601:out_range=full,format=yuvj420p"
+    ffmpeg("-i", str(source), "-vf", steps, "-c:v", "mjpeg", "-qmin", "1", "-q:v", "1", str(made))
+    found = compare(source, made)
+    assert found.damage == ()
+    assert found.psnr_y_db is not None
+    assert found.psnr_cb_db is not None
+    assert min(found.psnr_y_db.mean, found.psnr_cb_db.mean) > 45
+
+
 PLANTED = {
     "dropped": ("frames_lost", "-vf", "select='not(eq(n,30))'", "-fps_mode", "passthrough"),
     "dropped_and_closed_up": (
