@@ -217,6 +217,28 @@ def test_sound_that_times_alone_move_is_found(source: Path, tmp_path: Path) -> N
     assert found.sound_lag_s == pytest.approx(0.02, abs=0.002)
 
 
+@pytest.mark.parametrize(("late_ms", "codes"), [(0, []), (20, ["sound_shifted"])])
+def test_an_edit_list_that_begins_within_a_picture_is_no_desync(
+    tmp_path: Path, late_ms: int, codes: list[str]
+) -> None:  # fmt: skip
+    """Cut at 0.82 s the picture of 0.8667 s comes at 47 ms; FFmpeg puts it at 0, and the sound where it belongs."""
+    source, wanted, made = tmp_path / "source.mp4", tmp_path / "wanted.mkv", tmp_path / "made.mp4"
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=320x180:r=15:d=4", "-f", "lavfi", "-i", "anoisesrc=d=4:a=0.4:seed=7",
+        "-af", "tremolo=f=1.3:d=0.9", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-crf", "12",
+        "-pix_fmt", "yuv420p", "-c:a", "aac", str(source),
+    )  # fmt: skip
+    clock = ("-fps_mode", "passthrough", "-enc_time_base:v", "1/90000")
+    ffmpeg("-ss", "0.82", "-i", str(source), "-c:v", "ffv1", "-c:a", "flac", *clock, str(wanted))
+    sound = ("-c:a", "aac", "-af", f"adelay={late_ms}:all=1") if late_ms else ("-c:a", "copy")
+    ffmpeg("-ss", "0.82", "-i", str(source), "-c:v", "copy", *sound, str(made))
+    found = compare(wanted, made)
+    assert [f.code for f in found.damage] == codes
+    assert ("edit_list" in [f.code for f in found.findings]) == (not codes)
+    # and the other way round: made of the written file by FFmpeg, an encode has FFmpeg's reading
+    assert "sound_shifted" not in [f.code for f in compare(made, encode(made, tmp_path / "again.mkv")).damage]
+
+
 def test_hdr_is_mapped_or_refused(source: Path, tmp_path: Path) -> None:
     hdr, sdr = tmp_path / "hdr.mp4", tmp_path / "sdr.mp4"
     tags = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"

@@ -75,10 +75,11 @@ class Work:
             self.heard[side.path] = target.with_name(f"{target.name}.sound")
         return read_seen(target, small)
 
-    def first_picture_s(self, side: Side) -> float:
-        """Return when the first picture is shown, on the container's own clock."""
+    def first_picture_s(self, side: Side, *, as_written: bool = False) -> float:
+        """Return when the first picture is shown, on the container's own clock, or as its edit list is written."""
         target = self.folder / "first.times"
-        self.runner.run(first_picture(self.ffmpeg, side, target), f"{_who(self, side)} could not be decoded.")
+        argv = first_picture(self.ffmpeg, side, target, as_written=as_written)
+        self.runner.run(argv, f"{_who(self, side)} could not be decoded.")
         at_s = Times(target).at_s
         if not at_s:
             raise MeasuringError(f"{_who(self, side)} gave no picture.", reason="undecodable")
@@ -184,8 +185,20 @@ def _listen(work: Work, alignment: Alignment) -> tuple[float | None, list[Findin
     parts = _sound(work, work.encoded, made), _sound(work, work.reference, wanted)
     lag = find_lag(parts[0], parts[1], SOUND_HZ)
     containers = work.encoded.facts.container, work.reference.facts.container
-    off_s, findings = judge_sound(lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
+    about = (lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
+    off_s, findings = judge_sound(*about)
+    if any(one.code == "sound_shifted" for one in findings):
+        misread_s = _misread_s(work, work.encoded), _misread_s(work, work.reference)
+        off_s, findings = judge_sound(*about, misread_s)
     return off_s, [*findings, *judge_heard(*parts, SOUND_HZ, lag.lag_s)]
+
+
+def _misread_s(work: Work, side: Side) -> float:
+    """Return by how much FFmpeg puts a side's pictures too early: where its edit list begins within a picture."""
+    edits = [edit for edit in side.track.edits if edit.media_time_s is not None]
+    if len(edits) != 1:
+        return 0.0
+    return work.first_picture_s(side, as_written=True) - work.first_picture_s(side)
 
 
 def _sound(work: Work, side: Side, track: AudioTrack) -> NDArray[np.int16]:

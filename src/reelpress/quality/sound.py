@@ -30,6 +30,7 @@ _APART_S = 0.010  # parts of one file that differ by more: it drifts
 _PRIMING = {"aac": (1024, 2048, 2112), "mp3": (1105, 576, 529, 1152), "mp2": (481, 1152), "opus": (312,), "ac3": (256,)}
 _SAY_NOTHING = frozenset({"avi", "flv", "mpegts", "mpeg", "asf", "mxf", "nut", "wtv"})
 _PRIMING_SLACK_S = 0.0025
+_MISREAD_SLACK_S = 0.002  # right copies keep to 1 ms, and Matroska's clock is rounded to another
 
 
 class SoundLag(Value, frozen=True, kw_only=True):
@@ -91,11 +92,12 @@ def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) 
 
 def judge_sound(
     found: SoundLag, video_lag_s: float, tracks: tuple[AudioTrack, AudioTrack], containers: tuple[str, str],
-    frame_s: float,
+    frame_s: float, misread_s: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float | None, list[Finding]]:  # fmt: skip
     """Return by how much sound comes early against the pictures (late below 0), and what is wrong with that.
 
-    ``tracks`` and ``containers`` are the encode's and the reference's.
+    ``tracks`` and ``containers`` are the encode's and the reference's; ``misread_s`` is by how much FFmpeg puts the
+    pictures of either too early for what its edit list says.
     """
     if found.lag_s is None:
         return None, []
@@ -115,6 +117,10 @@ def judge_sound(
         if container in _SAY_NOTHING and _is_priming(late_s, track, frame_s if container == "avi" else 0.0):
             text = f"Sound comes {_ms(off_s)}: {container} cannot say what {track.codec} and its encoder put before it."
             return off_s, [Finding(code="sound_priming", text=text, severity="note", evidence=evidence)]
+    for misread in (-misread_s[0], misread_s[1], misread_s[1] - misread_s[0]):
+        if misread and abs(off_s - misread) <= _MISREAD_SLACK_S:
+            text = f"Sound comes {_ms(off_s)} as FFmpeg reads an edit list, and on time as it is written."
+            return off_s, [Finding(code="edit_list", text=text, severity="note", evidence=evidence)]
     text = f"Sound comes {_ms(off_s)} against the pictures."
     return off_s, [Finding(code="sound_shifted", text=text, evidence=evidence)]
 
