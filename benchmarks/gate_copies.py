@@ -65,7 +65,8 @@ def colours(m: Material) -> Args:
 
 
 def encoded(
-    *codec: str, filters: str | Callable[[Material], str | None] = "null", sound: Args = SAME_SOUND,
+    *codec: str, filters: str | Callable[[Material], str | None] = "null",
+    sound: Args | Callable[[Material], Args] = SAME_SOUND,
     only: Callable[[Material], bool] = lambda _: True, mp4: bool = False, before: Args = (), tags: bool = True,
     clock: Args = CLOCK,
 ) -> Recipe:  # fmt: skip
@@ -78,7 +79,7 @@ def encoded(
         if (mp4 and sound == SAME_SOUND) and not _heard(m, _HEARD_IN_MP4):
             return None
         fields = ("-flags", "+ilme+ildct") if m.video.is_interlaced else ()
-        heard = () if m.audio is None else sound
+        heard = () if m.audio is None else sound(m) if callable(sound) else sound
         return (
             *before, *m.source, "-filter:v", chain, *codec, *fields, *(colours(m) if tags else ()), *heard,
             *(MP4_CLOCK if mp4 else clock),
@@ -115,11 +116,12 @@ def _sdr(m: Material) -> bool:
 def _without_edits(m: Material) -> Args | None:
     """Return a copy that needs no edit list: B-frames by negative offsets, sound without a coder's delay.
 
-    With AAC, and with offsets from 0 on, FFmpeg moves each track to 0 for itself: sound comes 59 ms early.
+    With AAC, and with offsets from 0 on, FFmpeg moves each track to 0 for itself: sound comes 59 ms early. Pictures
+    that begin 21 ms after the sound are moved, too, so the sound is cut to begin with them.
     """
     if m.video.codec not in _IN_MP4:
         return None
-    heard = ("-filter:a", "aresample=async=1:first_pts=0", "-c:a", "flac") if m.audio else ()
+    heard = (*_sound_from_picture(m)[:2], "-c:a", "flac") if m.audio else ()
     return *m.source, "-c:v", "copy", *heard, "-use_editlist", "0", "-movflags", "+negative_cts_offsets"
 
 
@@ -127,12 +129,27 @@ QP0 = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0")
 FFV1 = ("-c:v", "ffv1", "-level", "3", "-g", "1")
 SOUND = ("-c:a", "pcm_s16le")
 MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
-# AVI knows no times: where sound begins 21 ms before the picture, the picture would be put a frame off
-SOUND_FROM_0 = ("-filter:a", "aresample=async=1:first_pts=0", *SOUND)
+# AVI knows no times: its tracks all begin at 0
+FROM_0 = "setpts=PTS-STARTPTS"
+# What swscale's quick arithmetic makes of another matrix is 1 level too dark, which VMAF sees
+EXACT = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+
+
+def _sound_from_picture(m: Material) -> Args:
+    """Return how sound is written that begins with the first picture, for containers in which both begin at 0.
+
+    FFmpeg's clock begins with what comes first. Of a piece of MPEG-TS the sound was at 0 and the picture at 21 ms: both
+    put at 0, the sound is played 21 ms late (by FFmpeg's own times of either track), and was rightly told to be.
+    """
+    cut = f"atrim=start={m.picture_s:.6f},asetpts=PTS-{m.picture_s:.6f}/TB,aresample=async=1:first_pts=0"
+    return "-filter:a", cut, *SOUND
 
 
 def _doubled(m: Material) -> str | None:
-    return f"fps={m.rate * 2},setpts=PTS-STARTPTS" if _constant(m) and m.rate <= 30 else None
+    """Return the filter that shows every frame twice, from where it was on: the sound stays where it is."""
+    if not _constant(m) or m.rate > 30:
+        return None
+    return f"{FROM_0},fps={m.rate * 2},settb=1/90000,setpts=PTS+{m.picture_s:.6f}/TB"
 
 
 def _square(m: Material) -> str | None:
@@ -269,7 +286,7 @@ COPIES = (
         lambda m: (
             None
             if (chain := _doubled(m)) is None
-            else (*m.source, "-filter:v", chain, *QP0, *colours(m), *(SOUND if m.audio else ()))
+            else (*m.source, "-filter:v", chain, *QP0, *colours(m), *(SOUND if m.audio else ()), *MP4_CLOCK)
         ),
         most=4,
     ),
@@ -379,7 +396,7 @@ COPIES = (
             "yuvj420p",
             tags=False,
             filters=lambda m: (
-                f"scale=in_color_matrix={MATRICES[m.video.colour.matrix]}:out_color_matrix=bt601:out_range=full,format=yuvj420p"
+                f"scale={EXACT}:in_color_matrix={MATRICES[m.video.colour.matrix]}:out_color_matrix=bt601:out_range=full,format=yuvj420p"
                 if m.is_plain and m.video.colour.matrix in MATRICES
                 else None
             ),
@@ -428,13 +445,15 @@ COPIES = (
         "FFV1 in AVI",  # which cannot say that its range is full
         "lossless",
         ".avi",
-        encoded(*FFV1, sound=SOUND_FROM_0, only=lambda m: _constant(m) and not m.is_full),
+        encoded(*FFV1, filters=FROM_0, sound=_sound_from_picture, only=lambda m: _constant(m) and not m.is_full),
     ),
     Copy(
         "Ut Video in AVI",
         "lossless",
         ".avi",
-        encoded("-c:v", "utvideo", sound=SOUND_FROM_0, only=lambda m: _constant(m) and not m.is_full),
+        encoded(
+            "-c:v", "utvideo", filters=FROM_0, sound=_sound_from_picture, only=lambda m: _constant(m) and not m.is_full
+        ),
     ),
     Copy(
         "x265 lossless",
@@ -553,7 +572,8 @@ COPIES = (
             "1",
             "-qmin",
             "1",
-            sound=SOUND_FROM_0,
+            filters=FROM_0,
+            sound=_sound_from_picture,
             clock=(),
             only=lambda m: _constant(m) and not m.is_full,
         ),

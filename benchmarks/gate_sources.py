@@ -105,6 +105,7 @@ class Material:
     frames: int
     damage: bool
     colourful: float = 0.0  # levels by which its colours are off grey, root mean square
+    picture_s: float = 0.0  # when its first picture is shown on FFmpeg's clock, which may begin with the sound
 
     @property
     def video(self) -> VideoTrack:
@@ -173,7 +174,7 @@ def prepare(source: Source, media: Path, folder: Path) -> Material:
     facts = probe(out)
     found = Material(source.name, out, facts, 0, 0, source.damage)
     frame, frames, colourful = _looked_at(found)
-    return Material(source.name, out, facts, frame, frames, source.damage, colourful)
+    return Material(source.name, out, facts, frame, frames, source.damage, colourful, _first_picture_s(found))
 
 
 def _piece(source: Source, path: Path, out: Path) -> Path:
@@ -200,6 +201,17 @@ def _piece(source: Source, path: Path, out: Path) -> Path:
         make((*entry, "-t", f"{SECONDS}", *encode, "-enc_time_base", "1/90000"), out)
     rough.unlink()
     return out
+
+
+def _first_picture_s(material: Material) -> float:
+    """Return when FFmpeg shows the first picture while it reads the sound, too."""
+    command = (
+        ffmpeg_path(), "-nostdin", "-v", "error", *material.source, "-filter:v", "settb=1/90000,scale=16:16",
+        "-frames:v", "1", "-t", "1", "-fps_mode", "passthrough", "-enc_time_base:v", "1/90000", "-f", "framecrc", "-",
+    )  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
+    times = [int(line.split(",")[2]) for line in told.splitlines() if line.startswith("0,")]
+    return times[0] / 90000 if times else 0.0
 
 
 def _looked_at(material: Material) -> tuple[int, int, float]:
