@@ -101,3 +101,31 @@ def test_silence_and_another_sound_say_nothing() -> None:
     one, other = (rng.normal(0, 3000, 8 * 8000).astype(np.int16) for _ in range(2))
     assert find_lag(one, other, 8000).lag_s is None
     assert find_lag(np.zeros_like(one), one, 8000).lag_s is None
+
+
+def quiet(numbers: list[int], noise: float = 0.0) -> Seen:
+    """Pictures of which a mouth alone moves, two by three of 64x36, by what stays under half a level of the whole."""
+    made = seen([5] * len(numbers))
+    luma = made.luma.astype(np.float64)
+    for row, number in enumerate(numbers):
+        luma[row, 20:22, 30:33] = 120 + 25 * np.sin(2.1 * number)
+    luma += np.random.default_rng(2).normal(0, noise, luma.shape)
+    made.luma[:] = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    return made
+
+
+@pytest.mark.parametrize("stands", [[39], [19, 39, 59], list(range(40, 46))])
+def test_what_stands_is_found_where_little_moves(stands: list[int]) -> None:
+    numbers: list[int] = []
+    for n in range(90):
+        numbers.append(numbers[-1] if n in stands else n)
+    made = quiet(list(range(90)), noise=0.3)
+    made.luma[:] = made.luma[numbers]
+    found = judged(made, quiet(list(range(90)))).findings
+    assert {f.code for f in found} == {"frozen"}
+    assert found[0].at_s == pytest.approx(stands[0] / FPS, abs=1e-3)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 2.0, 5.0])
+def test_where_little_moves_and_all_of_it_does_nothing_stands(noise: float) -> None:
+    assert judged(quiet(list(range(90)), noise), quiet(list(range(90)))).findings == ()

@@ -32,6 +32,7 @@ from reelpress.quality.motion import judge_motion
 from reelpress.quality.outliers import judge_colour_scores, judge_outliers
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
 from reelpress.quality.sound import find_lag, judge_sound
+from reelpress.quality.speed import find_speed, judge_speed
 from reelpress.quality.views import View, judge_shape
 from reelpress.quality.vmaf import LogReader, XpsnrReader, pool
 from reelpress.quality.windows import choose_windows
@@ -184,6 +185,8 @@ def _listen(work: Work, alignment: Alignment) -> tuple[float | None, list[Findin
         return None, []
     parts = _sound(work, work.encoded, made), _sound(work, work.reference, wanted)
     lag = find_lag(parts[0], parts[1], SOUND_HZ)
+    if not lag.is_clear and (other := judge_speed(find_speed(parts[0], parts[1], SOUND_HZ))):
+        return None, other
     containers = work.encoded.facts.container, work.reference.facts.container
     about = (lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
     off_s, findings = judge_sound(*about)

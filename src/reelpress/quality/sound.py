@@ -34,10 +34,19 @@ _MISREAD_SLACK_S = 0.002  # right copies keep to 1 ms, and Matroska's clock is r
 
 
 class SoundLag(Value, frozen=True, kw_only=True):
-    """Sound of the encode is the reference's of ``lag_s`` later, by each part (when, lag); ``None``: cannot be told."""
+    """Sound of the encode is the reference's of ``lag_s`` later, by each part (when, lag); ``None``: cannot be told.
+
+    ``heard`` is the number of parts in which there was something to slide.
+    """
 
     lag_s: float | None
     parts: tuple[tuple[float, float], ...] = ()
+    heard: int = 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Tell whether most of what can be heard was found at one place."""
+        return 2 * len(self.parts) > self.heard
 
 
 def find_lag(made: Samples, wanted: Samples, rate_hz: int) -> SoundLag:
@@ -52,12 +61,23 @@ def find_lag(made: Samples, wanted: Samples, rate_hz: int) -> SoundLag:
     count = max(1, min(_PARTS, round(1.5 * length / part)))
     starts = np.linspace(0, length - part, count).astype(np.int64)
     found = []
+    heard = 0
     for start in starts:
+        if not _is_heard(made[start : start + part].astype(np.float64)):
+            continue
+        heard += 1
         lag = _slide(made, wanted, int(start), part, rate_hz)
         if lag is not None:
             found.append((round(float(start) / rate_hz, 3), lag))
     lags = [lag for _, lag in found]
-    return SoundLag(lag_s=float(np.median(lags)) if lags else None, parts=tuple(found))
+    return SoundLag(lag_s=float(np.median(lags)) if lags else None, parts=tuple(found), heard=heard)
+
+
+def _is_heard(part: NDArray[np.float64]) -> bool:
+    import numpy as np
+
+    blocks = (part - part.mean())[: len(part) // 20 * 20].reshape(20, -1)
+    return bool((np.sqrt((blocks**2).mean(axis=1)) >= _SILENT).mean() >= _HEARD_SHARE)
 
 
 def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) -> float | None:
@@ -69,8 +89,7 @@ def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) 
     y = np.pad(wanted[low:high].astype(np.float64), (low - (start - reach), start + part + reach - high))
     low = start - reach
     x, y = x - x.mean(), y - y.mean()
-    blocks = x[: len(x) // 20 * 20].reshape(20, -1)
-    if np.sqrt((y**2).mean()) < _SILENT or (np.sqrt((blocks**2).mean(axis=1)) >= _SILENT).mean() < _HEARD_SHARE:
+    if np.sqrt((y**2).mean()) < _SILENT:
         return None
     size = 1 << int(np.ceil(np.log2(len(x) + len(y))))
     product = np.fft.irfft(np.fft.rfft(y, size) * np.conj(np.fft.rfft(x, size)), size)[: len(y) - part + 1]
