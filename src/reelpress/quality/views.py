@@ -76,6 +76,7 @@ class Refused(Value, frozen=True, kw_only=True):
 
 
 _SIZE = "<size>"  # stands for width and height in a step
+_FINER = {"422": "yuv422p", "444": "yuv444p", "rgb": "yuv444p"}
 _QUICK = "bicubic"
 # Where range or matrix change, too: swscale's quick arithmetic leaves luma 2 levels too low, and 4 levels of Cb on the
 # way to a small picture (benchmarks/compare_gate.py, full range with JPEG's tags).
@@ -185,6 +186,18 @@ def _plain_scale(track: VideoTrack, like: VideoTrack) -> str:
     return _scale(flags, *options)
 
 
+def _fewer_colours(encoded: VideoTrack, reference: VideoTrack) -> tuple[str, ...]:
+    """Return the steps by which an encode with more samples of colour than the reference is brought to as many.
+
+    They were made by interpolation; means give back what there was, and bicubic takes 3 dB more off sharp edges. A
+    reference with more of them is left to bicubic, as encoders have it.
+    """
+    finer = _FINER.get(encoded.chroma or "")
+    if reference.chroma != "420" or finer is None:
+        return ()
+    return f"format={finer}{'10le' if (encoded.bit_depth or 8) > 8 else ''}", "scale=flags=area"
+
+
 def _scale(flags: str, *options: str) -> str:
     return ":".join((f"scale={_SIZE}", f"flags={flags}", *options))
 
@@ -220,7 +233,7 @@ def _encoded_colours(reference: VideoTrack, encoded: VideoTrack) -> tuple[str, .
         return _planned(encoded)
     if reference.colour.is_hdr or (_is_wide(reference) and not _is_wide(encoded)):  # which is brought to BT.709 itself
         reference = msgspec.structs.replace(reference, colour=Colour(range="limited", matrix="bt709"))
-    return (_plain_scale(encoded, reference),)
+    return (_plain_scale(encoded, reference), *_fewer_colours(encoded, reference))
 
 
 def _planned(track: VideoTrack) -> tuple[str, ...]:
