@@ -41,13 +41,30 @@ def _heard(m: Material, fits: set[str]) -> bool:
     return m.audio is None or m.audio.codec in fits
 
 
-def _remux(*more: str, video: set[str] | None = None, audio: set[str] | None = None, before: Args = ()) -> Recipe:
+def _is_turned(m: Material) -> bool:
+    return bool(m.video.rotation_deg or m.video.mirrored)
+
+
+def _remux(
+    *more: str, video: set[str] | None = None, audio: set[str] | None = None, before: Args = (), upright: bool = False
+) -> Recipe:
+    """Return a recipe that copies packets; ``upright`` for containers that cannot say how a picture is turned.
+
+    In MPEG-TS, AVI and Flash Video there is no place for a display matrix: such copies are shown on their side.
+    """
+
     def recipe(m: Material) -> Args | None:
+        if upright and _is_turned(m):
+            return None
         if (video and m.video.codec not in video) or (audio and not _heard(m, audio)):
             return None
         return *before, *m.source, *COPY, *more
 
     return recipe
+
+
+def _to_ts(*more: str) -> Recipe:
+    return _remux(*more, video=_IN_TS, audio=_HEARD_IN_TS, upright=True)
 
 
 def _to_mp4(*more: str, before: Args = ()) -> Recipe:
@@ -161,22 +178,22 @@ def _square(m: Material) -> str | None:
 
 
 def _turned(m: Material) -> str | None:
-    return "null" if m.video.rotation_deg or m.video.mirrored else None
+    return "null" if _is_turned(m) else None
 
 
 COPIES = (
     Copy("Matroska", "remux", ".mkv", _remux(), most=14),
     Copy("MP4", "remux", ".mp4", _to_mp4(), most=10),
     Copy("QuickTime", "remux", ".mov", _to_mp4(), most=6),
-    Copy("MPEG-TS", "remux", ".ts", _remux(video=_IN_TS, audio=_HEARD_IN_TS), most=10),
+    Copy("MPEG-TS", "remux", ".ts", _to_ts(), most=10),
     Copy(
         "MPEG-TS, no mux delay",
         "remux",
         ".ts",
-        _remux("-muxdelay", "0", "-muxpreload", "0", video=_IN_TS, audio=_HEARD_IN_TS),
+        _to_ts("-muxdelay", "0", "-muxpreload", "0"),
     ),
-    Copy("Flash Video", "remux", ".flv", _remux(video={"h264"}, audio=_HEARD_IN_FLV)),
-    Copy("AVI", "remux", ".avi", _remux(video={"mpeg4"}, audio={"mp3", "aac"})),
+    Copy("Flash Video", "remux", ".flv", _remux(video={"h264"}, audio=_HEARD_IN_FLV, upright=True)),
+    Copy("AVI", "remux", ".avi", _remux(video={"mpeg4"}, audio={"mp3", "aac"}, upright=True)),
     Copy("fragmented MP4", "remux", ".mp4", _to_mp4("-movflags", "frag_keyframe+delay_moov+default_base_moof"), most=8),
     Copy("MP4, faststart", "remux", ".mp4", _to_mp4("-movflags", "+faststart")),
     Copy("MP4 without edit lists", "remux", ".mp4", _without_edits, most=8),
@@ -219,9 +236,7 @@ COPIES = (
     Copy("begins at 1.4 s", "start", ".mkv", _remux("-output_ts_offset", "1.4"), most=8),
     Copy("begins at 1.4 s, MP4", "start", ".mp4", _to_mp4("-output_ts_offset", "1.4"), most=8),
     Copy("begins at 0.7 s, all inputs", "start", ".mp4", _to_mp4(before=("-itsoffset", "0.7"))),
-    Copy(
-        "begins at an hour, TS", "start", ".ts", _remux("-output_ts_offset", "3600", video=_IN_TS, audio=_HEARD_IN_TS)
-    ),
+    Copy("begins at an hour, TS", "start", ".ts", _to_ts("-output_ts_offset", "3600")),
     Copy(
         "begins at 1.4 s, fragmented",
         "start",
@@ -583,7 +598,7 @@ COPIES = (
         "AAC, TS",
         "sound",
         ".ts",
-        lambda m: _sound("-c:a", "aac", "-b:a", "256k")(m) if m.video.codec in _IN_TS else None,
+        lambda m: _sound("-c:a", "aac", "-b:a", "256k")(m) if m.video.codec in _IN_TS and not _is_turned(m) else None,
         most=6,
     ),
     Copy("AAC, Matroska", "sound", ".mkv", _sound("-c:a", "aac", "-b:a", "256k")),
