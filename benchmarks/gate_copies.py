@@ -41,13 +41,30 @@ def _heard(m: Material, fits: set[str]) -> bool:
     return m.audio is None or m.audio.codec in fits
 
 
-def _remux(*more: str, video: set[str] | None = None, audio: set[str] | None = None, before: Args = ()) -> Recipe:
+def _is_turned(m: Material) -> bool:
+    return bool(m.video.rotation_deg or m.video.mirrored)
+
+
+def _remux(
+    *more: str, video: set[str] | None = None, audio: set[str] | None = None, before: Args = (), upright: bool = False
+) -> Recipe:
+    """Return a recipe that copies packets; ``upright`` for containers that cannot say how a picture is turned.
+
+    In MPEG-TS, AVI and Flash Video there is no place for a display matrix: such copies are shown on their side.
+    """
+
     def recipe(m: Material) -> Args | None:
+        if upright and _is_turned(m):
+            return None
         if (video and m.video.codec not in video) or (audio and not _heard(m, audio)):
             return None
         return *before, *m.source, *COPY, *more
 
     return recipe
+
+
+def _to_ts(*more: str) -> Recipe:
+    return _remux(*more, video=_IN_TS, audio=_HEARD_IN_TS, upright=True)
 
 
 def _to_mp4(*more: str, before: Args = ()) -> Recipe:
@@ -65,7 +82,8 @@ def colours(m: Material) -> Args:
 
 
 def encoded(
-    *codec: str, filters: str | Callable[[Material], str | None] = "null", sound: Args = SAME_SOUND,
+    *codec: str, filters: str | Callable[[Material], str | None] = "null",
+    sound: Args | Callable[[Material], Args] = SAME_SOUND,
     only: Callable[[Material], bool] = lambda _: True, mp4: bool = False, before: Args = (), tags: bool = True,
     clock: Args = CLOCK,
 ) -> Recipe:  # fmt: skip
@@ -78,7 +96,7 @@ def encoded(
         if (mp4 and sound == SAME_SOUND) and not _heard(m, _HEARD_IN_MP4):
             return None
         fields = ("-flags", "+ilme+ildct") if m.video.is_interlaced else ()
-        heard = () if m.audio is None else sound
+        heard = () if m.audio is None else sound(m) if callable(sound) else sound
         return (
             *before, *m.source, "-filter:v", chain, *codec, *fields, *(colours(m) if tags else ()), *heard,
             *(MP4_CLOCK if mp4 else clock),
@@ -115,11 +133,12 @@ def _sdr(m: Material) -> bool:
 def _without_edits(m: Material) -> Args | None:
     """Return a copy that needs no edit list: B-frames by negative offsets, sound without a coder's delay.
 
-    With AAC, and with offsets from 0 on, FFmpeg moves each track to 0 for itself: sound comes 59 ms early.
+    With AAC, and with offsets from 0 on, FFmpeg moves each track to 0 for itself: sound comes 59 ms early. Pictures
+    that begin 21 ms after the sound are moved, too, so the sound is cut to begin with them.
     """
     if m.video.codec not in _IN_MP4:
         return None
-    heard = ("-filter:a", "aresample=async=1:first_pts=0", "-c:a", "flac") if m.audio else ()
+    heard = (*_sound_from_picture(m)[:2], "-c:a", "flac") if m.audio else ()
     return *m.source, "-c:v", "copy", *heard, "-use_editlist", "0", "-movflags", "+negative_cts_offsets"
 
 
@@ -127,12 +146,27 @@ QP0 = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0")
 FFV1 = ("-c:v", "ffv1", "-level", "3", "-g", "1")
 SOUND = ("-c:a", "pcm_s16le")
 MATRICES = {"bt709": "bt709", "smpte170m": "bt601", "bt470bg": "bt601"}
-# AVI knows no times: where sound begins 21 ms before the picture, the picture would be put a frame off
-SOUND_FROM_0 = ("-filter:a", "aresample=async=1:first_pts=0", *SOUND)
+# AVI knows no times: its tracks all begin at 0
+FROM_0 = "setpts=PTS-STARTPTS"
+# What swscale's quick arithmetic makes of another matrix is 1 level too dark, which VMAF sees
+EXACT = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+
+
+def _sound_from_picture(m: Material) -> Args:
+    """Return how sound is written that begins with the first picture, for containers in which both begin at 0.
+
+    FFmpeg's clock begins with what comes first. Of a piece of MPEG-TS the sound was at 0 and the picture at 21 ms: both
+    put at 0, the sound is played 21 ms late (by FFmpeg's own times of either track), and was rightly told to be.
+    """
+    cut = f"atrim=start={m.picture_s:.6f},asetpts=PTS-{m.picture_s:.6f}/TB,aresample=async=1:first_pts=0"
+    return "-filter:a", cut, *SOUND
 
 
 def _doubled(m: Material) -> str | None:
-    return f"fps={m.rate * 2},setpts=PTS-STARTPTS" if _constant(m) and m.rate <= 30 else None
+    """Return the filter that shows every frame twice, from where it was on: the sound stays where it is."""
+    if not _constant(m) or m.rate > 30:
+        return None
+    return f"{FROM_0},fps={m.rate * 2},settb=1/90000,setpts=PTS+{m.picture_s:.6f}/TB"
 
 
 def _square(m: Material) -> str | None:
@@ -144,22 +178,22 @@ def _square(m: Material) -> str | None:
 
 
 def _turned(m: Material) -> str | None:
-    return "null" if m.video.rotation_deg or m.video.mirrored else None
+    return "null" if _is_turned(m) else None
 
 
 COPIES = (
     Copy("Matroska", "remux", ".mkv", _remux(), most=14),
     Copy("MP4", "remux", ".mp4", _to_mp4(), most=10),
     Copy("QuickTime", "remux", ".mov", _to_mp4(), most=6),
-    Copy("MPEG-TS", "remux", ".ts", _remux(video=_IN_TS, audio=_HEARD_IN_TS), most=10),
+    Copy("MPEG-TS", "remux", ".ts", _to_ts(), most=10),
     Copy(
         "MPEG-TS, no mux delay",
         "remux",
         ".ts",
-        _remux("-muxdelay", "0", "-muxpreload", "0", video=_IN_TS, audio=_HEARD_IN_TS),
+        _to_ts("-muxdelay", "0", "-muxpreload", "0"),
     ),
-    Copy("Flash Video", "remux", ".flv", _remux(video={"h264"}, audio=_HEARD_IN_FLV)),
-    Copy("AVI", "remux", ".avi", _remux(video={"mpeg4"}, audio={"mp3", "aac"})),
+    Copy("Flash Video", "remux", ".flv", _remux(video={"h264"}, audio=_HEARD_IN_FLV, upright=True)),
+    Copy("AVI", "remux", ".avi", _remux(video={"mpeg4"}, audio={"mp3", "aac"}, upright=True)),
     Copy("fragmented MP4", "remux", ".mp4", _to_mp4("-movflags", "frag_keyframe+delay_moov+default_base_moof"), most=8),
     Copy("MP4, faststart", "remux", ".mp4", _to_mp4("-movflags", "+faststart")),
     Copy("MP4 without edit lists", "remux", ".mp4", _without_edits, most=8),
@@ -202,9 +236,7 @@ COPIES = (
     Copy("begins at 1.4 s", "start", ".mkv", _remux("-output_ts_offset", "1.4"), most=8),
     Copy("begins at 1.4 s, MP4", "start", ".mp4", _to_mp4("-output_ts_offset", "1.4"), most=8),
     Copy("begins at 0.7 s, all inputs", "start", ".mp4", _to_mp4(before=("-itsoffset", "0.7"))),
-    Copy(
-        "begins at an hour, TS", "start", ".ts", _remux("-output_ts_offset", "3600", video=_IN_TS, audio=_HEARD_IN_TS)
-    ),
+    Copy("begins at an hour, TS", "start", ".ts", _to_ts("-output_ts_offset", "3600")),
     Copy(
         "begins at 1.4 s, fragmented",
         "start",
@@ -269,7 +301,7 @@ COPIES = (
         lambda m: (
             None
             if (chain := _doubled(m)) is None
-            else (*m.source, "-filter:v", chain, *QP0, *colours(m), *(SOUND if m.audio else ()))
+            else (*m.source, "-filter:v", chain, *QP0, *colours(m), *(SOUND if m.audio else ()), *MP4_CLOCK)
         ),
         most=4,
     ),
@@ -379,7 +411,7 @@ COPIES = (
             "yuvj420p",
             tags=False,
             filters=lambda m: (
-                f"scale=in_color_matrix={MATRICES[m.video.colour.matrix]}:out_color_matrix=bt601:out_range=full,format=yuvj420p"
+                f"scale={EXACT}:in_color_matrix={MATRICES[m.video.colour.matrix]}:out_color_matrix=bt601:out_range=full,format=yuvj420p"
                 if m.is_plain and m.video.colour.matrix in MATRICES
                 else None
             ),
@@ -428,13 +460,15 @@ COPIES = (
         "FFV1 in AVI",  # which cannot say that its range is full
         "lossless",
         ".avi",
-        encoded(*FFV1, sound=SOUND_FROM_0, only=lambda m: _constant(m) and not m.is_full),
+        encoded(*FFV1, filters=FROM_0, sound=_sound_from_picture, only=lambda m: _constant(m) and not m.is_full),
     ),
     Copy(
         "Ut Video in AVI",
         "lossless",
         ".avi",
-        encoded("-c:v", "utvideo", sound=SOUND_FROM_0, only=lambda m: _constant(m) and not m.is_full),
+        encoded(
+            "-c:v", "utvideo", filters=FROM_0, sound=_sound_from_picture, only=lambda m: _constant(m) and not m.is_full
+        ),
     ),
     Copy(
         "x265 lossless",
@@ -553,7 +587,8 @@ COPIES = (
             "1",
             "-qmin",
             "1",
-            sound=SOUND_FROM_0,
+            filters=FROM_0,
+            sound=_sound_from_picture,
             clock=(),
             only=lambda m: _constant(m) and not m.is_full,
         ),
@@ -563,7 +598,7 @@ COPIES = (
         "AAC, TS",
         "sound",
         ".ts",
-        lambda m: _sound("-c:a", "aac", "-b:a", "256k")(m) if m.video.codec in _IN_TS else None,
+        lambda m: _sound("-c:a", "aac", "-b:a", "256k")(m) if m.video.codec in _IN_TS and not _is_turned(m) else None,
         most=6,
     ),
     Copy("AAC, Matroska", "sound", ".mkv", _sound("-c:a", "aac", "-b:a", "256k")),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reelpress.facts.media import AudioTrack
 from reelpress.quality.align import match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
 from reelpress.quality.looking import Seen
 from reelpress.quality.motion import Motion, judge_motion
-from reelpress.quality.sound import find_lag
+from reelpress.quality.sound import SoundLag, find_lag, judge_sound
 
 FPS = 30
 
@@ -101,3 +102,59 @@ def test_silence_and_another_sound_say_nothing() -> None:
     one, other = (rng.normal(0, 3000, 8 * 8000).astype(np.int16) for _ in range(2))
     assert find_lag(one, other, 8000).lag_s is None
     assert find_lag(np.zeros_like(one), one, 8000).lag_s is None
+
+
+def quiet(numbers: list[int], noise: float = 0.0) -> Seen:
+    """Pictures of which a mouth alone moves, two by three of 64x36, by what stays under half a level of the whole."""
+    made = seen([5] * len(numbers))
+    luma = made.luma.astype(np.float64)
+    for row, number in enumerate(numbers):
+        luma[row, 20:22, 30:33] = 120 + 25 * np.sin(2.1 * number)
+    luma += np.random.default_rng(2).normal(0, noise, luma.shape)
+    made.luma[:] = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    return made
+
+
+@pytest.mark.parametrize("stands", [[39], [19, 39, 59], list(range(40, 46))])
+def test_what_stands_is_found_where_little_moves(stands: list[int]) -> None:
+    numbers: list[int] = []
+    for n in range(90):
+        numbers.append(numbers[-1] if n in stands else n)
+    made = quiet(list(range(90)), noise=0.3)
+    made.luma[:] = made.luma[numbers]
+    found = judged(made, quiet(list(range(90)))).findings
+    assert {f.code for f in found} == {"frozen"}
+    assert found[0].at_s == pytest.approx(stands[0] / FPS, abs=1e-3)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 2.0, 5.0])
+def test_where_little_moves_and_all_of_it_does_nothing_stands(noise: float) -> None:
+    assert judged(quiet(list(range(90)), noise), quiet(list(range(90)))).findings == ()
+
+
+def track(codec: str, size_bytes: int | None) -> AudioTrack:
+    return AudioTrack(
+        index=1, codec=codec, profile=None, sample_rate_hz=48_000, channels=2, layout="stereo", bitrate_bps=None,
+        size_bytes=size_bytes, start_s=0.0, duration_s=4.0, language=None, title=None, is_default=True, edits=(),
+        decodes=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "containers", "severity"),
+    [
+        (track("aac", 64_000), ("mov,mp4", "avi"), "damage"),  # encoded again: it was decoded as it is decoded here
+        (track("mp3", 40_000), ("mov,mp4", "avi"), "damage"),
+        (track("mp3", None), ("mov,mp4", "avi"), "damage"),
+        (track("mp3", 64_300), ("mov,mp4", "avi"), "note"),  # the same packets: MP4 may know better than AVI did
+        (track("mp3", 40_000), ("avi", "mov,mp4"), "note"),
+        (track("mp3", 64_300), ("mov,mp4", "matroska,webm"), "damage"),
+    ],
+)
+def test_what_a_container_cannot_say_excuses_copies_and_no_encodes(
+    made: AudioTrack, containers: tuple[str, str], severity: str
+) -> None:
+    late_s = -0.0417 if containers[1] == "avi" else 0.0417  # a frame, which AVI has for the delay of B-frames
+    lag = SoundLag(lag_s=late_s, parts=((0.0, late_s),), heard=1)
+    _, (found,) = judge_sound(lag, 0.0, (made, track("mp3", 64_000)), containers, 1 / 24)
+    assert found.severity == severity

@@ -12,6 +12,7 @@ from reelpress.facts.media import AudioTrack
 from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
 from reelpress.quality.align import Alignment, match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
+from reelpress.quality.displaced import judge_place
 from reelpress.quality.graph import (
     HALF_TICK_S,
     LEAD_S,
@@ -32,6 +33,7 @@ from reelpress.quality.motion import judge_motion
 from reelpress.quality.outliers import judge_colour_scores, judge_outliers
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
 from reelpress.quality.sound import find_lag, judge_sound
+from reelpress.quality.speed import find_speed, judge_speed
 from reelpress.quality.views import View, judge_shape
 from reelpress.quality.vmaf import LogReader, XpsnrReader, pool
 from reelpress.quality.windows import choose_windows
@@ -75,10 +77,11 @@ class Work:
             self.heard[side.path] = target.with_name(f"{target.name}.sound")
         return read_seen(target, small)
 
-    def first_picture_s(self, side: Side) -> float:
-        """Return when the first picture is shown, on the container's own clock."""
+    def first_picture_s(self, side: Side, *, as_written: bool = False) -> float:
+        """Return when the first picture is shown, on the container's own clock, or as its edit list is written."""
         target = self.folder / "first.times"
-        self.runner.run(first_picture(self.ffmpeg, side, target), f"{_who(self, side)} could not be decoded.")
+        argv = first_picture(self.ffmpeg, side, target, as_written=as_written)
+        self.runner.run(argv, f"{_who(self, side)} could not be decoded.")
         at_s = Times(target).at_s
         if not at_s:
             raise MeasuringError(f"{_who(self, side)} gave no picture.", reason="undecodable")
@@ -166,7 +169,7 @@ def _align(pairs: Sequence[Pair], *, is_all: bool) -> tuple[Alignment, list[Find
         levels = (1.0, 0.0)
     motions = [judge_motion(one, frame_s=wanted_s, made_frame_s=made_s, is_all=is_all) for one in matched]
     findings += [finding for motion in motions for finding in motion.findings]
-    findings += [*judge_pictures(matched, levels), *judge_matrix(matched)]
+    findings += [*judge_pictures(matched, levels), *judge_matrix(matched), *judge_place(matched)]
     lags = sorted(motion.lag_s for motion in motions)
     lag_s = lags[len(lags) // 2]
     return Alignment(lag_s=lag_s, slack_s=slack_s, frame_s=wanted_s or 0.04, made_frame_s=made_s or 0.04), findings
@@ -183,9 +186,23 @@ def _listen(work: Work, alignment: Alignment) -> tuple[float | None, list[Findin
         return None, []
     parts = _sound(work, work.encoded, made), _sound(work, work.reference, wanted)
     lag = find_lag(parts[0], parts[1], SOUND_HZ)
+    if not lag.is_clear and (other := judge_speed(find_speed(parts[0], parts[1], SOUND_HZ))):
+        return None, other
     containers = work.encoded.facts.container, work.reference.facts.container
-    off_s, findings = judge_sound(lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
+    about = (lag, alignment.lag_s, (made, wanted), containers, alignment.made_frame_s)
+    off_s, findings = judge_sound(*about)
+    if any(one.code == "sound_shifted" for one in findings):
+        misread_s = _misread_s(work, work.encoded), _misread_s(work, work.reference)
+        off_s, findings = judge_sound(*about, misread_s)
     return off_s, [*findings, *judge_heard(*parts, SOUND_HZ, lag.lag_s)]
+
+
+def _misread_s(work: Work, side: Side) -> float:
+    """Return by how much FFmpeg puts a side's pictures too early: where its edit list begins within a picture."""
+    edits = [edit for edit in side.track.edits if edit.media_time_s is not None]
+    if len(edits) != 1:
+        return 0.0
+    return work.first_picture_s(side, as_written=True) - work.first_picture_s(side)
 
 
 def _sound(work: Work, side: Side, track: AudioTrack) -> NDArray[np.int16]:

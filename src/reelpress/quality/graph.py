@@ -86,13 +86,19 @@ def input_args(side: Side, window: Window | None, *, after_s: float = 0.0) -> tu
     return (*opened, *seek, *name), (f"{_FINE},setpts=PTS-{first_s:.6f}/TB", cut)
 
 
-def first_picture(ffmpeg: str, side: Side, target: Path) -> tuple[str, ...]:
-    """Return the command that tells when the first picture is shown on the container's own clock."""
+def first_picture(ffmpeg: str, side: Side, target: Path, *, as_written: bool = False) -> tuple[str, ...]:
+    """Return the command that tells when the first picture is shown on the container's own clock.
+
+    An edit list may begin in the middle of a picture. FFmpeg leaves that one out and puts the next where the edit
+    begins; ``as_written`` it is where the edit list has it. For ISO BMFF with one edit that is not empty.
+    """
     opened = ("-protocol_whitelist", protocol_whitelist(), *container_args(side.facts.container))
+    written = ("-advanced_editlist", "0") if as_written else ()
+    cut = f"trim=start=-{HALF_TICK_S}," if as_written else ""
     return (
-        ffmpeg, *_HEAD, *opened, "-copyts", "-i", f"file:{side.path}",
-        "-filter_complex", f"[0:{side.track.index}]settb=1/{TICKS},scale=16:16[v]", "-map", "[v]", "-frames:v", "1",
-        *_RAW, "-f", "framecrc", f"file:{target}",
+        ffmpeg, *_HEAD, *opened, *written, "-copyts", "-i", f"file:{side.path}",
+        "-filter_complex", f"[0:{side.track.index}]settb=1/{TICKS},{cut}scale=16:16[v]", "-map", "[v]",
+        "-frames:v", "1", *_RAW, "-f", "framecrc", f"file:{target}",
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reelpress.facts.quality import Finding
 from reelpress.facts.values import Value
+from reelpress.quality.standing import frozen_frames, runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +22,6 @@ _RATE_SHARE = 0.004  # how near to one of them an average is
 _SLOWER = 0.985  # an encode with less than this share of the reference's rate was meant to have fewer frames
 _REGULAR = 0.9  # share of its steps that are alike where every n-th frame was kept
 _SLOT = 2.3  # where one frame in a slot of time was kept they lie up to two slots apart
-# A repeated picture is one where the reference moved by so many levels, and so many times the encode's usual error.
-_MOVED_LEVELS, _MOVED_NOISE = 0.8, 2.0
-# The same of pictures that stand still: steps of the reference and of the encode, and what has to come of them.
-_STEP_LEVELS, _STILL_SHARE, _STOOD_LEVELS, _STOOD_NOISE = 0.3, 0.2, 1.0, 4.0
-_BLOCK = 1000
-_LATE_FRAMES = 0.75  # where rates were converted pictures stay for half a frame too long
 _MOST_TOLD = 5  # places of one kind that are told one by one
 
 
@@ -46,7 +41,7 @@ def judge_motion(matched: Matched, *, frame_s: float, made_frame_s: float, is_al
     values, counts = np.unique(np.round(shown - due).astype(np.int64), return_counts=True)
     usual = int(values[counts.argmax()])
     lag_s = float(np.median(lags[(shown - due) == usual]))
-    frozen = _frozen(matched, frame_s)
+    frozen = frozen_frames(matched, frame_s)
     findings = [
         *_told_frozen(matched, frozen),
         *_told_lost(matched, frozen, frame_s, made_frame_s),
@@ -60,83 +55,9 @@ def _commonest(numbers: NDArray[np.int64]) -> int:
     return int(Counter(numbers.tolist()).most_common(1)[0][0])
 
 
-def _moved(matched: Matched, number: int, other: int) -> float:
-    """Return by how many levels two of the reference's pictures differ."""
-    import numpy as np
-
-    from reelpress.quality.align import coarse
-
-    pair = coarse(np.stack([matched.wanted.luma[number], matched.wanted.luma[other]]))
-    return float(np.sqrt(((pair[0] - pair[1]) ** 2).mean()))
-
-
-def _late_s(matched: Matched, number: int) -> float:
-    """Return for how long a picture was still shown when the next one was due."""
-    made_s, wanted_s = matched.made.at_s, matched.wanted.at_s
-    until_s = float(made_s[min(number + 1, len(made_s) - 1)])
-    if number + 1 == len(made_s):
-        until_s += float(made_s[-1] - made_s[-2]) if len(made_s) > 1 else 0.0
-    following = int(matched.shown[number]) + 1
-    return until_s - float(wanted_s[following]) if following < len(wanted_s) else 0.0
-
-
-def _frozen(matched: Matched, frame_s: float) -> NDArray[np.bool_]:
-    """Tell which frames show the picture of the frame before although the reference has another by then."""
-    import numpy as np
-
-    shown, due = matched.shown, matched.due
-    steps, wanted_steps = np.diff(shown, prepend=shown[:1] - 1), np.diff(due, prepend=due[:1] - 1)
-    again = (steps <= 0) & (wanted_steps > 0)
-    least = max(_MOVED_LEVELS, _MOVED_NOISE * matched.noise)
-    found = np.zeros(len(shown), np.bool_)
-    for first, last in _runs(again):
-        for number in range(first, last + 1):
-            if _late_s(matched, number) < _LATE_FRAMES * frame_s:
-                continue
-            instead = min(len(matched.wanted) - 1, int(shown[number] + wanted_steps[number]))
-            # of a run the whole counts: a slow movement adds up
-            until = min(len(matched.wanted) - 1, int(shown[first] + due[number] - due[max(0, first - 1)]))
-            moved = max(_moved(matched, int(shown[number]), instead), _moved(matched, int(shown[first]), until))
-            found[number] = moved >= least
-    return found | _standing(matched, frame_s)
-
-
-def _standing(matched: Matched, frame_s: float) -> NDArray[np.bool_]:
-    """Tell which frames are hardly other than the one before while the reference moves on, if only a little at a time.
-
-    Coarse encodes keep what moves little as it is, too; but then they differ more from the reference everywhere.
-    """
-    import numpy as np
-
-    from reelpress.quality.align import coarse
-
-    made, wanted = matched.made.luma, matched.wanted.luma
-    still = np.zeros(len(matched), np.bool_)
-    for at in range(1, len(matched), _BLOCK):
-        part = np.arange(at, min(at + _BLOCK, len(matched)))
-        step = coarse(made[part]) - coarse(made[part - 1])
-        due = coarse(wanted[matched.due[part]]) - coarse(wanted[matched.due[part - 1]])
-        stepped, was_due = (np.sqrt((change**2).mean(axis=1)) for change in (step, due))
-        still[part] = (was_due >= _STEP_LEVELS) & (stepped <= _STILL_SHARE * was_due)
-    least = max(_STOOD_LEVELS, _STOOD_NOISE * matched.noise)
-    for first, last in _runs(still):
-        late = _moved(matched, int(matched.due[last]), int(matched.due[first - 1])) >= least
-        if not late or _late_s(matched, last) < _LATE_FRAMES * frame_s:
-            still[first : last + 1] = False
-    return still
-
-
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return first and last place of every run."""
-    import numpy as np
-
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def _told_frozen(matched: Matched, frozen: NDArray[np.bool_]) -> list[Finding]:
     found = []
-    for first, last in _runs(frozen):
+    for first, last in runs(frozen):
         count, at_s = last - first + 1, float(matched.made.at_s[first])
         text = (
             f"{_frames(count)} from {at_s:.2f} s on {'shows' if count == 1 else 'show'} the picture before once more."

@@ -30,13 +30,24 @@ _APART_S = 0.010  # parts of one file that differ by more: it drifts
 _PRIMING = {"aac": (1024, 2048, 2112), "mp3": (1105, 576, 529, 1152), "mp2": (481, 1152), "opus": (312,), "ac3": (256,)}
 _SAY_NOTHING = frozenset({"avi", "flv", "mpegts", "mpeg", "asf", "mxf", "nut", "wtv"})
 _PRIMING_SLACK_S = 0.0025
+_COPIED_SHARE = 0.05  # packets of a short piece; encoded again at the same rate, sizes are the same only by chance
+_MISREAD_SLACK_S = 0.002  # right copies keep to 1 ms, and Matroska's clock is rounded to another
 
 
 class SoundLag(Value, frozen=True, kw_only=True):
-    """Sound of the encode is the reference's of ``lag_s`` later, by each part (when, lag); ``None``: cannot be told."""
+    """Sound of the encode is the reference's of ``lag_s`` later, by each part (when, lag); ``None``: cannot be told.
+
+    ``heard`` is the number of parts in which there was something to slide.
+    """
 
     lag_s: float | None
     parts: tuple[tuple[float, float], ...] = ()
+    heard: int = 0
+
+    @property
+    def is_clear(self) -> bool:
+        """Tell whether most of what can be heard was found at one place."""
+        return 2 * len(self.parts) > self.heard
 
 
 def find_lag(made: Samples, wanted: Samples, rate_hz: int) -> SoundLag:
@@ -51,12 +62,23 @@ def find_lag(made: Samples, wanted: Samples, rate_hz: int) -> SoundLag:
     count = max(1, min(_PARTS, round(1.5 * length / part)))
     starts = np.linspace(0, length - part, count).astype(np.int64)
     found = []
+    heard = 0
     for start in starts:
+        if not _is_heard(made[start : start + part].astype(np.float64)):
+            continue
+        heard += 1
         lag = _slide(made, wanted, int(start), part, rate_hz)
         if lag is not None:
             found.append((round(float(start) / rate_hz, 3), lag))
     lags = [lag for _, lag in found]
-    return SoundLag(lag_s=float(np.median(lags)) if lags else None, parts=tuple(found))
+    return SoundLag(lag_s=float(np.median(lags)) if lags else None, parts=tuple(found), heard=heard)
+
+
+def _is_heard(part: NDArray[np.float64]) -> bool:
+    import numpy as np
+
+    blocks = (part - part.mean())[: len(part) // 20 * 20].reshape(20, -1)
+    return bool((np.sqrt((blocks**2).mean(axis=1)) >= _SILENT).mean() >= _HEARD_SHARE)
 
 
 def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) -> float | None:
@@ -68,8 +90,7 @@ def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) 
     y = np.pad(wanted[low:high].astype(np.float64), (low - (start - reach), start + part + reach - high))
     low = start - reach
     x, y = x - x.mean(), y - y.mean()
-    blocks = x[: len(x) // 20 * 20].reshape(20, -1)
-    if np.sqrt((y**2).mean()) < _SILENT or (np.sqrt((blocks**2).mean(axis=1)) >= _SILENT).mean() < _HEARD_SHARE:
+    if np.sqrt((y**2).mean()) < _SILENT:
         return None
     size = 1 << int(np.ceil(np.log2(len(x) + len(y))))
     product = np.fft.irfft(np.fft.rfft(y, size) * np.conj(np.fft.rfft(x, size)), size)[: len(y) - part + 1]
@@ -91,11 +112,12 @@ def _slide(made: Samples, wanted: Samples, start: int, part: int, rate_hz: int) 
 
 def judge_sound(
     found: SoundLag, video_lag_s: float, tracks: tuple[AudioTrack, AudioTrack], containers: tuple[str, str],
-    frame_s: float,
+    frame_s: float, misread_s: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float | None, list[Finding]]:  # fmt: skip
     """Return by how much sound comes early against the pictures (late below 0), and what is wrong with that.
 
-    ``tracks`` and ``containers`` are the encode's and the reference's.
+    ``tracks`` and ``containers`` are the encode's and the reference's; ``misread_s`` is by how much FFmpeg puts the
+    pictures of either too early for what its edit list says.
     """
     if found.lag_s is None:
         return None, []
@@ -111,12 +133,27 @@ def judge_sound(
     if abs(off_s) <= OFF_S:
         return off_s, []
     evidence = f"{len(lags)} stretches agree within {1000 * (max(lags) - min(lags)):.1f} ms"
-    for track, container, late_s in zip(tracks, containers, (off_s, -off_s), strict=True):
-        if container in _SAY_NOTHING and _is_priming(late_s, track, frame_s if container == "avi" else 0.0):
+    # An encode of a reference that cannot say so was made of what is decoded here, too. Only of the very same packets
+    # another container may know better.
+    doubtful = (containers[0] in _SAY_NOTHING, containers[1] in _SAY_NOTHING and _is_copied(*tracks))
+    for track, container, late_s, is_doubtful in zip(tracks, containers, (off_s, -off_s), doubtful, strict=True):
+        if is_doubtful and _is_priming(late_s, track, frame_s if container == "avi" else 0.0):
             text = f"Sound comes {_ms(off_s)}: {container} cannot say what {track.codec} and its encoder put before it."
             return off_s, [Finding(code="sound_priming", text=text, severity="note", evidence=evidence)]
+    for misread in (-misread_s[0], misread_s[1], misread_s[1] - misread_s[0]):
+        if misread and abs(off_s - misread) <= _MISREAD_SLACK_S:
+            text = f"Sound comes {_ms(off_s)} as FFmpeg reads an edit list, and on time as it is written."
+            return off_s, [Finding(code="edit_list", text=text, severity="note", evidence=evidence)]
     text = f"Sound comes {_ms(off_s)} against the pictures."
     return off_s, [Finding(code="sound_shifted", text=text, evidence=evidence)]
+
+
+def _is_copied(made: AudioTrack, wanted: AudioTrack) -> bool:
+    """Tell whether sound was taken over as it was encoded, but for a few packets at its ends."""
+    sizes = made.size_bytes, wanted.size_bytes
+    if made.codec != wanted.codec or sizes[0] is None or not sizes[1]:
+        return False
+    return abs(sizes[0] / sizes[1] - 1) <= _COPIED_SHARE
 
 
 def _is_priming(off_s: float, track: AudioTrack, frame_s: float) -> bool:

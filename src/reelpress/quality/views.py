@@ -76,6 +76,11 @@ class Refused(Value, frozen=True, kw_only=True):
 
 
 _SIZE = "<size>"  # stands for width and height in a step
+_FINER = {"422": "yuv422p", "444": "yuv444p", "rgb": "yuv444p"}
+_QUICK = "bicubic"
+# Where range or matrix change, too: swscale's quick arithmetic leaves luma 2 levels too low, and 4 levels of Cb on the
+# way to a small picture (benchmarks/compare_gate.py, full range with JPEG's tags).
+_EXACT = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
 def decide_view(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> View | Refused:
@@ -162,21 +167,39 @@ def is_full(track: VideoTrack) -> bool:
 
 def _plain_scale(track: VideoTrack, like: VideoTrack) -> str:
     """Return the step that scales a track's pictures, into limited range and the matrix of another."""
-    options = ["flags=bicubic"]
+    options = []
     if track.chroma == "rgb":
-        options += [f"out_color_matrix={_matrix(like)}", "out_range=tv"]
-        return f"scale={_SIZE}:" + ":".join(options)
+        options = [f"out_color_matrix={_matrix(like)}", "out_range=tv"]
+        return _scale(_EXACT, *options)
     if is_full(track):
         options += ["in_range=pc", "out_range=tv"]
-    elif track.colour.range is None:  # swscale would take what it knows for unknown, and others' limited for a change
-        options += ["in_range=tv", "out_range=tv"]
     stated, wanted = track.colour.matrix, like.colour.matrix
     known = _MATRICES.get(stated or ""), _MATRICES.get(wanted or "")
     if like.chroma == "rgb":
         options += [f"in_color_matrix={_matrix(track)}", f"out_color_matrix={_matrix(track)}"]
     elif known[0] is not None and known[1] is not None and known[0] != known[1]:
         options += [f"in_color_matrix={known[0]}", f"out_color_matrix={known[1]}"]
-    return f"scale={_SIZE}:" + ":".join(options)
+    flags = _EXACT if options else _QUICK
+    if not is_full(track) and track.colour.range is None:
+        # swscale would take what it knows for unknown, and others' limited for a change
+        options += ["in_range=tv", "out_range=tv"]
+    return _scale(flags, *options)
+
+
+def _fewer_colours(encoded: VideoTrack, reference: VideoTrack) -> tuple[str, ...]:
+    """Return the steps by which an encode with more samples of colour than the reference is brought to as many.
+
+    They were made by interpolation; means give back what there was, and bicubic takes 3 dB more off sharp edges. A
+    reference with more of them is left to bicubic, as encoders have it.
+    """
+    finer = _FINER.get(encoded.chroma or "")
+    if reference.chroma != "420" or finer is None:
+        return ()
+    return f"format={finer}{'10le' if (encoded.bit_depth or 8) > 8 else ''}", "scale=flags=area"
+
+
+def _scale(flags: str, *options: str) -> str:
+    return ":".join((f"scale={_SIZE}", f"flags={flags}", *options))
 
 
 def _matrix(track: VideoTrack) -> str:
@@ -210,7 +233,7 @@ def _encoded_colours(reference: VideoTrack, encoded: VideoTrack) -> tuple[str, .
         return _planned(encoded)
     if reference.colour.is_hdr or (_is_wide(reference) and not _is_wide(encoded)):  # which is brought to BT.709 itself
         reference = msgspec.structs.replace(reference, colour=Colour(range="limited", matrix="bt709"))
-    return (_plain_scale(encoded, reference),)
+    return (_plain_scale(encoded, reference), *_fewer_colours(encoded, reference))
 
 
 def _planned(track: VideoTrack) -> tuple[str, ...]:
