@@ -105,6 +105,7 @@ class Material:
     frames: int
     damage: bool
     colourful: float = 0.0  # levels by which its colours are off grey, root mean square
+    loud: float = 0.0  # share of its sound, in twentieths of a second, that can be heard
     picture_s: float = 0.0  # when its first picture is shown on FFmpeg's clock, which may begin with the sound
 
     @property
@@ -174,7 +175,9 @@ def prepare(source: Source, media: Path, folder: Path) -> Material:
     facts = probe(out)
     found = Material(source.name, out, facts, 0, 0, source.damage)
     frame, frames, colourful = _looked_at(found)
-    return Material(source.name, out, facts, frame, frames, source.damage, colourful, _first_picture_s(found))
+    return Material(
+        source.name, out, facts, frame, frames, source.damage, colourful, _loud(found), _first_picture_s(found)
+    )
 
 
 def _piece(source: Source, path: Path, out: Path) -> Path:
@@ -201,6 +204,19 @@ def _piece(source: Source, path: Path, out: Path) -> Path:
         make((*entry, "-t", f"{SECONDS}", *encode, "-enc_time_base", "1/90000"), out)
     rough.unlink()
     return out
+
+
+def _loud(material: Material) -> float:
+    """Return the share of the sound that is louder than -50 dBFS."""
+    if material.audio is None:
+        return 0.0
+    command = (
+        ffmpeg_path(), "-nostdin", "-v", "error", "-i", f"file:{material.path}", "-map", f"0:{material.audio.index}",
+        "-ac", "1", "-ar", "8000", "-f", "s16le", "-",
+    )  # fmt: skip
+    raw = subprocess.run(command, capture_output=True, timeout=300, check=False).stdout
+    samples = np.frombuffer(raw[: len(raw) // 800 * 800], np.int16).astype(np.float32)
+    return float((samples.reshape(-1, 400).std(axis=1) >= 100).mean()) if len(samples) else 0.0
 
 
 def _first_picture_s(material: Material) -> float:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reelpress.facts.media import AudioTrack
 from reelpress.quality.align import match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
 from reelpress.quality.looking import Seen
 from reelpress.quality.motion import Motion, judge_motion
-from reelpress.quality.sound import find_lag
+from reelpress.quality.sound import SoundLag, find_lag, judge_sound
 
 FPS = 30
 
@@ -129,3 +130,31 @@ def test_what_stands_is_found_where_little_moves(stands: list[int]) -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.3, 2.0, 5.0])
 def test_where_little_moves_and_all_of_it_does_nothing_stands(noise: float) -> None:
     assert judged(quiet(list(range(90)), noise), quiet(list(range(90)))).findings == ()
+
+
+def track(codec: str, size_bytes: int | None) -> AudioTrack:
+    return AudioTrack(
+        index=1, codec=codec, profile=None, sample_rate_hz=48_000, channels=2, layout="stereo", bitrate_bps=None,
+        size_bytes=size_bytes, start_s=0.0, duration_s=4.0, language=None, title=None, is_default=True, edits=(),
+        decodes=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "containers", "severity"),
+    [
+        (track("aac", 64_000), ("mov,mp4", "avi"), "damage"),  # encoded again: it was decoded as it is decoded here
+        (track("mp3", 40_000), ("mov,mp4", "avi"), "damage"),
+        (track("mp3", None), ("mov,mp4", "avi"), "damage"),
+        (track("mp3", 64_300), ("mov,mp4", "avi"), "note"),  # the same packets: MP4 may know better than AVI did
+        (track("mp3", 40_000), ("avi", "mov,mp4"), "note"),
+        (track("mp3", 64_300), ("mov,mp4", "matroska,webm"), "damage"),
+    ],
+)
+def test_what_a_container_cannot_say_excuses_copies_and_no_encodes(
+    made: AudioTrack, containers: tuple[str, str], severity: str
+) -> None:
+    late_s = -0.0417 if containers[1] == "avi" else 0.0417  # a frame, which AVI has for the delay of B-frames
+    lag = SoundLag(lag_s=late_s, parts=((0.0, late_s),), heard=1)
+    _, (found,) = judge_sound(lag, 0.0, (made, track("mp3", 64_000)), containers, 1 / 24)
+    assert found.severity == severity

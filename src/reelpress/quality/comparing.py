@@ -12,6 +12,7 @@ from reelpress.facts.media import AudioTrack
 from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
 from reelpress.quality.align import Alignment, match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
+from reelpress.quality.displaced import judge_place
 from reelpress.quality.graph import (
     HALF_TICK_S,
     LEAD_S,
@@ -168,7 +169,7 @@ def _align(pairs: Sequence[Pair], *, is_all: bool) -> tuple[Alignment, list[Find
         levels = (1.0, 0.0)
     motions = [judge_motion(one, frame_s=wanted_s, made_frame_s=made_s, is_all=is_all) for one in matched]
     findings += [finding for motion in motions for finding in motion.findings]
-    findings += [*judge_pictures(matched, levels), *judge_matrix(matched)]
+    findings += [*judge_pictures(matched, levels), *judge_matrix(matched), *judge_place(matched)]
     lags = sorted(motion.lag_s for motion in motions)
     lag_s = lags[len(lags) // 2]
     return Alignment(lag_s=lag_s, slack_s=slack_s, frame_s=wanted_s or 0.04, made_frame_s=made_s or 0.04), findings
