@@ -64,7 +64,7 @@ def measure(
     if scorer is None:
         text = "No FFmpeg here has libvmaf; the one that pip installs with Reelpress has."
         return about.unmeasured("no_libvmaf", text)
-    view = decide_view(tracks[0], tracks[1], how)
+    view = decide_view(tracks[0], tracks[1], how, has_zscale="zscale" in scorer.filters)
     if isinstance(view, Refused):
         wrong = (Finding(code="dynamic_range", text=view.text),) if view.code == "sdr_to_hdr" else ()
         return about.unmeasured(view.code, view.text, wrong)
