@@ -44,12 +44,13 @@ RIGHT = (
 )  # fmt: skip
 WRONG = (
     "1 frame dropped", "1 frame dropped, the rest moved up", "frozen for 0.2 s", "two frames changed places",
-    "1 green frame", "colours lost for 10 frames", "colour planes exchanged", "a block garbled for 4 frames",
+    "every tenth dropped, the one before shown twice", "1 green frame", "colours lost for 10 frames",
+    "colour planes exchanged", "colours 8 pixels off", "a block garbled for 4 frames",
     "packets damaged", "picture 1 frames late", "picture 2 frames early", "limited, said to be full",
     "levels compressed twice", "SAR 4:3 in the tag", "8 pixels cropped, scaled back", "on its side",
     "sound 20 ms late, in its samples", "sound 40 ms early, in timestamps", "sound 500 ms late, in timestamps",
-    "sound 2000 ms early, in its samples", "last 0.5 s missing", "BT.601 and BT.709 exchanged in pixels", "CRF 45",
-    "no sound", "silence", "another sound", "SDR said to be HDR10",
+    "sound 2000 ms early, in its samples", "sound 1.5 percent slower", "last 0.5 s missing",
+    "BT.601 and BT.709 exchanged in pixels", "CRF 45", "no sound", "silence", "another sound", "SDR said to be HDR10",
 )  # fmt: skip
 LEFT_OUT = {"speed"}
 BY_NAME: dict[str, Copy | Damage] = {recipe.name: recipe for recipe in (*COPIES, *DAMAGES)}

@@ -58,7 +58,7 @@ def measure(
     scorer = host.scorer
     if scorer is None:
         return about.unmeasured("no_libvmaf", NO_SCORER_TOLD)
-    view = decide_view(tracks[0], tracks[1], how)
+    view = decide_view(tracks[0], tracks[1], how, has_zscale="zscale" in scorer.filters)
     if isinstance(view, Refused):
         wrong = (Finding(code="dynamic_range", text=view.text),) if view.code == "sdr_to_hdr" else ()
         return about.unmeasured(view.code, view.text, wrong)

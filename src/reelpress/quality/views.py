@@ -77,14 +77,18 @@ class Refused(Value, frozen=True, kw_only=True):
 
 _SIZE = "<size>"  # stands for width and height in a step
 _FINER = {"422": "yuv422p", "444": "yuv444p", "rgb": "yuv444p"}
+_ZIMG = {"bt709": "709", "bt601": "470bg", "fcc": "fcc", "smpte240m": "smpte240m", "bt2020": "2020_ncl"}
 _QUICK = "bicubic"
-# Where range or matrix change, too: swscale's quick arithmetic leaves luma 2 levels too low, and 4 levels of Cb on the
-# way to a small picture (benchmarks/compare_gate.py, full range with JPEG's tags).
+# Where range or matrix change, zimg does it in floating point. swscale goes by RGB of 8 bits, which cuts off what lies
+# beyond it: 6 points of VMAF at sharp edges of a right copy; and its quick arithmetic leaves luma 2 levels too low, and
+# Cb 4 on the way to a small picture (benchmarks/compare_gate.py, full range with JPEG's tags).
 _EXACT = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 
-def decide_view(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> View | Refused:
-    """Decide how to compare two tracks."""
+def decide_view(
+    reference: VideoTrack, encoded: VideoTrack, how: Measuring, *, has_zscale: bool = True
+) -> View | Refused:  # fmt: skip
+    """Decide how to compare two tracks; ``has_zscale`` says whether the FFmpeg that does it has that filter."""
     if how.prepare is not None and encoded.colour.is_hdr:  # the models know no PQ and no HLG: both have to be mapped
         how = msgspec.structs.replace(how, prepare=None, size="encoded")
     size, viewing = _size(reference, encoded, how)
@@ -96,17 +100,17 @@ def decide_view(reference: VideoTrack, encoded: VideoTrack, how: Measuring) -> V
     if how.prepare is not None:
         mapped.append("The reference went through the filters of the plan.")
         wanted: tuple[str, ...] = (how.prepare, f"scale={_SIZE}:flags=bicubic")
-        made: tuple[str, ...] = (*crop_filter(encoded), _plain_scale(encoded, encoded))
+        made: tuple[str, ...] = (*crop_filter(encoded), *_plain_scale(encoded, encoded, has_zscale))
     else:
         before = (*crop_filter(reference), *_fields(reference, encoded, size, mapped))
-        colours = _reference_colours(reference, encoded, how, mapped)
+        colours = _reference_colours(reference, encoded, how, mapped, has_zscale)
         if isinstance(colours, Refused):
             return colours
         wanted = (*before, *colours)
         made = (
             *crop_filter(encoded),
             *_encoded_fields(reference, encoded, size),
-            *_encoded_colours(reference, encoded),
+            *_encoded_colours(reference, encoded, has_zscale),
         )
     shown = (encoded.display_width, encoded.display_height)
     for track, who in ((reference, "reference"), (encoded, "encode")):
@@ -165,25 +169,30 @@ def is_full(track: VideoTrack) -> bool:
     return track.colour.range == "full" or (track.pix_fmt or "").startswith("yuvj")
 
 
-def _plain_scale(track: VideoTrack, like: VideoTrack) -> str:
-    """Return the step that scales a track's pictures, into limited range and the matrix of another."""
-    options = []
+def _plain_scale(track: VideoTrack, like: VideoTrack, has_zscale: bool) -> tuple[str, ...]:
+    """Return the steps that scale a track's pictures, into limited range and the matrix of another."""
+    full = is_full(track)
+    known = _MATRICES.get(track.colour.matrix or ""), _MATRICES.get(like.colour.matrix or "")
     if track.chroma == "rgb":
-        options = [f"out_color_matrix={_matrix(like)}", "out_range=tv"]
-        return _scale(_EXACT, *options)
-    if is_full(track):
-        options += ["in_range=pc", "out_range=tv"]
-    stated, wanted = track.colour.matrix, like.colour.matrix
-    known = _MATRICES.get(stated or ""), _MATRICES.get(wanted or "")
+        return (_scale(_EXACT, f"out_color_matrix={_matrix(like)}", "out_range=tv"),)
     if like.chroma == "rgb":
-        options += [f"in_color_matrix={_matrix(track)}", f"out_color_matrix={_matrix(track)}"]
-    elif known[0] is not None and known[1] is not None and known[0] != known[1]:
-        options += [f"in_color_matrix={known[0]}", f"out_color_matrix={known[1]}"]
-    flags = _EXACT if options else _QUICK
-    if not is_full(track) and track.colour.range is None:
-        # swscale would take what it knows for unknown, and others' limited for a change
-        options += ["in_range=tv", "out_range=tv"]
-    return _scale(flags, *options)
+        levels = ["in_range=pc", "out_range=tv"] if full else []
+        return (_scale(_EXACT, *levels, f"in_color_matrix={_matrix(track)}", f"out_color_matrix={_matrix(track)}"),)
+    exchanged = known[0] is not None and known[1] is not None and known[0] != known[1]
+    if not full and not exchanged:
+        # where nothing is said swscale would take what it knows for unknown, and others' limited for a change
+        unsaid = () if track.colour.range is not None else ("in_range=tv", "out_range=tv")
+        return (_scale(_QUICK, *unsaid),)
+    if has_zscale and not (track.width % 2 or track.height % 2 or track.crop):  # zimg wants whole samples of colour
+        matrices = [_ZIMG.get(one or "", "709") for one in (known if exchanged else known[:1] * 2)]
+        levels = [f"rangein={'full' if full else 'limited'}", "range=limited"]
+        brought = ":".join((*levels, f"matrixin={matrices[0]}", f"matrix={matrices[1]}", "dither=none"))
+        # yuvj420p and its kin would stay what they are, and be taken for full range once more
+        plain = [f"format={name.replace('yuvj', 'yuv')}"] if (name := track.pix_fmt or "").startswith("yuvj") else []
+        return f"zscale={brought}", *plain, _scale(_QUICK)
+    levels = ["in_range=pc", "out_range=tv"] if full else []
+    colours = [f"in_color_matrix={known[0]}", f"out_color_matrix={known[1]}"] if exchanged else []
+    return (_scale(_EXACT, *levels, *colours),)
 
 
 def _fewer_colours(encoded: VideoTrack, reference: VideoTrack) -> tuple[str, ...]:
@@ -209,7 +218,7 @@ def _matrix(track: VideoTrack) -> str:
 
 
 def _reference_colours(
-    reference: VideoTrack, encoded: VideoTrack, how: Measuring, mapped: list[str]
+    reference: VideoTrack, encoded: VideoTrack, how: Measuring, mapped: list[str], has_zscale: bool
 ) -> tuple[str, ...] | Refused:
     hdr, made_hdr = reference.colour.is_hdr, encoded.colour.is_hdr
     if made_hdr and not hdr:
@@ -224,16 +233,16 @@ def _reference_colours(
     elif _is_wide(reference) and not _is_wide(encoded):
         mapped.append("Wide gamut against BT.709: the reference is brought to BT.709, as compress does it.")
     else:
-        return (_plain_scale(reference, encoded if reference.chroma == "rgb" else reference),)
+        return _plain_scale(reference, encoded if reference.chroma == "rgb" else reference, has_zscale)
     return _planned(reference)
 
 
-def _encoded_colours(reference: VideoTrack, encoded: VideoTrack) -> tuple[str, ...]:
+def _encoded_colours(reference: VideoTrack, encoded: VideoTrack, has_zscale: bool) -> tuple[str, ...]:
     if encoded.colour.is_hdr:
         return _planned(encoded)
     if reference.colour.is_hdr or (_is_wide(reference) and not _is_wide(encoded)):  # which is brought to BT.709 itself
         reference = msgspec.structs.replace(reference, colour=Colour(range="limited", matrix="bt709"))
-    return (_plain_scale(encoded, reference), *_fewer_colours(encoded, reference))
+    return *_plain_scale(encoded, reference, has_zscale), *_fewer_colours(encoded, reference)
 
 
 def _planned(track: VideoTrack) -> tuple[str, ...]:
