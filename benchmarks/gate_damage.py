@@ -192,7 +192,7 @@ def _full(m: Material) -> bool:
 def _said_to_be_limited(m: Material) -> Args | None:
     """Full range whose tag alone is changed.
 
-    FFmpeg converts what it encodes to what is to be said of it (levels of 34 to 215 became 44 to 201), and all is right.
+    FFmpeg converts what it encodes to what is to be said of it: levels of 34 to 215 became 44 to 201.
     """
     if not _full(m) or m.video.codec not in {"h264", "hevc"}:
         return None
