@@ -189,6 +189,16 @@ def _full(m: Material) -> bool:
     return m.is_plain and m.is_full
 
 
+def _said_to_be_limited(m: Material) -> Args | None:
+    """Full range whose tag alone is changed.
+
+    FFmpeg converts what it encodes to what is to be said of it: levels of 34 to 215 became 44 to 201.
+    """
+    if not _full(m) or m.video.codec not in {"h264", "hevc"}:
+        return None
+    return *m.source, *COPY, "-bsf:v", f"{m.video.codec}_metadata=video_full_range_flag=0"
+
+
 def _cut_end(seconds: float, *, sound_too: bool = True) -> Recipe:
     def recipe(m: Material) -> Args | None:
         if not m.is_plain or (not sound_too and m.audio is None):
@@ -289,7 +299,7 @@ DAMAGES = (
     Damage(
         "full, said to be limited",
         "range",
-        picture("setparams=range=tv", "-pix_fmt", "yuv420p", "-color_range", "tv", only=_full, tags=False),
+        _said_to_be_limited,
         needs=_full,
     ),
     Damage(
@@ -326,7 +336,8 @@ DAMAGES = (
         "rotation lost",
         "rotation",
         lambda m: (
-            ("-noautorotate", *m.source, *ENCODE, *colours(m), *(AAC if m.audio else ()), *CLOCK)
+            # an angle of 0 put in the place of the file's; with -noautorotate FFmpeg hands the file's on
+            ("-display_rotation", "0", *m.source, *ENCODE, *colours(m), *(AAC if m.audio else ()), *CLOCK)
             if m.video.rotation_deg
             else None
         ),

@@ -17,7 +17,7 @@ _MOVED_LEVELS, _MOVED_NOISE = 0.8, 2.0
 # The same of pictures that stand still, in that part of the picture where most happens: steps of the reference and of
 # the encode, in levels, and what has to come of them. In honest encodes of 22 sources (x264 at CRF 18 to 40, x265,
 # SVT-AV1) no step was less than 0.25 of the reference's where that was twice what the encode is off usually; a frame of
-# a quiet interview shown twice (0.2 levels all over, 1.9 in one part) makes a step of 0.14 at most where that is 5 times.
+# a quiet interview shown twice (0.2 levels all over, 1.9 in one part) makes one of 0.14 at most where that is 5 times.
 _STEP_LEVELS, _STILL_SHARE, _STOOD_LEVELS, _STOOD_TIMES = 1.0, 0.2, 1.5, 4.0
 _PATCH = 4  # sides of a part
 _BLOCK = 1000
