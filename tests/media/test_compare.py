@@ -17,6 +17,8 @@ from reelpress.quality.measure import measure
 from reelpress.request import Request
 from reelpress.run.process import run
 
+from thorough import every_second
+
 pytestmark = pytest.mark.media
 
 HOST = probe_host()
@@ -142,7 +144,7 @@ CLEAN = {
 }
 
 
-@pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.parametrize("name", every_second(CLEAN))
 def test_what_is_only_encoded_otherwise_has_no_damage(source: Path, tmp_path: Path, name: str) -> None:
     made = encode(source, tmp_path / "made.mkv", *CLEAN[name])
     found = compare(source, made)
@@ -202,7 +204,7 @@ PLANTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("name", every_second(PLANTED))
 def test_planted_damage_is_found(source: Path, tmp_path: Path, name: str) -> None:
     code, *args = PLANTED[name]
     found = compare(source, encode(source, tmp_path / "made.mkv", *args))
