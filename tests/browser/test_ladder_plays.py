@@ -84,6 +84,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     thread.join()
 
 
+@pytest.mark.thorough
 def test_chromium_changes_rungs_at_every_segment_without_a_gap(browser: Browser, address: str, tmp_path: Path) -> None:
     source = clips.make(
         tmp_path / "a.mp4", "-f", "lavfi", "-i", "mandelbrot=size=120x68:rate=25,scale=854:480", "-f", "lavfi", "-i",

@@ -222,6 +222,7 @@ def test_a_reload_and_a_restart_in_mid_export(service: FakeClips, open_page: Ope
     open_draft(page, service, THREE)
     go(page, "Export")
     page.get_by_role("button", name="Export all 3 clips").click()
+    expect(job(page, "One")).to_contain_text("Waiting")
     service.progress("One", 61)
     expect(job(page, "One")).to_contain_text("61 %")
     page.reload()

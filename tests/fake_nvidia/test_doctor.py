@@ -83,6 +83,7 @@ def short(one: GpuReport) -> tuple[int, int, str]:
     return one.slots.held, one.slots.capacity, one.slots.basis
 
 
+@pytest.mark.thorough
 def test_a_driver_older_than_the_bundled_ffmpeg_with_another_that_works(
     fake_nvidia: driver.FakeNvidia, doctor: Doctor, tmp_path: Path
 ) -> None:

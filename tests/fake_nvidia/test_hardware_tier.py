@@ -46,6 +46,7 @@ def test_on_a_gpu_that_encodes_jobs_are_timed_there(fake_nvidia: driver.FakeNvid
     assert "## Against the CPU" in page.read_text()
 
 
+@pytest.mark.thorough
 def test_an_encoder_that_breaks_fails_the_tier(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
     # the product tries an encoder with 24 pictures, the witness with 48
     machine = fake_nvidia.machine("rtx-pro-6000", faults="encode@30=20")

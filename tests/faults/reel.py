@@ -157,6 +157,16 @@ class Running:
             time.sleep(0.002)
         raise AssertionError(f"no child with {words!r}")
 
+    def forked_from(self, parent: int) -> int:
+        """Wait for a process that one of those it started has forked, and return its number."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if forked := Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+                    return int(forked[0])
+            assert self.popen.poll() is None, f"it ended first: {self.talk.read_text(errors='replace')}"
+        raise AssertionError(f"{parent} forked nothing")
+
     def end(self, within_s: float = PATIENCE_S) -> Ended:
         """Wait for its end."""
         self.popen.wait(within_s)

@@ -53,7 +53,8 @@ def test_kill_9_leaves_no_process_and_at_most_a_hidden_part(folder: Path, moment
     left = [name for name in reel.names_in(folder) if name != "in.mp4"]
     assert len(left) <= 1
     assert all(re.fullmatch(r"\.out\.mp4\.[0-9a-f]{12}\.reelpress-part", name) for name in left)
-    assert moment == "planned" or bool(left) == (moment in ("attempt_started", "progress"))
+    # the look is done by the time that the program says it started: the encode may have begun when that is read
+    assert moment in ("started", "planned") or len(left) == 1
 
 
 def test_a_rerun_after_kill_9_succeeds_and_sweeps_what_was_left(folder: Path):
@@ -147,9 +148,9 @@ def test_a_request_to_stop_is_heard_while_ffmpeg_hangs(folder: Path):
 
 def test_a_request_to_stop_is_heard_while_the_probe_hangs(folder: Path):
     with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", cwd=folder) as run:
-        run.until("started")
-        probe = run.child(b"media_child")
+        probe = run.child(b"nursery_child")
         kill(probe, signal.SIGSTOP)
+        run.until("started")
         at = kill(run.pid, signal.SIGINT)
         ended = run.end()
         note("SIGINT with the probe stopped, ended", time.monotonic() - at)
@@ -248,10 +249,9 @@ def test_an_ffmpeg_that_takes_too_long_is_stopped_as_timed_out(folder: Path):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=lambda n: n.name)
 def test_a_killed_probe_is_a_refusal_with_its_reason(folder: Path, number: signal.Signals):
-    for _ in range(5):  # on a busy machine the probe may be over before it is found: that one is the output's
+    for _ in range(10):  # on a busy machine the probe may be over before it is found: that one is the output's
         with reel.running("--preset", "ultrafast", "-o", "out.mp4", "in.mp4", "--overwrite", cwd=folder) as run:
-            run.until("started")
-            kill(run.child(b"media_child"), number)
+            kill(run.forked_from(run.child(b"nursery_child")), number)
             ended = run.end()
         if b'"event":"probed"' not in ended.stdout:
             break

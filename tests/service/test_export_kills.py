@@ -266,7 +266,7 @@ def storm(reel: Path, folder: Path, url: str, *, machines: int, count: int, real
         add_exports_to_page(Path(PAGE), batch)
 
 
-@pytest.mark.parametrize(("kind", "machines"), [("sqlite", 1), ("postgres", 2)])
+@pytest.mark.parametrize(("kind", "machines"), [pytest.param("sqlite", 1, marks=pytest.mark.thorough), ("postgres", 2)])
 def test_exports_in_a_storm_lose_nothing(kind, machines, reel, tmp_path, request):
     url = "sqlite" if kind == "sqlite" else request.getfixturevalue("new_postgres")()
     storm(reel, tmp_path, url, machines=machines, count=EXPORTS)

