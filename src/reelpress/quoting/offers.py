@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -31,6 +32,8 @@ from reelpress.run.process import CancelToken
 _READ_UP_TO_BYTES = 4_000_000_000
 # Disks and hashes: an output is written, read and hashed, a source read and hashed beside its encode.
 _PUBLISHED_BYTES_PER_S = 300e6
+# A job of less than a second takes a tenth more or less each time: the median of so many is told.
+_SHORT_S, _TIMES = 1.0, 3
 # What a remux takes beside its bytes, and for each of its pictures: 6 files of 250 to 10,900 frames, two cores.
 _REMUX_S, _REMUX_S_PER_FRAME = 0.18, 3e-5
 
@@ -129,11 +132,16 @@ class Offering:
         """Do the job once, on scratch, and tell what it came to."""
         target = self._folder / "rehearsed.mp4"
         wanted = request if request.hardware == "off" else msgspec.structs.replace(request, hardware="require")
-        receipt = compress_file(
-            self._source, target, host=host, request=wanted, policy=self._policy, overwrite=True, cancel=self._cancel
-        )
-        target.unlink(missing_ok=True)
-        self._spend(receipt.cpu_s)
+        walls: list[float] = []
+        while len(walls) < _TIMES and (not walls or walls[0] < _SHORT_S):
+            receipt = compress_file(
+                self._source, target, host=host, request=wanted, policy=self._policy, overwrite=True,
+                cancel=self._cancel,
+            )  # fmt: skip
+            target.unlink(missing_ok=True)
+            self._spend(receipt.cpu_s)
+            walls.append(receipt.wall_s)
+        wall_s = median(walls)
         if receipt.status == "cancelled":
             raise Cancelled("Stopped while the job was rehearsed.")
         if receipt.status not in ("encoded", "copied", "skipped"):
@@ -142,7 +150,7 @@ class Offering:
         predicted = Predicted(
             basis="rehearsed", outcome=receipt.status, encoder=receipt.encoder,
             size_bytes=around(receipt.result.size_bytes, errors.size) if receipt.result is not None else None,
-            wall_s=around(receipt.wall_s, errors.wall), usd=around(receipt.usd, errors.wall),
+            wall_s=around(wall_s, errors.wall), usd=around(receipt.usd, errors.wall),
             vmaf=Interval(low=100, likely=100, high=100) if receipt.status == "copied" else None,
         )  # fmt: skip
         offer = msgspec.structs.replace(
