@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reelpress.facts.quality import Finding
+from reelpress.quality.telling import few, frames, runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,6 @@ _FLAT_LEVELS = 2.0  # by which a plain picture's mean may miss what a wrong rang
 _WRONG_LEVELS, _WRONG_COLOURS, _WRONG_TIMES = 10.0, 5.0, 4.0
 _WRONG_SPOT, _SPOT_SHARE = 45.0, 0.02  # the same of the worst fiftieth of its area
 _ALL_WRONG = 22.0  # no encode differs by as much throughout
-_MOST_TOLD = 5
 
 
 def levels_of(matched: Sequence[Matched]) -> tuple[float, float]:
@@ -135,22 +135,14 @@ def judge_pictures(matched: Sequence[Matched], levels: tuple[float, float]) -> l
 
 
 def _told(one: Matched, wrong: NDArray[np.bool_], error: Errors) -> list[Finding]:
-    import numpy as np
-
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], wrong, [False])).astype(np.int8)))
-    runs = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
     found = []
-    for first, end in runs:
-        at_s, count = float(one.made.at_s[first]), end - first
-        frames = "One frame" if count == 1 else f"{count} frames"
-        text = f"{frames} from {at_s:.2f} s on {'is' if count == 1 else 'are'} not what the reference shows."
-        part = slice(first, end)
+    for first, last in runs(wrong):
+        at_s, count = float(one.made.at_s[first]), last - first + 1
+        text = f"{frames(count)} from {at_s:.2f} s on {'is' if count == 1 else 'are'} not what the reference shows."
+        part = slice(first, last + 1)
         evidence = (
             f"luma differs by {error.luma[part].max():.0f} levels, colours by {error.colour[part].max():.0f}, "
             f"the worst spot by {error.spot[part].max():.0f}"
         )
         found.append(Finding(code="pictures_wrong", text=text, at_s=round(at_s, 3), evidence=evidence))
-    if len(found) <= _MOST_TOLD:
-        return found
-    text = f"Pictures are not what the reference shows at {len(found)} places, the first at {found[0].at_s:.2f} s."
-    return [Finding(code="pictures_wrong", text=text, at_s=found[0].at_s, evidence=found[0].evidence)]
+    return few(found, "Pictures are not what the reference shows")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reelpress.facts.quality import Finding
+from reelpress.quality.telling import runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +51,7 @@ def judge_heard(made: Samples, wanted: Samples, rate_hz: int, lag_s: float | Non
         return [Finding(code="sound_missing", text="The encode's sound is silence.", evidence=_evidence(lost, heard))]
     if lag_s is None and _is_other(made, wanted, rate_hz):
         return [Finding(code="sound_other", text="The encode's sound is not the reference's.")]
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], lost, [False])).astype(np.int8)))
-    holes = [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if (b - a) * _BLOCK_S >= _LEAST_S]
+    holes = [(first, last + 1) for first, last in runs(lost) if (last + 1 - first) * _BLOCK_S >= _LEAST_S]
     if not holes:
         return []
     at_s, long_s = holes[0][0] * _BLOCK_S, sum(b - a for a, b in holes) * _BLOCK_S

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from reelpress.facts.quality import Finding
 from reelpress.facts.values import Value
-from reelpress.quality.standing import frozen_frames, runs
+from reelpress.quality.standing import frozen_frames
+from reelpress.quality.telling import few, frames, runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,6 @@ _RATE_SHARE = 0.004  # how near to one of them an average is
 _SLOWER = 0.985  # an encode with less than this share of the reference's rate was meant to have fewer frames
 _REGULAR = 0.9  # share of its steps that are alike where every n-th frame was kept
 _SLOT = 2.3  # where one frame in a slot of time was kept they lie up to two slots apart
-_MOST_TOLD = 5  # places of one kind that are told one by one
 
 
 class Motion(Value, frozen=True, kw_only=True):
@@ -59,11 +59,9 @@ def _told_frozen(matched: Matched, frozen: NDArray[np.bool_]) -> list[Finding]:
     found = []
     for first, last in runs(frozen):
         count, at_s = last - first + 1, float(matched.made.at_s[first])
-        text = (
-            f"{_frames(count)} from {at_s:.2f} s on {'shows' if count == 1 else 'show'} the picture before once more."
-        )
+        text = f"{frames(count)} from {at_s:.2f} s on {'shows' if count == 1 else 'show'} the picture before once more."
         found.append(Finding(code="frozen", text=text, at_s=round(at_s, 3), evidence=f"{count} repeated"))
-    return _few(found, "frozen", "Pictures stand still")
+    return few(found, "Pictures stand still", counts=True)
 
 
 def _told_lost(
@@ -91,11 +89,11 @@ def _told_lost(
             continue
         at_s = float(wanted_s[first])
         gap_ms = 1000 * float(made_s[number] - made_s[number - 1])
-        text = f"{_frames(more)} of the reference from {at_s:.2f} s on {'is' if more == 1 else 'are'} missing."
+        text = f"{frames(more)} of the reference from {at_s:.2f} s on {'is' if more == 1 else 'are'} missing."
         found.append(
             Finding(code="frames_lost", text=text, at_s=round(at_s, 3), evidence=f"{more} lost, {gap_ms:.0f} ms apart")
         )
-    return _few(found, "frames_lost", "Frames of the reference are missing")
+    return few(found, "Frames of the reference are missing", counts=True)
 
 
 def _legitimate(
@@ -138,11 +136,11 @@ def _told_ends(matched: Matched, frame_s: float, made_frame_s: float) -> list[Fi
     usual = max(1, round(made_frame_s / frame_s)) if frame_s and made_frame_s else 1
     first, last = int(matched.shown[0]), len(matched.wanted) - 1 - int(matched.shown[-1])
     if first > 0 and not _is_still(matched, 0, first):
-        text = f"The first {_frames(first).lower()} of the reference {'is' if first == 1 else 'are'} missing."
+        text = f"The first {frames(first).lower()} of the reference {'is' if first == 1 else 'are'} missing."
         found.append(Finding(code="frames_lost", text=text, at_s=0.0, evidence=f"{first} lost at the start"))
     if last >= usual and not _is_still(matched, int(matched.shown[-1]), len(matched.wanted) - 1):
         at_s = float(matched.wanted.at_s[int(matched.shown[-1]) + 1])
-        text = f"The last {_frames(last).lower()} of the reference {'is' if last == 1 else 'are'} missing."
+        text = f"The last {frames(last).lower()} of the reference {'is' if last == 1 else 'are'} missing."
         found.append(Finding(code="frames_lost", text=text, at_s=round(at_s, 3), evidence=f"{last} lost at the end"))
     return found
 
@@ -156,7 +154,7 @@ def _told_shift(
     offsets = matched.shown - matched.due
     if usual:
         how = "early" if lag_s > 0 else "late"
-        text = f"Pictures come {abs(lag_s) * 1000:.0f} ms {how} ({_frames(abs(usual)).lower()})."
+        text = f"Pictures come {abs(lag_s) * 1000:.0f} ms {how} ({frames(abs(usual)).lower()})."
         return [Finding(code="video_shifted", text=text, evidence=f"{abs(usual)} frames {how}")]
     last = int(offsets[-1])
     if not last:
@@ -169,15 +167,3 @@ def _told_shift(
     at_s = float(matched.made.at_s[begin])
     text = f"Pictures come {abs(moved_s) * 1000:.0f} ms {how} from {at_s:.2f} s on."
     return [Finding(code="video_shifted", text=text, at_s=round(at_s, 3), evidence=f"{abs(last)} frames {how}")]
-
-
-def _frames(count: int) -> str:
-    return "One frame" if count == 1 else f"{count} frames"
-
-
-def _few(found: list[Finding], code: str, what: str) -> list[Finding]:
-    """Return findings one by one while they are few, else one that sums up and tells the first."""
-    if len(found) <= _MOST_TOLD:
-        return found
-    text = f"{what} at {len(found)} places, the first at {found[0].at_s:.2f} s."
-    return [Finding(code=code, text=text, at_s=found[0].at_s, evidence=f"{len(found)} places")]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reelpress.facts.quality import Finding, FrameScores
+from reelpress.quality.telling import few, frames, runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,6 @@ _LONGEST_S = 0.35  # less than half of that; longer stretches are a matter of qu
 _SAME_SCENE = 14.0  # levels of 8 bits between small pictures of one scene: after a cut, coarser frames are no damage
 # Colours of encodes are as good as luma or better; half a sample beside their place they lose 8 dB.
 _COLOUR_DB, _COLOUR_BELOW_LUMA_DB = 35.0, 12.0
-_MOST_TOLD = 5
 
 
 def judge_colour_scores(scores: FrameScores) -> list[Finding]:
@@ -55,9 +55,9 @@ def judge_outliers(scores: FrameScores, wanted: Sequence[Seen]) -> list[Finding]
     low = np.zeros(len(at_s), np.bool_)
     for n in np.flatnonzero(psnr < _highest_around(psnr) - _FALLS_DB):
         low[n] = psnr[n] < _level(at_s, psnr, int(n)) - _FALLS_DB and vmaf[n] < _level(at_s, vmaf, int(n)) - _FALLS_VMAF
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], low, [False])).astype(np.int8)))
     found = []
-    for first, end in zip(edges[::2], edges[1::2], strict=True):
+    for first, last in runs(low):
+        end = last + 1
         begin_s, last_s = float(at_s[first]), float(at_s[end - 1])
         if first == 0 or end == len(at_s) or last_s - begin_s > _LONGEST_S:
             continue
@@ -66,17 +66,14 @@ def judge_outliers(scores: FrameScores, wanted: Sequence[Seen]) -> list[Finding]
         around = (float(at_s[first - 1]), float(at_s[end]))
         if around[1] - around[0] > 2 * _AROUND_S or not _is_one_scene(wanted, (around[0], begin_s, last_s, around[1])):
             continue
-        count = int(end - first)
-        text = f"{'One frame' if count == 1 else f'{count} frames'} from {begin_s:.2f} s on "
+        count = end - first
+        text = f"{frames(count)} from {begin_s:.2f} s on "
         text += f"{'is' if count == 1 else 'are'} far worse than those before and after."
         evidence = (
             f"VMAF {vmaf[first:end].min():.1f}, PSNR {psnr[first:end].min():.1f} dB; before {psnr[first - 1]:.1f} dB"
         )
         found.append(Finding(code="pictures_wrong", text=text, at_s=round(begin_s, 3), evidence=evidence))
-    if len(found) <= _MOST_TOLD:
-        return found
-    text = f"Frames are far worse than those around them at {len(found)} places, the first at {found[0].at_s:.2f} s."
-    return [Finding(code="pictures_wrong", text=text, at_s=found[0].at_s, evidence=found[0].evidence)]
+    return few(found, "Frames are far worse than those around them")
 
 
 def _highest_around(values: Floats) -> Floats:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reelpress.quality.telling import runs
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -98,11 +100,3 @@ def _late_s(matched: Matched, number: int, picture: int) -> float:
         until_s += float(made_s[-1] - made_s[-2]) if len(made_s) > 1 else 0.0
     following = picture + 1
     return until_s - float(wanted_s[following]) if following < len(wanted_s) else 0.0
-
-
-def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return first and last place of every run."""
-    import numpy as np
-
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
