@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reelpress.cli.early import first_look
+from reelpress.cli.early import first_look, warm
 from reelpress.errors import Cancelled, InputError
 from reelpress.probe import media, nursery
 from reelpress.probe.media import ProbeLimits, for_many_files, probe
@@ -130,7 +130,7 @@ def test_the_facts_are_those_of_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_a_command_for_one_file_looks_at_input_and_output_from_one_process(tmp_path: Path) -> None:
     clip, cancel = clips.plain(tmp_path / "clip.mp4"), CancelToken()
-    with first_look([str(clip)], cancel) as look:
+    with warm(), first_look([str(clip)], cancel) as look:
         assert look is not None
         assert look.result().facts == probe(clip)
         one = mother()

@@ -15,7 +15,10 @@ from reelpress.run.process import CancelToken
 
 @contextlib.contextmanager
 def warm() -> Iterator[None]:
-    """Start the process that looks are forked from, before the command line is even read."""
+    """Start the process that looks are forked from, before the command line is even read.
+
+    There are at least two, at the input and at the output: importing what a look needs takes a tenth of a second.
+    """
     with for_many_files():
         if (kept := nursery.kept()) is not None:
             kept.start()
@@ -24,15 +27,11 @@ def warm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def first_look(inputs: Sequence[str], cancel: CancelToken) -> Iterator[Future[Look] | None]:
-    """Look at the first input in a thread; ``None`` where it is a folder. An error in the body cancels the look.
-
-    Looks inside the body, of which there is at least that at the output, come from the process that this one is forked
-    from: importing all that a look needs takes a tenth of a second.
-    """
+    """Look at the first input in a thread; ``None`` where it is a folder. An error in the body cancels the look."""
     if not inputs[0] or os.path.isdir(inputs[0]):  # noqa: PTH112 - Path.is_dir raises where a name is too long
         yield None
         return
-    with for_many_files(), ThreadPoolExecutor(max_workers=1) as pool:
+    with ThreadPoolExecutor(max_workers=1) as pool:
         look = pool.submit(look_at, inputs[0], cancel)
         try:
             yield look
