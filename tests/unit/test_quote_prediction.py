@@ -124,11 +124,19 @@ def test_lines_of_framecrc_become_packets() -> None:
 
 def test_an_encode_that_is_given_up_saves_nothing_of_what_came_before_it() -> None:
     whole = Interval(low=8.0, likely=10.0, high=12.0)
-    half = given_up(whole, 0.5, beside_s=2.0)
+    half = given_up(whole, 0.5, beside_s=2.0, frames=10_000)
     assert half.low < half.likely < 6.5
-    assert given_up(whole, 1.0, beside_s=2.0).likely == pytest.approx(10.0)
-    assert given_up(whole, 0.01, beside_s=2.0).low > 2.0
-    assert given_up(Interval(low=1.0, likely=1.0, high=1.0), 0.5, beside_s=2.0).likely <= 1.0
+    assert given_up(whole, 1.0, beside_s=2.0, frames=10_000).likely == pytest.approx(10.2)
+    assert given_up(whole, 0.01, beside_s=2.0, frames=10_000).low > 2.0
+    assert given_up(Interval(low=1.0, likely=1.0, high=1.0), 0.5, beside_s=2.0, frames=10_000).likely <= 1.0
+
+
+def test_an_encoder_that_is_stopped_has_taken_in_more_than_it_has_written() -> None:
+    """As many frames whatever the length: of a short programme nearly all."""
+    whole = Interval(low=9.0, likely=10.0, high=11.0)
+    of_short, of_long = (given_up(whole, 0.5, beside_s=0.0, frames=n).likely for n in (80, 8_000))
+    assert of_long < 3.5
+    assert 9.0 < of_short < 10.0
 
 
 def test_an_interval_is_as_wide_in_proportion_on_both_sides() -> None:

@@ -35,6 +35,7 @@ _PUBLISHED_BYTES_PER_S = 300e6
 # A job of less than a second takes a tenth more or less each time: the median of so many is told.
 _SHORT_S, _TIMES = 1.0, 3
 _ENDS = ("encoded", "copied", "skipped")  # how a rehearsal ends that says something
+_MOVED_UP_TO_BYTES = 50_000_000  # an input of so many bytes is remuxed to see what that takes
 # What a remux takes beside its bytes, and for each of its pictures: 6 files of 250 to 10,900 frames, two cores.
 _REMUX_S, _REMUX_S_PER_FRAME = 0.18, 3e-5
 
@@ -110,6 +111,8 @@ class Offering:
                 basis="facts", outcome="skipped", encoder=None, wall_s=around(wall, self._errors.facts.wall)
             )
             return msgspec.structs.replace(offer, outcome="skipped", predicted=predicted)
+        if not self._quick and size <= _MOVED_UP_TO_BYTES:
+            return self._whole(offer, decided, host, request)
         track = self._facts.main_video
         frames = (track.frames if track is not None else None) or 0
         wall += _REMUX_S + _REMUX_S_PER_FRAME * frames + 2 * size / _PUBLISHED_BYTES_PER_S
@@ -129,7 +132,7 @@ class Offering:
         offer = self._weighed(msgspec.structs.replace(offer, predicted=predicted), decided, planned_s)
         return self._priced(offer, host, said.cpu_s, 0.0) if said.cpu_s is not None else offer
 
-    def _whole(self, offer: Offer, decided: Encode, host: HostFacts, request: Request) -> Offer:
+    def _whole(self, offer: Offer, decided: Encode | Copy, host: HostFacts, request: Request) -> Offer:
         """Do the job once, on scratch, and tell what it came to."""
         target = self._folder / "rehearsed.mp4"
         wanted = request if request.hardware == "off" else msgspec.structs.replace(request, hardware="require")
@@ -159,7 +162,7 @@ class Offering:
             offer, outcome=receipt.status, encoder=receipt.encoder, predicted=predicted, reasons=receipt.reasons
         )
         offer = with_saving(offer, self._facts.size_bytes)
-        if receipt.status == "encoded":
+        if receipt.status == "encoded" and isinstance(decided, Encode):
             return self._scored(offer, decided, that_ran(decided, receipt), errors)
         return msgspec.structs.replace(offer, worth="no", why=why_not(receipt))
 
@@ -243,7 +246,8 @@ class Offering:
             predicted, outcome=instead, encoder="copy" if instead == "copied" else None,
             size_bytes=around(self._facts.size_bytes, 0.02) if instead == "copied" else None,
             wall_s=None if predicted.wall_s is None else given_up(
-                predicted.wall_s, limit / size.likely, beside_s=self._probe_s + planned_s
+                predicted.wall_s, limit / size.likely, beside_s=self._probe_s + planned_s,
+                frames=decided.expect.frames or decided.expect.frames_at_most or 0,
             ),
         )  # fmt: skip
         why = f"Not worth it: {text}; {words[instead]}."

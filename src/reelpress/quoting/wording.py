@@ -10,16 +10,22 @@ from reelpress.plan.worth import PROJECT_FACTOR, PROJECT_FROM
 from reelpress.quoting.model import Offer
 from reelpress.receipt import Receipt
 
+# An encoder has taken in so many frames more than it has written (x264's and x265's lookahead, FFmpeg's queues), and
+# what it wrote is told every quarter of a second (`plan/ladder.py`), after which it still has to end.
+_AHEAD_FRAMES, _TOLD_AFTER_S = 50, 0.2
 
-def given_up(wall: Interval, share: float, *, beside_s: float) -> Interval:
+
+def given_up(wall: Interval, share: float, *, beside_s: float, frames: int) -> Interval:
     """Return the seconds of a job whose encode is stopped once it has written all that is worth it, a ``share`` of it.
 
     One that is on course for far more is stopped as soon as that can be told (`plan/worth.py`). ``beside_s`` is what of
-    the job comes before the encode and is done in any case.
+    the job comes before the encode and is done in any case, ``frames`` what the encode would have written in all.
     """
     at = PROJECT_FROM if share * PROJECT_FACTOR < 1 else min(1.0, share)
+    ahead = _AHEAD_FRAMES / max(1, frames)
     low, likely = (
-        beside_s + max(0.0, s - beside_s) * part for s, part in ((wall.low, PROJECT_FROM), (wall.likely, at))
+        beside_s + max(0.0, s - beside_s) * min(1.0, part + ahead) + _TOLD_AFTER_S
+        for s, part in ((wall.low, PROJECT_FROM), (wall.likely, at))
     )
     return Interval(low=min(low, wall.high), likely=min(likely, wall.high), high=wall.high)
 
