@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelpress.check.packets import media_bytes, packet_table
 from reelpress.errors import Cancelled
 from reelpress.facts.host import FfmpegFacts, HostFacts
 from reelpress.facts.quality import Window
@@ -16,7 +17,6 @@ from reelpress.plan.compress import plan
 from reelpress.plan.model import Attempt, Encode
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
-from reelpress.quality.packets import media_bytes, packet_table
 from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples
 from reelpress.quality.trial import (

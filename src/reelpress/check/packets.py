@@ -1,6 +1,6 @@
 """What an MP4 of ours holds, by its own tables: the sizes and times of its packets. Read without a demuxer.
 
-Boxes after ISO/IEC 14496-12: 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.7.3.2 (stsz).
+Boxes after ISO/IEC 14496-12: 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.6.2 (stss), 8.7.3.2 (stsz).
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ _NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 class PacketTable(Value, frozen=True, kw_only=True):
     """The packets of one track in the order they are decoded: bytes each, and when each is shown, in seconds.
 
-    Times count from the first picture that is shown.
+    Times count from the first picture that is shown. ``keys`` are the indices of the keyframes.
     """
 
-    sizes: tuple[int, ...]
-    shown_s: tuple[float, ...]
+    sizes: tuple[int, ...] = ()
+    shown_s: tuple[float, ...] = ()
+    keys: tuple[int, ...] = ()
 
     def before(self, end_s: float) -> tuple[int, ...]:
         """Return the sizes of the packets shown before this time, in the order they are decoded."""
@@ -48,7 +49,7 @@ def packet_table(path: Path) -> PacketTable:
     with path.open("rb") as file:
         found = next(((at, size) for kind, at, size in _top_level(file) if kind == b"moov"), None)
         if found is None or found[1] > _MOST_TABLE_BYTES:
-            return PacketTable(sizes=(), shown_s=())
+            return PacketTable()
         file.seek(found[0])
         moov = file.read(found[1])
     tables = _tables(moov)
@@ -57,13 +58,18 @@ def packet_table(path: Path) -> PacketTable:
     offsets = _runs(tables.get(b"ctts", b""), len(sizes), signed=True) or [0] * len(sizes)
     rate = clock_hz(tables.get(b"mdhd", b""))
     if not sizes or len(decoded) != len(sizes) or len(offsets) != len(sizes) or not rate:
-        return PacketTable(sizes=(), shown_s=())
+        return PacketTable()
     at, shown = 0, []
     for duration, offset in zip(decoded, offsets, strict=True):
         shown.append(at + offset)
         at += duration
     first = min(shown)
-    return PacketTable(sizes=tuple(sizes), shown_s=tuple((each - first) / rate for each in shown))
+    synced = tables.get(b"stss")  # without it every picture is one
+    numbers = range(1, len(sizes) + 1) if synced is None else _numbers(synced[8:], int.from_bytes(synced[4:8], "big"))
+    return PacketTable(
+        sizes=tuple(sizes), shown_s=tuple((each - first) / rate for each in shown),
+        keys=tuple(number - 1 for number in numbers if 1 <= number <= len(sizes)),
+    )  # fmt: skip
 
 
 def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
@@ -92,8 +98,12 @@ def _sizes(stsz: bytes) -> list[int]:
     same, count = int.from_bytes(stsz[4:8], "big"), int.from_bytes(stsz[8:12], "big")
     if same:
         return [same] * min(count, _MOST_TABLE_BYTES // 4)
-    table = stsz[12:]
-    return [int.from_bytes(table[i : i + 4], "big") for i in range(0, min(4 * count, len(table) // 4 * 4), 4)]
+    return _numbers(stsz[12:], count)
+
+
+def _numbers(table: bytes, most: int) -> list[int]:
+    """Return the values of a table of plain numbers, no more than so many."""
+    return [int.from_bytes(table[i : i + 4], "big") for i in range(0, min(4 * most, len(table) // 4 * 4), 4)]
 
 
 def _runs(table: bytes, most: int, *, signed: bool = False) -> list[int]:
