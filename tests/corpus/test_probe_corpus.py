@@ -363,5 +363,6 @@ def test_healthy_files_have_no_damage() -> None:
         "Enigma_Principles_of_Lust-part.mp4",
         "direct-bff.mkv",
         "invalid-bitstream.webm",
+        "sample_with_invalid_nalu.mp4",
         "sample_mdat_too_long.mp4",
     }

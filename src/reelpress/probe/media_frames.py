@@ -71,6 +71,7 @@ class FrameSampler:
         self.has_dolby_vision = False
         self.corrupt_frames = 0
         self.last_pts: int | None = None  # of the frame that came out last
+        self._places_seen: set[int | None] = set()  # the times of keyframes that were decoded from
         self._head_packets = 0
         self._spent_s = 0.0
         context = stream.codec_context
@@ -89,6 +90,8 @@ class FrameSampler:
         """Decode one packet of the stream's beginning, or flush, while more frames are wanted there."""
         if self._head_packets < _MAX_HEAD_PACKETS and self.frames < (1 if self.pixels >= _8K_PIXELS else HEAD_FRAMES):
             self._head_packets += 1
+            if packet is not None and packet.is_keyframe:
+                self._places_seen.add(packet.dts)
             self._decode(packet, are_errors_kept=True)
 
     @property
@@ -106,16 +109,15 @@ class FrameSampler:
         """Seek into the middle and decode two frames at each place, to see sizes and fields change."""
         if self.frames == 0 or self.pixels >= _8K_PIXELS or end <= start:
             return
-        places_seen: set[int | None] = set()
         for place in (0.5,) if self.pixels >= _4K_PIXELS else (0.35, 0.65, 0.95):
             wanted, has_key = self.frames + self.later_frames, False
             try:
                 container.seek(start + int((end - start) * place), stream=self.stream)
                 for count, packet in enumerate(container.demux(self.stream)):
                     if not has_key and packet.is_keyframe and packet.size:
-                        if packet.dts in places_seen:
+                        if packet.dts in self._places_seen:
                             break  # the same keyframe as before
-                        places_seen.add(packet.dts)
+                        self._places_seen.add(packet.dts)
                         has_key = True
                     if self.frames >= wanted or count >= 300 or self._spent_s > _MAX_DECODE_S:
                         break
