@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -9,9 +10,19 @@ def main() -> None:
     """Run the program; the console script."""
     words = sys.argv[1:]
     if words[:1] == ["compress"] and len(words) > 1 and not {"-h", "--help"} & {*words}:
-        from reelpress.cli.early import warm
+        from reelpress.probe.start import nursery_argv
+        from reelpress.run.ahead import Ahead
 
-        with warm():
+        gc.disable()  # until all is imported: of that nothing is ever garbage
+        # There are at least two looks, at the input and at the output, and importing what a look needs takes a tenth
+        # of a second. Meanwhile this process imports the rest.
+        try:
+            ahead: Ahead | None = Ahead(nursery_argv())
+        except OSError:  # it is started when it is needed, and what hinders it is told then
+            ahead = None
+        from reelpress.probe.media import for_many_files
+
+        with for_many_files(ahead):
             _run()
     else:
         _run()

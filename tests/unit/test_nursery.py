@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import signal
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from reelpress.cli.early import first_look, warm
+from reelpress.cli.early import first_look
 from reelpress.errors import Cancelled, InputError
-from reelpress.probe import media, nursery
+from reelpress.probe import nursery, start
 from reelpress.probe.media import ProbeLimits, for_many_files, probe
 from reelpress.probe.ready import ReadyProbe
+from reelpress.run.ahead import Ahead
 from reelpress.run.process import CancelToken
 
 import clips
@@ -71,7 +75,7 @@ def file(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(media, "_START_NURSERY", PLAYED)
+    monkeypatch.setattr(start, "NURSERY", PLAYED)
     with for_many_files():
         yield
 
@@ -130,7 +134,7 @@ def test_the_facts_are_those_of_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_a_command_for_one_file_looks_at_input_and_output_from_one_process(tmp_path: Path) -> None:
     clip, cancel = clips.plain(tmp_path / "clip.mp4"), CancelToken()
-    with warm(), first_look([str(clip)], cancel) as look:
+    with for_many_files(Ahead(start.nursery_argv())), first_look([str(clip)], cancel) as look:
         assert look is not None
         assert look.result().facts == probe(clip)
         one = mother()
@@ -139,6 +143,50 @@ def test_a_command_for_one_file_looks_at_input_and_output_from_one_process(tmp_p
             assert ready.probe(clip, lambda _: None).main_video == probe(clip).main_video
         assert mother() == one
     assert not is_alive(one)
+
+
+def test_one_that_was_started_ahead_is_followed_by_another_when_it_goes(tmp_path: Path) -> None:
+    clip = clips.plain(tmp_path / "clip.mp4", seconds=1.0)
+    with for_many_files(Ahead(start.nursery_argv())):
+        facts, one = probe(clip), mother()
+        os.kill(one, signal.SIGKILL)
+        assert probe(clip) == facts  # by a process of its own, or by the next
+        assert probe(clip) == facts
+        assert mother() != one
+    assert not is_alive(one)
+
+
+def test_one_that_was_started_ahead_in_vain_is_ended() -> None:
+    with for_many_files():
+        mine = mother()
+        spare = Ahead(start.nursery_argv())
+        with for_many_files(spare):
+            assert spare.has_ended()
+            assert mother() == mine
+
+
+def test_one_that_cannot_start_costs_its_start(tmp_path: Path) -> None:
+    clip = clips.plain(tmp_path / "clip.mp4", seconds=1.0)
+    with for_many_files(Ahead([sys.executable, "-I", "-S", "-c", "raise SystemExit(9)"])):
+        assert probe(clip).main_video is not None
+        assert nursery.kept() is not None
+
+
+def test_a_program_started_ahead_has_its_line_and_nothing_else_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FFREPORT", "file=x")
+    told = (
+        "import os, socket; s = socket.socket(fileno=0); s.send(repr((sorted(os.listdir('/proc/self/fd')), "
+        "'FFREPORT' in os.environ, os.getsid(0) == os.getpid())).encode()); s.recv(1)"
+    )
+    with tempfile.TemporaryFile():
+        ahead = Ahead([sys.executable, "-I", "-S", "-c", told])
+        ahead.line.settimeout(20)
+        names, has_report, leads = ast.literal_eval(ahead.line.recv(4096).decode())
+        assert not ahead.has_ended()
+        ahead.end()
+    assert ahead.has_ended()
+    assert names == ["0", "1", "2", "3"]  # the last lists them
+    assert (has_report, leads) == (False, True)
 
 
 def test_a_probe_that_stands_ready_is_of_the_nursery_too(tmp_path: Path) -> None:
@@ -237,7 +285,7 @@ def test_when_the_process_they_come_from_dies_files_are_looked_at_all_the_same(
 
 
 def test_one_that_cannot_start_is_done_without(file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "_START_NURSERY", "raise SystemExit(9)")
+    monkeypatch.setattr(start, "NURSERY", "raise SystemExit(9)")
     with for_many_files():
         kept = nursery.kept()
         assert kept is not None
@@ -249,14 +297,14 @@ def test_one_that_cannot_start_is_done_without(file: Callable[[str], Path], monk
 def test_one_that_begins_nothing_is_not_waited_for(
     file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "_START_NURSERY", "import time; time.sleep(60)")
+    monkeypatch.setattr(start, "NURSERY", "import time; time.sleep(60)")
     monkeypatch.setattr(nursery, "_BEGIN_S", 0.3)
     with for_many_files():
         assert probe(file("good")).main_video is not None
 
 
 def test_it_goes_when_nobody_asks_and_comes_again(file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "_START_NURSERY", PLAYED.replace("nursery_child.main()", ""
+    monkeypatch.setattr(start, "NURSERY", PLAYED.replace("nursery_child.main()", ""
         "nursery_child.IDLE_S = 0.2; nursery_child.main()"))  # fmt: skip
     good = file("good")
     with for_many_files():

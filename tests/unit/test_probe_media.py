@@ -692,7 +692,7 @@ def test_pictures_larger_than_allowed_are_not_decoded(flat: Path) -> None:
 def test_a_child_that_dies_is_an_input_error(
     flat: Path, code: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reelpress.probe.media._START_CHILD", code)
+    monkeypatch.setattr("reelpress.probe.start.CHILD", code)
     error = refused(flat, cpu_s=1, wall_s=20)
     assert error.reason == reason
     if "11" in code:
@@ -701,7 +701,7 @@ def test_a_child_that_dies_is_an_input_error(
 
 
 def test_cancelling_stops_the_probe(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reelpress.probe.media._START_CHILD", "import time; time.sleep(60)")
+    monkeypatch.setattr("reelpress.probe.start.CHILD", "import time; time.sleep(60)")
     token = CancelToken()
     threading.Timer(0.3, token.cancel).start()
     began = time.monotonic()

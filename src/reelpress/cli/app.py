@@ -6,6 +6,7 @@ Imports of the engine happen inside the commands, so that ``reelpress --help`` a
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import signal
@@ -91,6 +92,8 @@ def compress(
     with first_look(inputs, cancel) as look:
         from reelpress.cli.compress import run_compress
 
+        gc.freeze()  # what was imported stays: it need not be looked through, now or at the end
+        gc.enable()
         code = run_compress(
             inputs, output, flags, max_size=max_size, hardware=hardware, always_encode=always_encode,
             receipt=receipt, overwrite=overwrite, quote=quote, as_json=json_output, look=look, cancel=cancel,

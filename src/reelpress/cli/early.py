@@ -8,21 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from reelpress.look import Look, look_at
-from reelpress.probe import nursery
-from reelpress.probe.media import for_many_files
 from reelpress.run.process import CancelToken
-
-
-@contextlib.contextmanager
-def warm() -> Iterator[None]:
-    """Start the process that looks are forked from, before the command line is even read.
-
-    There are at least two, at the input and at the output: importing what a look needs takes a tenth of a second.
-    """
-    with for_many_files():
-        if (kept := nursery.kept()) is not None:
-            kept.start()
-        yield
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,12 +15,9 @@ from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.probe import nursery
 from reelpress.probe.media_request import Answer, Request
+from reelpress.probe.start import child_argv, nursery_argv
+from reelpress.run.ahead import Ahead
 from reelpress.run.process import CancelToken, Finished, Limits, run
-
-# The child gets this process's import path; -I and -S keep the environment and the working directory out of it.
-_START_CHILD = "import sys; sys.path[:0] = sys.argv[1:]; from reelpress.probe.media_child import main; main()"
-_START_NURSERY = _START_CHILD.replace("media_child", "nursery_child")
-_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 # What to do about each refusal; the keys are the values of ``InputError.reason``.
 HINTS = {
@@ -91,19 +87,12 @@ def ask(
     return read_answer(finished, limits)
 
 
-def child_argv() -> list[str]:
-    """Return the command of a child that reads one request from stdin and answers on stdout."""
-    return _python(_START_CHILD)
+def for_many_files(ahead: Ahead | None = None) -> AbstractContextManager[None]:
+    """Have looks cost less while inside, in the whole process: one child imports what the others then need not.
 
-
-def for_many_files() -> AbstractContextManager[None]:
-    """Have looks cost less while inside, in the whole process: one child imports what the others then need not."""
-    return nursery.nursery(_python(_START_NURSERY))
-
-
-def _python(start: str) -> list[str]:
-    roots = [_PACKAGE_ROOT, *(entry for entry in sys.path if Path(entry).is_absolute())]
-    return [sys.executable, "-I", "-S", "-c", start, *roots]
+    One that was started ahead is taken over.
+    """
+    return nursery.nursery(nursery_argv(), ahead)
 
 
 def request_for(path: str | os.PathLike[str], limits: ProbeLimits, *, samples_later: bool = True) -> Request:

@@ -22,6 +22,7 @@ import msgspec
 
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.media_request import Begun, Ended, Order, Request
+from reelpress.run.ahead import Ahead
 from reelpress.run.output import Output
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
@@ -37,13 +38,16 @@ _Stop = tuple[Literal["cancelled", "wall_clock"], str]
 class Nursery:
     """The process that others are forked from; it is started when it is first needed, and when it went."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        self._argv = tuple(argv)
+    def __init__(self, argv: Sequence[str], ahead: Ahead | None = None) -> None:
+        self._argv, self._ahead = tuple(argv), ahead
         self._lock = threading.Lock()
         # the kernel kills a program when the thread that started it ends: this one stays
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reelpress-nursery")
         self._running: Future[Finished] | None = None
         self._orders: socket.socket | None = None
+        if ahead is not None:
+            self._orders = ahead.line
+            self._orders.settimeout(_BEGIN_S)
         self._cancel = CancelToken()
         self._bad_ends = 0
 
@@ -53,6 +57,8 @@ class Nursery:
             self._cancel.cancel()
             if self._orders is not None:
                 self._orders.close()
+            if self._ahead is not None:
+                self._ahead.end()
         self._pool.shutdown()
 
     def start(self) -> socket.socket | None:
@@ -63,9 +69,12 @@ class Nursery:
                 self._running = None
                 if self._orders is not None:
                     self._orders.close()
+            if self._ahead is not None and self._ahead.has_ended():
+                self._ahead.end()
+                self._ahead = None
             if self._cancel.is_cancelled or self._bad_ends >= _ENDS_BADLY:
                 return None
-            if self._running is None:
+            if self._running is None and self._ahead is None:
                 # whole messages, so that two who ask at once do not mix
                 self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 self._orders.settimeout(_BEGIN_S)
@@ -190,13 +199,18 @@ _keepers = 0
 
 
 @contextlib.contextmanager
-def nursery(argv: Sequence[str]) -> Iterator[None]:
-    """Keep the nursery of this process; ``argv`` starts it. Inside another's it is theirs that is used."""
+def nursery(argv: Sequence[str], ahead: Ahead | None = None) -> Iterator[None]:
+    """Keep the nursery of this process; ``argv`` starts it, unless it was ``ahead``.
+
+    Inside another's it is theirs that is used.
+    """
     global _kept, _keepers  # noqa: PLW0603 - what it saves is a matter of the process, whoever asks
     with _lock:
         _keepers += 1
         if _kept is None:
-            _kept = Nursery(argv)
+            _kept, ahead = Nursery(argv, ahead), None
+    if ahead is not None:
+        ahead.end()
     try:
         yield
     finally:

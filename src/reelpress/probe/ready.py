@@ -18,7 +18,8 @@ import msgspec
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import to_json
 from reelpress.probe import nursery
-from reelpress.probe.media import DEFAULT_LIMITS, ask, child_argv, read_answer, request_for
+from reelpress.probe.media import DEFAULT_LIMITS, ask, read_answer, request_for
+from reelpress.probe.start import child_argv
 from reelpress.run.process import CancelToken, Finished, run
 
 

@@ -15,15 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from reelpress.errors import ReelpressError, UsageError
+from reelpress.run.ahead import LAUNCHER, NOT_PASSED_ON
 from reelpress.run.output import Output
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
 TICK_S = 0.05  # the longest time between two looks at cancel, clocks and callbacks
 _DEATH_S = 30.0  # the longest time SIGKILL may take; longer means a process that hangs inside the kernel
 _STRAGGLER_S = 1.0  # the same for what the program itself started, and for emptying its pipes
 _CHUNK_BYTES = 256 * 1024
-# FFmpeg would write a report file, or colour its messages, because of these.
-_NOT_PASSED_ON = ("FFREPORT", "AV_LOG_FORCE_COLOR", "AV_LOG_FORCE_256COLOR")
 _CANNOT_EXECUTE = {
     errno.ENOENT: "the file, or the interpreter or loader that it names, does not exist",
     errno.EACCES: "it may not be executed: check its permissions, and for a file system mounted noexec",
@@ -84,7 +82,7 @@ class Child:
         self._command = command
         status_read, status_write = os.pipe()
         self._resources.callback(os.close, status_read)
-        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(status_write), str(os.getpid())]
+        launcher = [sys.executable, "-I", "-S", LAUNCHER, str(status_write), str(os.getpid())]
         launcher += ["-" if limit is None else str(limit) for limit in limited]
         try:
             self._popen = popen = subprocess.Popen(
@@ -95,7 +93,7 @@ class Child:
                 bufsize=0,
                 pass_fds=(status_write,),
                 start_new_session=True,
-                env={name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON} | dict(env),
+                env={name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON} | dict(env),
             )
         except OSError as error:
             if error.errno == errno.E2BIG:
