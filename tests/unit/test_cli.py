@@ -380,8 +380,10 @@ def test_a_terminal_shows_a_bar_on_stderr_and_stdout_stays_plain(cli: Cli, tmp_p
     assert "encoded" in stdout
 
 
-def test_no_color_leaves_a_bar_without_colours(cli: Cli, source: Path) -> None:
-    code, _, sent = in_terminal(cli, "compress", source.name, NO_COLOR="1")
+def test_no_color_leaves_a_bar_without_colours(cli: Cli, tmp_path: Path) -> None:
+    # long enough that it is drawn while some of it is done: without colours nothing of a bar is seen before
+    clips.plain(tmp_path / "in.mp4", "-crf", "4", size="640x360", seconds=12)
+    code, _, sent = in_terminal(cli, "compress", "in.mp4", NO_COLOR="1")
     assert code == 0
     assert "━" in sent
     assert not [c for c in COLOUR.findall(sent) if re.search(r"[34]\d", c)]
