@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -63,13 +64,27 @@ def _candidates(named: str | None) -> list[tuple[Path, str]]:
             raise UsageError(f"REELPRESS_FFMPEG names {named!r}, which is not there.", hint="Give a full path.")
         found.append((Path(where), "settings"))
     with contextlib.suppress(ImportError, RuntimeError):
-        import imageio_ffmpeg
-
-        found.append((Path(imageio_ffmpeg.get_ffmpeg_exe()), "bundled"))
+        found.append((_bundled(), "bundled"))
     on_path = shutil.which("ffmpeg")
     if on_path is not None:
         found.append((Path(on_path), "path"))
     return found
+
+
+def _bundled() -> Path:
+    """Return the FFmpeg that came with imageio-ffmpeg. Raises ``ImportError`` or ``RuntimeError`` without one.
+
+    Its own way of finding it is to run it, which with the import takes as long as all else that is asked here.
+    """
+    spec = importlib.util.find_spec("imageio_ffmpeg")
+    if spec is not None and "IMAGEIO_FFMPEG_EXE" not in os.environ:
+        for folder in spec.submodule_search_locations or ():
+            for path in sorted(Path(folder, "binaries").glob("ffmpeg-*")):
+                if os.access(path, os.X_OK):
+                    return path
+    import imageio_ffmpeg
+
+    return Path(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def _ffmpeg_facts(path: Path, origin: str, cache_dir: Path | None) -> FfmpegFacts | None:

@@ -154,7 +154,7 @@ def main() -> None:
     """Serve the socket that is our stdin."""
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208 - a fork copies one thread, and the locks of all
         raise SystemExit("an import started a thread")
-    gc.collect()
     gc.freeze()  # or collecting in a child would touch, and so copy, every page
+    gc.enable()
     Nursery(socket.socket(fileno=0)).serve()
     os._exit(0)

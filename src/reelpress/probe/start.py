@@ -7,7 +7,8 @@ import sys
 
 # The child gets this process's import path; -I and -S keep the environment and the working directory out of it.
 CHILD = "import sys; sys.path[:0] = sys.argv[1:]; from reelpress.probe.media_child import main; main()"
-NURSERY = CHILD.replace("media_child", "nursery_child")
+# Of what it imports nothing is ever garbage.
+NURSERY = "import gc; gc.disable(); " + CHILD.replace("media_child", "nursery_child")
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
 
 
