@@ -142,7 +142,8 @@ class Delivery:
         with ReadyProbe(self._cancel) as ready:
             judge = Judge(
                 decided, self._source_facts, partial.path, job=self._job, book=book, ready=ready, emit=self._emit,
-                cancel=self._cancel, decode_whole=self._policy.decode_whole, further=further,
+                cancel=self._cancel, decode_whole=self._policy.decode_whole, cores=self._host.cores,
+                further=further,
             )  # fmt: skip
             with book.stage("encode" if isinstance(decided, Encode) else "copy"):
                 setting = Setting(

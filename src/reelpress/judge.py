@@ -45,11 +45,12 @@ class Judge:
         emit: OnEvent,
         cancel: CancelToken,
         decode_whole: bool,
+        cores: int,
         further: Further,
     ) -> None:
         self._decided, self._source_facts, self._path = decided, source_facts, path
         self._job, self._book, self._ready, self._emit, self._cancel = job, book, ready, emit, cancel
-        self._decode_whole, self._further = decode_whole, further
+        self._decode_whole, self._cores, self._further = decode_whole, cores, further
         self.gates: tuple[Gate, ...] = ()
         self.facts: MediaFacts | None = None
         self.attempt: Attempt | None = None  # whose output was judged last
@@ -67,7 +68,8 @@ class Judge:
         with book.stage("check"), ThreadPoolExecutor(max_workers=1) as pool:
             reading = pool.submit(
                 decode_output, attempt.ffmpeg, self._path, expect.duration_s,
-                whole=self._decode_whole, has_audio=bool(expect.audio), cancel=self._cancel,
+                whole=self._decode_whole, has_audio=bool(expect.audio), threads=self._cores,
+                cancel=self._cancel,
             )  # fmt: skip
             try:
                 self.facts = facts = self._ready.probe(self._path, book.spend)

@@ -41,7 +41,9 @@ def spoil(source: Path, out: Path, first: int, count: int, kind: str = "video") 
 
 
 def errors(host: HostFacts, path: Path) -> tuple[str, ...]:
-    decoded, _ = decode_output(host.ffmpegs[0].path, path, float(_SECONDS), whole=False, has_audio=True, cancel=None)
+    decoded, _ = decode_output(
+        host.ffmpegs[0].path, path, float(_SECONDS), whole=False, has_audio=True, threads=2, cancel=None
+    )
     return decoded.errors
 
 

@@ -34,6 +34,7 @@ from reelpress.preview.graph import (
 )  # fmt: skip
 from reelpress.preview.model import PEAKS_NAME, PREVIEW_NAME, PROXY_NAME, Preview, Sprites
 from reelpress.preview.peaks import MAX_PEAKS, write_peaks
+from reelpress.probe.host import cores
 from reelpress.probe.media import probe
 from reelpress.probe.scenes import CutReader
 from reelpress.run.failures import classify, decode_damage
@@ -232,8 +233,9 @@ class _Work:
             duration_s=self._plan.expect.duration_s if self._facts.scan_complete else None,
         )  # fmt: skip
         decoded, read = decode_output(
-            self._ffmpeg, path, made.duration_s, whole=False, has_audio=bool(made.audio), cancel=self._cancel
-        )
+            self._ffmpeg, path, made.duration_s, whole=False, has_audio=bool(made.audio), threads=cores(),
+            cancel=self._cancel,
+        )  # fmt: skip
         self._spend(read.cpu_s)
         if self._cancel.is_cancelled:
             raise Cancelled("making a preview was cancelled")

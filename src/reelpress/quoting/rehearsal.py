@@ -145,7 +145,7 @@ class _Work:
             began = time.monotonic()
             reading = pool.submit(
                 decode_output, self.attempt.ffmpeg, path, max(duration_s, 6.0), whole=False,
-                has_audio=bool(self._decided.expect.audio), cancel=self._cancel,
+                has_audio=bool(self._decided.expect.audio), threads=self._host.cores, cancel=self._cancel,
             )  # fmt: skip
             ready.probe(path, self._spend)
             self._spend(reading.result()[1].cpu_s)
