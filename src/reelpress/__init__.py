@@ -10,11 +10,12 @@ Names are loaded when they are first used: importing the package costs next to n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from reelpress.version import VERSION as __version__  # noqa: N811 - the name packages use
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all that is done here
 if TYPE_CHECKING:
+    from typing import Any
+
     from reelpress.api import acompress, compress, compress_many, probe_file
     from reelpress.clip_request import ClipRequest
     from reelpress.clips.api import acut_clips, cut_clips

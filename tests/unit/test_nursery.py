@@ -6,6 +6,7 @@ import ast
 import contextlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -180,9 +181,10 @@ def test_a_program_started_ahead_has_its_line_and_nothing_else_of_ours(monkeypat
     )
     with tempfile.TemporaryFile():
         ahead = Ahead([sys.executable, "-I", "-S", "-c", told])
-        ahead.line.settimeout(20)
-        names, has_report, leads = ast.literal_eval(ahead.line.recv(4096).decode())
-        assert not ahead.has_ended()
+        with socket.socket(fileno=ahead.take_line()) as line:
+            line.settimeout(20)
+            names, has_report, leads = ast.literal_eval(line.recv(4096).decode())
+            assert not ahead.has_ended()
         ahead.end()
     assert ahead.has_ended()
     assert names == ["0", "1", "2", "3"]  # the last lists them

@@ -46,7 +46,7 @@ class Nursery:
         self._running: Future[Finished] | None = None
         self._orders: socket.socket | None = None
         if ahead is not None:
-            self._orders = ahead.line
+            self._orders = socket.socket(fileno=ahead.take_line())
             self._orders.settimeout(_BEGIN_S)
         self._cancel = CancelToken()
         self._bad_ends = 0
@@ -70,8 +70,9 @@ class Nursery:
                 if self._orders is not None:
                     self._orders.close()
             if self._ahead is not None and self._ahead.has_ended():
-                self._ahead.end()
                 self._ahead = None
+                if self._orders is not None:
+                    self._orders.close()
             if self._cancel.is_cancelled or self._bad_ends >= _ENDS_BADLY:
                 return None
             if self._running is None and self._ahead is None:
