@@ -46,3 +46,24 @@ def test_without_places_to_seek_to_only_the_beginning_is_sampled() -> None:
     order = order_of(keyframes=1, keyframe_times_s=(1.5,))
     assert places(order) == [0.0]
     assert order.windows == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "is_asked"),
+    [
+        ((1280, 720), 39.0, False),
+        ((1280, 720), 41.0, True),
+        ((1920, 1080), 41.0, False),  # each picture that is decoded has 2.25 times what is encoded of it
+        ((1920, 1080), 91.0, True),
+        ((640, 360), 41.0, True),
+    ],
+)
+def test_what_kind_of_picture_it_is_is_asked_where_that_costs_little(
+    size: tuple[int, int], seconds: float, *, is_asked: bool
+) -> None:
+    track = {**RICH, "width": size[0], "height": size[1], "duration_s": seconds, "keyframes": round(seconds / 2)}
+    facts = media(video(**track), size_bytes=610_000_000, duration_s=seconds)
+    request = Request(always_encode=True, max_width=1280, max_height=720)
+    decided = plan(facts, host(), request)
+    assert isinstance(decided, Encode)
+    assert (sample_order(decided, facts, request) is not None) is is_asked

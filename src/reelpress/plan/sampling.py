@@ -19,7 +19,8 @@ from reelpress.request import Request
 # Seeking lands on keyframes. Where they lie further apart than this (browser recordings have one in all), samples
 # from the middle would cost the decoding of all that comes before.
 MAX_KEYFRAME_DISTANCE_S = 10.0
-CONTENT_FROM_DURATION_S = 40.0  # where the picture repeats, content samples save an eighth of the encode
+# Where the picture repeats, content samples save an eighth of the encode. For sources that are not made smaller.
+CONTENT_FROM_DURATION_S = 40.0
 CONTENT_WINDOWS = 3
 # 8 frames at 3/8 of the size tell kinds of picture apart as well as 1.5 s at half did, for half the CPU seconds: what
 # remains is opening the input and decoding up to the first frame.
@@ -56,7 +57,10 @@ def sample_order(decided: Encode, media: MediaFacts, request: Request) -> Sample
             return _order(attempt, windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
     duration = track.duration_s
     lean = attempt is decided.attempts[0] and attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
-    if lean and duration is not None and duration >= CONTENT_FROM_DURATION_S and not is_still(track):
+    # samples cost by the pixels that are decoded, and save by those that are encoded
+    shrunk = track.width * track.height / (decided.expect.width * decided.expect.height)
+    from_s = CONTENT_FROM_DURATION_S * max(1.0, shrunk)
+    if lean and duration is not None and duration >= from_s and not is_still(track):
         width, height = (round(side * CONTENT_SCALE / 2) * 2 for side in (decided.expect.width, decided.expect.height))
         each = (CONTENT_FRAMES if seekable else CONTENT_FRAMES_ALONE) / float(fps)
         evenly = middles(duration, CONTENT_WINDOWS)
