@@ -7,6 +7,7 @@ from pathlib import Path
 from reelpress.errors import Cancelled, InputError
 from reelpress.facts.formats import container_args
 from reelpress.facts.media import MediaFacts
+from reelpress.plan.stretch_place import sound_place
 from reelpress.run.process import CancelToken, Limits, run
 from reelpress.source.opening import OpenSource
 
@@ -27,21 +28,26 @@ def extract_sound(
 ) -> Path | None:
     """Write mono sound of 16 kHz that begins exactly at ``start_s``, with silence where there is none; return the file.
 
-    ``None`` for a video without sound. Raises :class:`InputError` when it cannot be decoded, and :class:`Cancelled`.
+    ``None`` for one without sound or pictures. Raises :class:`InputError` when it cannot be decoded, and
+    :class:`Cancelled`.
     """
     audio, video = facts.main_audio, facts.main_video
-    if audio is None:
+    if audio is None or video is None:
         return None
-    # FFmpeg's clock begins with the file, the programme's with the first picture
-    late_s = 0.0 if video is None else max(0.0, (video.start_s or 0.0) - (facts.start_s or 0.0))
+    duration_s = end_s - start_s
+    place = sound_place(facts, video, start_s, duration_s)
+    filters = ",".join((*place.filters, "aresample=async=1:first_pts=0"))
+    # The pictures are not needed. But FFmpeg's clock begins with the streams that are used, not with the file.
+    pictures = ("-map", f"0:{video.index}", "-c", "copy", "-t", f"{end_s:.6f}", "-f", "null", "-")
     argv = (
         ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "repeat+level+warning", "-progress", "pipe:1", "-y",
         "-protocol_whitelist", source.protocols, *container_args(facts.container), *source.input_options,
-        "-ss", f"{start_s + late_s:.6f}", "-t", f"{end_s - start_s:.6f}", "-i", source.url,
-        "-map", f"0:{audio.index}", "-vn", "-sn", "-dn", "-af", "aresample=async=1:first_pts=0",
+        *place.seek_args, "-i", source.url,
+        "-map", f"0:{audio.index}", "-af", filters,
         "-ac", "1", "-ar", str(_RATE_HZ), "-c:a", "pcm_s16le", "-map_metadata", "-1", "-f", "wav", f"file:{target}",
+        *(() if "-copyts" in place.seek_args else pictures),
     )  # fmt: skip
-    size_bytes = round((end_s - start_s + 10) * _RATE_HZ * 2) + 2**20
+    size_bytes = round((duration_s + 10) * _RATE_HZ * 2) + 2**20
     limits = Limits(stall_s=_STALL_S, memory_bytes=_MEMORY_BYTES, file_size_bytes=size_bytes)
     finished = run(argv, limits=limits, cancel=cancel)
     if finished.stopped == "cancelled":

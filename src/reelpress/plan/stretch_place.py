@@ -6,6 +6,8 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, run_up_s, seek_args
 
+_OWN_CLOCK: tuple[str, ...] = ("-copyts",)
+
 
 class StretchPlace(Value, frozen=True, kw_only=True):
     """Options that stand before ``-i``, and the filters of which the first frame of the stretch comes out, at time 0.
@@ -31,6 +33,22 @@ def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration
     begin_s = origin_s + start_s
     window = (f"trim=start={begin_s:.6f}:duration={duration_s:.6f}", f"setpts=PTS-{begin_s:.6f}/TB")
     return StretchPlace(seek_args=seek_args(origin_s + enter_s), filters=window)
+
+
+def sound_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> StretchPlace:
+    """Return how to read the sound of a stretch that begins ``start_s`` seconds after the track's first picture.
+
+    A file whose times lead nowhere is read from its beginning by FFmpeg's clock, which runs on where the container's
+    jumps, and is at 0 with what begins first of the streams that are used: the track has to be one of them.
+    """
+    origin_s, args = track.start_s or 0.0, _OWN_CLOCK
+    if not can_seek(media, track):
+        origin_s, args = max(0.0, origin_s - (media.start_s or 0.0)), ()
+    elif (enter_s := _enter_s(media, track, start_s)) is not None:
+        args = seek_args(origin_s + enter_s)
+    begin_s = origin_s + start_s
+    window = (f"atrim=start={begin_s:.6f}:duration={duration_s:.6f}", f"asetpts=PTS-{begin_s:.6f}/TB")
+    return StretchPlace(seek_args=args, filters=window)
 
 
 def _enter_s(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
