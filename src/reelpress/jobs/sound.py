@@ -45,7 +45,7 @@ def extract_sound(
         *place.seek_args, "-i", source.url,
         "-map", f"0:{audio.index}", "-af", filters,
         "-ac", "1", "-ar", str(_RATE_HZ), "-c:a", "pcm_s16le", "-map_metadata", "-1", "-f", "wav", f"file:{target}",
-        *(() if "-copyts" in place.seek_args else pictures),
+        *(() if place.seek_args else pictures),
     )  # fmt: skip
     size_bytes = round((duration_s + 10) * _RATE_HZ * 2) + 2**20
     limits = Limits(stall_s=_STALL_S, memory_bytes=_MEMORY_BYTES, file_size_bytes=size_bytes)

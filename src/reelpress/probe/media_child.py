@@ -92,7 +92,7 @@ def _look(request: Request) -> MediaFacts:
         try:
             container = av.open(
                 request.url or f"file:{path}", options=options, metadata_errors="replace",
-                stream_options=_UNSEEN if boxes is not None and request.url is None else None,  # type: ignore[arg-type]  # its stub errs
+                stream_options=_UNSEEN if boxes is not None and request.url is None else None,  # type: ignore[arg-type]  # the stub says strings
             )  # fmt: skip
         except (av.FFmpegError, OSError, ValueError) as error:
             raise why_not_opened(error, logs, head, boxes) from error

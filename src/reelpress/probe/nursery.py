@@ -67,12 +67,10 @@ class Nursery:
             if self._running is not None and self._running.done():
                 self._bad_ends += self._running.exception() is not None or self._running.result().returncode != 0
                 self._running = None
-                if self._orders is not None:
-                    self._orders.close()
             if self._ahead is not None and self._ahead.has_ended():
                 self._ahead = None
-                if self._orders is not None:
-                    self._orders.close()
+            if self._running is None and self._ahead is None and self._orders is not None:
+                self._orders.close()
             if self._cancel.is_cancelled or self._bad_ends >= _ENDS_BADLY:
                 return None
             if self._running is None and self._ahead is None:
