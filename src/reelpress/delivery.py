@@ -23,6 +23,7 @@ from reelpress.gpus import gpus_of
 from reelpress.judge import Further, Judge
 from reelpress.plan.model import Copy, Encode
 from reelpress.policy import RunPolicy
+from reelpress.probe.media_request import decoding
 from reelpress.probe.ready import ReadyProbe
 from reelpress.request import Hardware
 from reelpress.run.execute import execute
@@ -139,11 +140,10 @@ class Delivery:
         refuse_small_disk(self._target.parent, space_bytes)
         gpus = gpus_of(self._host, self._policy.gpu)
         partial = kept.enter_context(PartialFile.open(self._target, overwrite=self._overwrite))
-        with ReadyProbe(self._cancel) as ready:
+        with ReadyProbe(self._cancel, expect.duration_s) as ready:
             judge = Judge(
                 decided, self._source_facts, partial.path, job=self._job, book=book, ready=ready, emit=self._emit,
-                cancel=self._cancel, decode_whole=self._policy.decode_whole, cores=self._host.cores,
-                further=further,
+                decoding=decoding(self._host.cores, whole=self._policy.decode_whole), further=further,
             )  # fmt: skip
             with book.stage("encode" if isinstance(decided, Encode) else "copy"):
                 setting = Setting(

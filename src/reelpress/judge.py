@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from reelpress.bookkeeping import Book
-from reelpress.check.decode import decode_output
 from reelpress.check.structure import check_structure
 from reelpress.errors import InputError
 from reelpress.events import Checked, Event, OnEvent, Progressed
@@ -15,10 +13,11 @@ from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.gate import QUALITY_GATES
 from reelpress.facts.media import MediaFacts
 from reelpress.plan.model import Attempt, Copy, Encode
+from reelpress.probe.media_request import Decoding
 from reelpress.probe.ready import ReadyProbe
 from reelpress.receipt import Gate
 from reelpress.run.failures import decode_damage
-from reelpress.run.process import CancelToken, Finished
+from reelpress.run.process import Finished
 from reelpress.run.report import read_report
 from reelpress.run.watch import Job
 
@@ -43,14 +42,12 @@ class Judge:
         book: Book,
         ready: ReadyProbe,
         emit: OnEvent,
-        cancel: CancelToken,
-        decode_whole: bool,
-        cores: int,
+        decoding: Decoding,
         further: Further,
     ) -> None:
         self._decided, self._source_facts, self._path = decided, source_facts, path
-        self._job, self._book, self._ready, self._emit, self._cancel = job, book, ready, emit, cancel
-        self._decode_whole, self._cores, self._further = decode_whole, cores, further
+        self._job, self._book, self._ready, self._emit = job, book, ready, emit
+        self._decoding, self._further = decoding, further
         self.gates: tuple[Gate, ...] = ()
         self.facts: MediaFacts | None = None
         self.attempt: Attempt | None = None  # whose output was judged last
@@ -65,18 +62,12 @@ class Judge:
         """Return a failure when the output is not what was planned."""
         book, expect = self._book, self._decided.expect
         self.attempt = attempt
-        with book.stage("check"), ThreadPoolExecutor(max_workers=1) as pool:
-            reading = pool.submit(
-                decode_output, attempt.ffmpeg, self._path, expect.duration_s,
-                whole=self._decode_whole, has_audio=bool(expect.audio), threads=self._cores,
-                cancel=self._cancel,
-            )  # fmt: skip
+        with book.stage("check"):
             try:
-                self.facts = facts = self._ready.probe(self._path, book.spend)
+                facts, decoded = self._ready.look(self._path, self._decoding, book.spend)
             except InputError as error:
                 return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
-            decoded, read = reading.result()
-            book.spend(read.cpu_s)
+            self.facts = facts
             damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
             track = self._source_facts.main_video
             report = read_report(done.stderr_tail, track.index) if track is not None else None

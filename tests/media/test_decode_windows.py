@@ -7,10 +7,9 @@ from pathlib import Path
 import av
 import pytest
 
-from reelpress.check import decode
-from reelpress.check.decode import decode_output
-from reelpress.check.packets import PacketTable
-from reelpress.facts.host import HostFacts
+from reelpress.facts.media import Decoded, MediaFacts
+from reelpress.probe.media import look_at_output, probe
+from reelpress.probe.media_request import Decoding
 
 import clips
 
@@ -40,32 +39,46 @@ def spoil(source: Path, out: Path, first: int, count: int, kind: str = "video") 
     return out
 
 
-def errors(host: HostFacts, path: Path) -> tuple[str, ...]:
-    decoded, _ = decode_output(
-        host.ffmpegs[0].path, path, float(_SECONDS), whole=False, has_audio=True, threads=2, cancel=None
-    )
-    return decoded.errors
+def look(path: Path, *, threads: int = 2, whole: bool = False) -> tuple[MediaFacts, Decoded]:
+    wish = Decoding(threads=threads, whole_up_to_s=None) if whole else Decoding(threads=threads)
+    return look_at_output(path, wish, duration_s=float(_SECONDS), cancel=None, spend=lambda _: None)
 
 
-def test_a_right_output_gives_no_errors(host: HostFacts, video: Path) -> None:
-    assert errors(host, video) == ()
+def errors(path: Path) -> tuple[str, ...]:
+    return look(path)[1].errors
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 16])
+def test_a_right_output_gives_no_errors_and_the_facts_of_a_probe(video: Path, threads: int, whole: bool) -> None:
+    facts, decoded = look(video, threads=threads, whole=whole)
+    assert decoded.errors == ()
+    assert facts == probe(video)
+
+
+def test_the_start_is_not_the_middle_where_nothing_of_it_decodes(video: Path, tmp_path: Path) -> None:
+    facts, decoded = look(spoil(video, tmp_path / "spoilt.mp4", 0, 90))
+    assert decoded.errors[0].startswith("[h264] ")
+    assert facts.video[0].frames == _SECONDS * _RATE
+
+
+@pytest.mark.parametrize("threads", [1, 16])
+def test_where_all_is_decoded_damage_is_seen_anywhere(video: Path, tmp_path: Path, threads: int) -> None:
+    _, decoded = look(spoil(video, tmp_path / "spoilt.mp4", 60, 2), threads=threads, whole=True)
+    assert decoded.whole
+    assert all(line.startswith("[h264] ") for line in decoded.errors)
+    assert decoded.errors
 
 
 # the start; after the keyframe before the middle; the first and the last of the end
 @pytest.mark.parametrize("first", [2, 102, 305, _RATE * (_SECONDS - 1), -12, -2])
 def test_damage_is_seen_at_the_start_in_the_middle_and_up_to_the_last_picture(
-    host: HostFacts, video: Path, tmp_path: Path, first: int
+    video: Path, tmp_path: Path, first: int
 ) -> None:
-    assert errors(host, spoil(video, tmp_path / "spoilt.mp4", first, 2))
+    assert errors(spoil(video, tmp_path / "spoilt.mp4", first, 2))
 
 
-def test_without_tables_the_same_places_are_decoded(
-    host: HostFacts, video: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(decode, "packet_table", lambda _path: PacketTable())
-    assert errors(host, video) == ()
-    assert errors(host, spoil(video, tmp_path / "spoilt.mp4", -2, 2))
-
-
-def test_damage_to_the_sound_of_the_end_is_seen(host: HostFacts, video: Path, tmp_path: Path) -> None:
-    assert errors(host, spoil(video, tmp_path / "spoilt.mp4", -5, 4, kind="audio"))
+def test_damage_to_the_sound_of_the_end_is_seen(video: Path, tmp_path: Path) -> None:
+    found = errors(spoil(video, tmp_path / "spoilt.mp4", -5, 4, kind="audio"))
+    assert found
+    assert all(line.startswith("[aac] ") for line in found)

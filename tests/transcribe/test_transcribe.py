@@ -168,7 +168,7 @@ def test_silence_is_an_empty_transcript_and_needs_no_model_in_memory(
     assert made.notes == ("nobody speaks",)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.thorough)])
 def test_a_killed_child_is_an_error_and_the_next_run_goes_on(
     tiny_model: Path, long_talk: Path, folder: Path, number: signal.Signals
 ) -> None:

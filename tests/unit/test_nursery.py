@@ -21,6 +21,7 @@ from reelpress.cli.early import first_look
 from reelpress.errors import Cancelled, InputError
 from reelpress.probe import nursery, start
 from reelpress.probe.media import ProbeLimits, for_many_files, probe
+from reelpress.probe.media_request import Decoding
 from reelpress.probe.ready import ReadyProbe
 from reelpress.run.ahead import Ahead
 from reelpress.run.process import CancelToken
@@ -139,9 +140,9 @@ def test_a_command_for_one_file_looks_at_input_and_output_from_one_process(tmp_p
         assert look is not None
         assert look.result().facts == probe(clip)
         one = mother()
-        with ReadyProbe(cancel) as ready:
+        with ReadyProbe(cancel, 1.0) as ready:
             ready.start()
-            assert ready.probe(clip, lambda _: None).main_video == probe(clip).main_video
+            assert ready.look(clip, Decoding(threads=2), lambda _: None)[0].main_video == probe(clip).main_video
         assert mother() == one
     assert not is_alive(one)
 
@@ -193,11 +194,11 @@ def test_a_program_started_ahead_has_its_line_and_nothing_else_of_ours(monkeypat
 
 def test_a_probe_that_stands_ready_is_of_the_nursery_too(tmp_path: Path) -> None:
     clip = clips.plain(tmp_path / "clip.mp4")
-    with for_many_files(), ReadyProbe(CancelToken()) as ready:
+    with for_many_files(), ReadyProbe(CancelToken(), 1.0) as ready:
         ready.start()
         one = mother()
         assert children(one) == []
-        assert ready.probe(clip, lambda _: None).main_video is not None
+        assert ready.look(clip, Decoding(threads=2), lambda _: None)[0].main_video is not None
         assert mother() == one
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelpress.check.packets import media_bytes, packet_table
+from reelpress.quality.packets import media_bytes, packet_table
 
 
 def box(kind: bytes, *inner: bytes) -> bytes:
@@ -37,17 +37,6 @@ def test_packets_are_shown_in_another_order_than_they_are_decoded(tmp_path: Path
     assert table.before(0.12) == (40, 5, 15)
     assert table.before(1.0) == (40, 10, 5, 15)
     assert media_bytes(path) == 70
-
-
-@pytest.mark.parametrize(
-    ("synced", "keys"),
-    [((), (0, 1, 2, 3)), ((0, 2, 1, 3), (0, 2)), ((0, 0), ()), ((0, 3, 1, 9, 0), (0,)), ((0, 99, 1), (0,))],
-)
-def test_keyframes_are_those_of_their_table_and_all_without_one(
-    tmp_path: Path, synced: tuple[int, ...], keys: tuple[int, ...]
-) -> None:
-    extra = (box(b"stss", words(*synced)),) if synced else ()
-    assert packet_table(movie(tmp_path / "a.mp4", SIZES, STEPS, *extra)).keys == keys
 
 
 def test_offsets_below_zero_are_counted_from_the_first_picture(tmp_path: Path) -> None:

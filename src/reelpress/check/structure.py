@@ -8,18 +8,10 @@ from __future__ import annotations
 
 import re
 
-from reelpress.facts.media import AudioTrack, MediaFacts, VideoTrack
-from reelpress.facts.values import Value
+from reelpress.facts.media import AudioTrack, Decoded, MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
 from reelpress.run.report import DecodeReport
-
-
-class Decoded(Value, frozen=True, kw_only=True):
-    """What the software decoder made of the output, over the stretches that were decoded."""
-
-    whole: bool
-    errors: tuple[str, ...]
 
 
 def check_structure(
@@ -197,15 +189,14 @@ def _audio_duration(number: int, want: float | None, got: AudioTrack, tolerance_
     )
 
 
-# "[aac @ 0x…]", "[aist#0:1/aac @ 0x…] [dec:aac @ 0x…]": which decoder speaks
-_DECODER = re.compile(r"\[(?:\w+#\d+:\d+/|dec:)?(\w+) @ 0x")
+_DECODER = re.compile(r"\[(\w+)\] ")  # which one speaks
 
 
 def _decodes(decoded: Decoded | None, copied_codecs: tuple[str, ...]) -> Gate:
     if decoded is None:
         return _gate("decodes", "unmeasured", "no errors", "not decoded", "The software decoder was not run.")
     stretch = "all of it" if decoded.whole else "its start, middle and end"
-    speakers = {name for line in decoded.errors for name in _DECODER.findall(line)}
+    speakers = {spoke[1] if (spoke := _DECODER.match(line)) else None for line in decoded.errors}
     if speakers and speakers <= set(copied_codecs):
         text = f"The software decoder read {stretch}. These packets are the input's own, copied."
         return _gate("decodes", "damaged_input", "no errors", decoded.errors[0], text)

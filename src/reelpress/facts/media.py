@@ -228,3 +228,13 @@ class MediaFacts(Value, frozen=True, kw_only=True):
         """The sound a player would play: the default among those that decode and are not empty, else the first."""
         usable = [a for a in self.audio if a.decodes and not (a.size_bytes == 0 and self.scan_complete)]
         return next((a for a in usable if a.is_default), usable[0] if usable else None)
+
+
+class Decoded(Value, frozen=True, kw_only=True):
+    """What a software decoder made of an output: of ``whole`` of it, or of its start, middle and end.
+
+    ``errors`` are its complaints, the codec in brackets first where one decoder spoke.
+    """
+
+    whole: bool
+    errors: tuple[str, ...]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from reelpress.check.decode import decode_output
 from reelpress.check.structure import check_structure
 from reelpress.errors import Cancelled, EncodeError, InputError, OutputError
 from reelpress.facts.failure import Failure, FailureKind
@@ -35,7 +34,8 @@ from reelpress.preview.graph import (
 from reelpress.preview.model import PEAKS_NAME, PREVIEW_NAME, PROXY_NAME, Preview, Sprites
 from reelpress.preview.peaks import MAX_PEAKS, write_peaks
 from reelpress.probe.host import cores
-from reelpress.probe.media import probe
+from reelpress.probe.media import look_at_output
+from reelpress.probe.media_request import decoding
 from reelpress.probe.scenes import CutReader
 from reelpress.run.failures import classify, decode_damage
 from reelpress.run.process import CancelToken, Finished, Limits, run
@@ -224,7 +224,9 @@ class _Work:
     def _checked_proxy(self, done: Finished) -> tuple[MediaFacts, tuple[str, ...]]:
         path = self._folder / PROXY_NAME
         try:
-            made = probe(path, cancel=self._cancel, spend=self._spend)
+            made, decoded = look_at_output(
+                path, decoding(cores()), duration_s=self._facts.duration_s, cancel=self._cancel, spend=self._spend
+            )
         except InputError as error:
             raise EncodeError("The preview cannot be read.", evidence=error.what) from error
         # sound is made even, begins with the pictures, and lasts as long as it lasts
@@ -232,13 +234,6 @@ class _Work:
             self._plan.expect, max_bytes=None, chapters=0, audio=(None,) * len(made.audio), audio_offset_s=0.0,
             duration_s=self._plan.expect.duration_s if self._facts.scan_complete else None,
         )  # fmt: skip
-        decoded, read = decode_output(
-            self._ffmpeg, path, made.duration_s, whole=False, has_audio=bool(made.audio), threads=cores(),
-            cancel=self._cancel,
-        )  # fmt: skip
-        self._spend(read.cpu_s)
-        if self._cancel.is_cancelled:
-            raise Cancelled("making a preview was cancelled")
         damage = (*self._facts.damage, *decode_damage(done.stderr_tail))
         report = read_report(done.stderr_tail, self._track.index)
         gates = check_structure(expect, made, decoded, input_damage=damage, report=report)

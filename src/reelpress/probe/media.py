@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from reelpress.errors import Cancelled, InputError
-from reelpress.facts.media import MediaFacts
+from reelpress.facts.media import Decoded, MediaFacts
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.probe import nursery
-from reelpress.probe.media_request import Answer, Request
+from reelpress.probe.media_request import Answer, Decoding, Request
 from reelpress.probe.start import child_argv, nursery_argv
 from reelpress.run.ahead import Ahead
 from reelpress.run.process import CancelToken, Finished, Limits, run
@@ -42,7 +42,7 @@ class ProbeLimits(Value, frozen=True, kw_only=True):
     """
 
     wall_s: float = 60.0
-    cpu_s: int = 45
+    cpu_s: int | None = 45
     memory_bytes: int = 2 * 1024**3
     scan_budget_s: float = 20.0
     max_pixels: int = 16384 * 16384
@@ -53,6 +53,7 @@ class ProbeLimits(Value, frozen=True, kw_only=True):
 
 
 DEFAULT_LIMITS = ProbeLimits()
+_OUTPUT_MEMORY_BYTES = 16 * 1024**3  # of address space, of which every thread takes more than it uses
 
 
 def probe(
@@ -78,6 +79,44 @@ def ask(
     spend: Callable[[float], None] | None = None,
 ) -> MediaFacts:
     """Have a child answer a request. Raises as :func:`probe` does."""
+    return _ask(request, limits, cancel, spend)[0]
+
+
+def look_at_output(
+    path: str | os.PathLike[str],
+    decoding: Decoding,
+    *,
+    duration_s: float | None,
+    cancel: CancelToken | None,
+    spend: Callable[[float], None],
+) -> tuple[MediaFacts, Decoded]:
+    """Return the facts of a file of ours, and what a software decoder made of it.
+
+    ``duration_s`` is how long it may be; the longer, the longer this may take. Raises as :func:`probe` does.
+    """
+    request, limits = request_for_output(path, decoding), output_limits(duration_s)
+    return both(_ask(request, limits, cancel, spend))
+
+
+def request_for_output(path: str | os.PathLike[str], decoding: Decoding) -> Request:
+    """Return the request to look at an output and to decode it."""
+    return msgspec.structs.replace(request_for(path, DEFAULT_LIMITS), decoding=decoding)
+
+
+def output_limits(duration_s: float | None) -> ProbeLimits:
+    """Return what looking at an output of ours may cost: decoders with a thread for every core have their own."""
+    return ProbeLimits(wall_s=60 + 2 * (duration_s or 600), cpu_s=None, memory_bytes=_OUTPUT_MEMORY_BYTES)
+
+
+def both(told: tuple[MediaFacts, Decoded | None]) -> tuple[MediaFacts, Decoded]:
+    """Return what was told of an output."""
+    facts, decoded = told
+    return facts, decoded or Decoded(whole=True, errors=("there is no picture to decode",))
+
+
+def _ask(
+    request: Request, limits: ProbeLimits, cancel: CancelToken | None, spend: Callable[[float], None] | None
+) -> tuple[MediaFacts, Decoded | None]:
     kept = nursery.kept()
     finished = None if kept is None else kept.ask(request, limits.of_child(), cancel)
     if finished is None:
@@ -95,16 +134,15 @@ def for_many_files(ahead: Ahead | None = None) -> AbstractContextManager[None]:
     return nursery.nursery(nursery_argv(), ahead)
 
 
-def request_for(path: str | os.PathLike[str], limits: ProbeLimits, *, samples_later: bool = True) -> Request:
-    """Return the request to look at a file; without ``samples_later`` only its beginning is decoded."""
+def request_for(path: str | os.PathLike[str], limits: ProbeLimits) -> Request:
+    """Return the request to look at a file."""
     return Request(
-        path=os.fsencode(Path(path).absolute()), max_pixels=limits.max_pixels, scan_budget_s=limits.scan_budget_s,
-        samples_later=samples_later,
-    )  # fmt: skip
+        path=os.fsencode(Path(path).absolute()), max_pixels=limits.max_pixels, scan_budget_s=limits.scan_budget_s
+    )
 
 
-def read_answer(finished: Finished, limits: ProbeLimits) -> MediaFacts:
-    """Return the facts a child gave. Raises as :func:`probe` does."""
+def read_answer(finished: Finished, limits: ProbeLimits) -> tuple[MediaFacts, Decoded | None]:
+    """Return what a child told: facts, and of an output what decoding it came to. Raises as :func:`probe` does."""
     if finished.stopped == "cancelled":
         raise Cancelled("probing was cancelled")
     if finished.returncode != 0:
@@ -117,7 +155,7 @@ def read_answer(finished: Finished, limits: ProbeLimits) -> MediaFacts:
         raise _refusal(answer.refused.kind, answer.refused.what, answer.refused.evidence)
     if answer.facts is None:
         raise _refusal("crashed", "the probe gave no answer", finished.stderr_tail[-300:])
-    return answer.facts
+    return answer.facts, answer.decoded
 
 
 def _refusal(reason: str, what: str, evidence: str | None) -> InputError:
@@ -128,7 +166,8 @@ def _broken_child(finished: Finished, limits: ProbeLimits) -> InputError:
     """Say why the child gave no answer: a limit, or a crash."""
     if finished.stopped is not None:
         return _refusal("too_costly", "looking at the file takes too long", finished.stop_reason)
-    if finished.returncode in {-signal.SIGXCPU, -signal.SIGKILL} and finished.cpu_s >= limits.cpu_s:
+    is_signal = finished.returncode in {-signal.SIGXCPU, -signal.SIGKILL}
+    if is_signal and limits.cpu_s is not None and finished.cpu_s >= limits.cpu_s:
         evidence = f"it used {finished.cpu_s:.1f} s of processor time"
         return _refusal("too_costly", "looking at the file takes too long", evidence)
     if "MemoryError" in finished.last_line:

@@ -29,13 +29,14 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from reelpress.facts.formats import INDEXED_FORMATS, format_whitelist, protocol_whitelist
-from reelpress.facts.media import AudioTrack, Chapter, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
+from reelpress.facts.media import AudioTrack, Chapter, Decoded, MediaFacts, OtherTrack, SubtitleTrack, VideoTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.isobmff import FileBoxes, read_boxes
+from reelpress.probe.media_decode import OutputDecoder
 from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_lines import stream_lines
 from reelpress.probe.media_refusal import RefusedError, log_lines, refuse_by_content, regular_size, why_not_opened
-from reelpress.probe.media_request import Answer, Refusal, Request
+from reelpress.probe.media_request import Answer, Decoding, Refusal, Request
 from reelpress.probe.media_scan import Scan, StreamScan, is_discontinuous, scan_packets
 from reelpress.probe.media_stretches import Stretches, read_head, read_stretches
 from reelpress.probe.media_tracks import (
@@ -59,14 +60,14 @@ _HEADER_TELLS = ("mov,", "matroska", "flv", "avi", "asf", "wav")  # elsewhere it
 def answer(request: Request) -> Answer:
     """Look at the file and answer; what cannot be used is a refusal, never an exception."""
     try:
-        return Answer(facts=_look(request))
+        return _look(request)
     except RefusedError as refused:
         return Answer(refused=refused.refusal)
     except MemoryError:
         return Answer(refused=Refusal(kind="too_costly", what="reading the file takes more memory than allowed"))
 
 
-def _look(request: Request) -> MediaFacts:
+def _look(request: Request) -> Answer:
     path = os.fsdecode(request.path)
     size = regular_size(path) if request.url is None else request.size_bytes
     try:
@@ -98,7 +99,8 @@ def _look(request: Request) -> MediaFacts:
             raise why_not_opened(error, logs, head, boxes) from error
         with container:
             container.flags &= ~0x0400  # AVFMT_FLAG_GENPTS, which PyAV sets: it reads ahead without bound
-            return _Reader(container, boxes, logs, request).facts(size)
+            reader = _Reader(container, boxes, logs, request)
+            return Answer(facts=reader.facts(size), decoded=reader.decoded)
 
 
 def _at_gateway(url: str, size: int) -> BinaryIO:
@@ -127,10 +129,11 @@ class _Reader:
             s.index for s in container.streams if s.type == "video" and s.disposition & Disposition.attached_pic
         }
         self.stretches: Stretches | None = None
+        self.decoded: Decoded | None = None
         self.jumps = is_discontinuous(container)
         self.scans = {s.index: StreamScan(s, is_discontinuous=self.jumps) for s in container.streams}
         self.samplers = {
-            s.index: FrameSampler(s, request.max_pixels)
+            s.index: FrameSampler(s, request.max_pixels, 1 if request.decoding is None else request.decoding.threads)
             for s in container.streams.video
             if s.index not in self.pictures
         }
@@ -171,6 +174,8 @@ class _Reader:
         """Read packets and decode frames; return how it ended, and what FFmpeg said before anything was sought."""
         # Without a length in the header, nobody can go to a place in the file without reading all before it.
         is_whole = self.request.stretches is None or header_s is None or not self.samplers
+        if self.request.decoding is not None and self.samplers:
+            return self._read_output(self.request.decoding)
         if is_whole:
             scan = scan_packets(self.container, self.scans, self._feed, self.request.scan_budget_s)
         else:
@@ -178,6 +183,30 @@ class _Reader:
         for decoder in self.samplers.values():
             if scan.is_complete or decoder.frames == 0:
                 decoder.feed(None)
+        self._close_scans()
+        problems = log_lines(self.logs)
+        if not is_whole:
+            self.stretches = self._read_stretches(self.request.stretches or ())
+            return scan, problems
+        for index, sampler in self.samplers.items():
+            timed = self.scans[index]
+            if timed.shown <= 12 or timed.jumps:
+                continue
+            if timed.start is not None and timed.end is not None:
+                sampler.sample_later(self.container, timed.start, timed.end)
+        return scan, problems
+
+    def _read_output(self, decoding: Decoding) -> tuple[Scan, list[str]]:
+        """Read all packets, then decode the pictures of the first video stream, and the sound at their end."""
+        scan = scan_packets(self.container, self.scans, lambda _packet: None, self.request.scan_budget_s)
+        problems = log_lines(self.logs)
+        index, sampler = next(iter(self.samplers.items()))
+        decoder = OutputDecoder(self.container, sampler, self.scans[index], self.logs, decoding.whole_up_to_s)
+        self.decoded = decoder.decode()
+        self._close_scans()
+        return scan, problems
+
+    def _close_scans(self) -> None:
         for index, packets in self.scans.items():
             sampler = self.samplers.get(index)
             packets.close(
@@ -185,17 +214,6 @@ class _Reader:
                 first_pts=sampler.first_pts if sampler is not None else None,
                 first_dts=sampler.first_dts if sampler is not None else None,
             )
-        problems = log_lines(self.logs)
-        if not is_whole:
-            self.stretches = self._read_stretches(self.request.stretches or ())
-            return scan, problems
-        for index, sampler in self.samplers.items():
-            timed = self.scans[index]
-            if not self.request.samples_later or timed.shown <= 12 or timed.jumps:
-                continue
-            if timed.start is not None and timed.end is not None:
-                sampler.sample_later(self.container, timed.start, timed.end)
-        return scan, problems
 
     def _read_stretches(self, stretches: Sequence[tuple[float, float]]) -> Stretches:
         main = max((s.stream for s in self.samplers.values()), key=lambda s: (s.width or 0) * (s.height or 0))

@@ -56,7 +56,7 @@ class Orientation(Value, frozen=True, kw_only=True):
 class FrameSampler:
     """Collects what the decoded frames of one stream say; one frame of an 8K stream, at most nine of others."""
 
-    def __init__(self, stream: VideoStream, max_pixels: int) -> None:
+    def __init__(self, stream: VideoStream, max_pixels: int, threads: int = 1) -> None:
         self.stream = stream
         self.frames = 0
         self.first_pts: int | None = None  # of the first frame that comes out at the stream's beginning
@@ -77,7 +77,8 @@ class FrameSampler:
         context = stream.codec_context
         self.declared = (context.width, context.height) if context is not None else None  # decoding changes these
         if context is not None:
-            context.thread_count = 1  # threads multiply memory, and delay the first frame
+            # more than one multiply memory, and delay the first frame
+            context.thread_count, context.thread_type = threads, "AUTO"
             # only what frames say about themselves is read, so the loop filter, a third of decoding, is left out
             context.options = {"max_pixels": str(max_pixels), "skip_loop_filter": "all"}
 
@@ -93,6 +94,13 @@ class FrameSampler:
             if packet is not None and packet.is_keyframe:
                 self._places_seen.add(packet.dts)
             self._decode(packet, are_errors_kept=True)
+
+    def take(self, packet: Packet[Any] | None) -> list[VideoFrame]:
+        """Decode one packet of many, or flush; of the frames, which are returned, the first few are looked at."""
+        frames = self.stream.decode(packet)
+        for frame in frames[: max(0, HEAD_FRAMES - self.frames)]:
+            self._look(frame)
+        return frames
 
     @property
     def later_frames(self) -> int:

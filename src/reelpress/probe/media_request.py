@@ -5,8 +5,26 @@ An :class:`Order` and what answers it go between :mod:`reelpress.probe.nursery` 
 
 from __future__ import annotations
 
-from reelpress.facts.media import MediaFacts
+from reelpress.facts.media import Decoded, MediaFacts
 from reelpress.facts.values import Value
+
+_MOST_THREADS = 16  # as many as FFmpeg takes by itself
+
+
+class Decoding(Value, frozen=True, kw_only=True):
+    """What of an output to decode, with how many threads: all up to ``whole_up_to_s``, of longer ones three places.
+
+    ``None`` is all of any.
+    """
+
+    threads: int
+    whole_up_to_s: float | None = 5.0
+
+
+def decoding(cores: int, *, whole: bool = False) -> Decoding:
+    """Return how outputs are decoded where there are so many cores: all of them, or of long ones three places."""
+    threads = min(max(cores, 1), _MOST_THREADS)
+    return Decoding(threads=threads, whole_up_to_s=None) if whole else Decoding(threads=threads)
 
 
 class Request(Value, frozen=True, kw_only=True):
@@ -25,7 +43,7 @@ class Request(Value, frozen=True, kw_only=True):
     stretches: tuple[tuple[float, float], ...] | None = None
     max_pixels: int
     scan_budget_s: float
-    samples_later: bool = True  # also decode frames from the middle, where size or fields may change
+    decoding: Decoding | None = None  # instead of the few frames that tell what they are like
 
 
 class Refusal(Value, frozen=True, kw_only=True):
@@ -37,10 +55,11 @@ class Refusal(Value, frozen=True, kw_only=True):
 
 
 class Answer(Value, frozen=True, kw_only=True):
-    """Exactly one of the two."""
+    """Exactly one of ``facts`` and ``refused``; ``decoded`` with facts where decoding was asked for."""
 
     facts: MediaFacts | None = None
     refused: Refusal | None = None
+    decoded: Decoded | None = None
 
 
 class Order(Value, frozen=True, kw_only=True):

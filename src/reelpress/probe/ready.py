@@ -15,19 +15,23 @@ from typing import Self
 
 import msgspec
 
-from reelpress.facts.media import MediaFacts
+from reelpress.facts.media import Decoded, MediaFacts
 from reelpress.facts.values import to_json
 from reelpress.probe import nursery
-from reelpress.probe.media import DEFAULT_LIMITS, ask, read_answer, request_for
+from reelpress.probe.media import both, look_at_output, output_limits, read_answer, request_for_output
+from reelpress.probe.media_request import Decoding
 from reelpress.probe.start import child_argv
 from reelpress.run.process import CancelToken, Finished, run
 
 
 class ReadyProbe:
-    """Looks at files we wrote ourselves; :meth:`start` is worth calling a little before the first of them is done."""
+    """Looks at files we wrote ourselves; :meth:`start` is worth calling a little before the first of them is done.
 
-    def __init__(self, cancel: CancelToken) -> None:
-        self._cancel = cancel
+    ``duration_s`` is how long they are: the longer, the longer a look may take.
+    """
+
+    def __init__(self, cancel: CancelToken, duration_s: float | None) -> None:
+        self._cancel, self._duration_s, self._limits = cancel, duration_s, output_limits(duration_s)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reelpress-probe")
         self._waiting: tuple[int, Future[Finished]] | None = None
         self._asked_at: float | None = None
@@ -48,14 +52,14 @@ class ReadyProbe:
         elif self._waiting is None:
             self._waiting = self._started()
 
-    def probe(self, path: Path, spend: Callable[[float], None]) -> MediaFacts:
-        """Return the facts of a file, of whose pictures only the first are decoded.
+    def look(self, path: Path, decoding: Decoding, spend: Callable[[float], None]) -> tuple[MediaFacts, Decoded]:
+        """Return the facts of a file, and what a software decoder made of it.
 
         ``spend`` is told the CPU seconds. Raises as :func:`reelpress.probe.media.probe` does.
         """
-        request = request_for(path, DEFAULT_LIMITS, samples_later=False)
         if nursery.kept() is not None and self._waiting is None:
-            return ask(request, limits=DEFAULT_LIMITS, cancel=self._cancel, spend=spend)
+            return look_at_output(path, decoding, duration_s=self._duration_s, cancel=self._cancel, spend=spend)
+        request = request_for_output(path, decoding)
         write, child = self._waiting or self._started()
         self._waiting = None
         self._asked_at = time.monotonic()
@@ -63,7 +67,7 @@ class ReadyProbe:
             pipe.write(to_json(request))
         finished = child.result()
         spend(finished.cpu_s)
-        return read_answer(finished, DEFAULT_LIMITS)
+        return both(read_answer(finished, self._limits))
 
     def _started(self) -> tuple[int, Future[Finished]]:
         self._asked_at = None
@@ -72,7 +76,7 @@ class ReadyProbe:
 
     def _run(self, read: int) -> Finished:
         # the clock starts with the question, not with the waiting
-        limits = msgspec.structs.replace(DEFAULT_LIMITS.of_child(), wall_s=None)
+        limits = msgspec.structs.replace(self._limits.of_child(), wall_s=None)
         try:
             return run(child_argv(), limits=limits, cancel=self._cancel, stdin=read, stop_if=self._too_long)
         finally:
@@ -80,6 +84,6 @@ class ReadyProbe:
 
     def _too_long(self) -> str | None:
         asked_at = self._asked_at
-        if asked_at is not None and time.monotonic() - asked_at > DEFAULT_LIMITS.wall_s:
-            return f"looked for longer than {DEFAULT_LIMITS.wall_s:g} s"
+        if asked_at is not None and time.monotonic() - asked_at > self._limits.wall_s:
+            return f"looked for longer than {self._limits.wall_s:g} s"
         return None

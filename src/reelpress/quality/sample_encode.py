@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from reelpress.check.packets import packet_table
 from reelpress.errors import ReelpressError
 from reelpress.facts.formats import QUIET
 from reelpress.facts.values import Value
+from reelpress.quality.packets import packet_table
 from reelpress.quality.samples import TIMESCALE, Sample, refuse_cancelled, sample_input
 from reelpress.run.process import CancelToken, Limits, run
 

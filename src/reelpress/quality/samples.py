@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reelpress.check.packets import media_bytes, packet_table
 from reelpress.errors import Cancelled, ReelpressError
 from reelpress.facts.formats import OUR_MP4, QUIET, container_args, protocol_whitelist
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
 from reelpress.plan.stretch_place import stretch_place
+from reelpress.quality.packets import media_bytes, packet_table
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 _LIMITS = Limits(wall_s=600, stall_s=120)

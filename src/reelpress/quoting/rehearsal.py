@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
-from reelpress.check.decode import decode_output
 from reelpress.errors import Cancelled, ReelpressError
 from reelpress.facts.formats import OUR_MP4
 from reelpress.facts.host import HostFacts
@@ -19,6 +17,7 @@ from reelpress.facts.values import Value
 from reelpress.gpus import gpus_of
 from reelpress.plan.model import INPUT, Attempt, Encode
 from reelpress.policy import RunPolicy
+from reelpress.probe.media_request import decoding
 from reelpress.probe.ready import ReadyProbe
 from reelpress.quality.framecrc import packets_of
 from reelpress.quoting.prediction import Stretch
@@ -139,16 +138,12 @@ class _Work:
 
     def check(self, path: Path, duration_s: float) -> float:
         """Return the seconds that looking at an output takes, done as for a whole one."""
-        with ReadyProbe(self._cancel) as ready, ThreadPoolExecutor(max_workers=1) as pool:
+        in_windows = msgspec.structs.replace(decoding(self._host.cores), whole_up_to_s=0.0)
+        with ReadyProbe(self._cancel, duration_s) as ready:
             ready.start()
             time.sleep(0.3)  # in a job the child has long started when it is asked
             began = time.monotonic()
-            reading = pool.submit(
-                decode_output, self.attempt.ffmpeg, path, max(duration_s, 6.0), whole=False,
-                has_audio=bool(self._decided.expect.audio), threads=self._host.cores, cancel=self._cancel,
-            )  # fmt: skip
-            ready.probe(path, self._spend)
-            self._spend(reading.result()[1].cpu_s)
+            ready.look(path, in_windows, self._spend)
             return time.monotonic() - began
 
     def read(self, path: Path, window: Window, record: AttemptRecord) -> Stretch:

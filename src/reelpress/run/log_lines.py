@@ -29,12 +29,16 @@ class Line(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A message that decides. ``at_zero``: even though FFmpeg exits with 0. Made by :func:`row`."""
+    """A message that decides. ``at_zero``: even though FFmpeg exits with 0.
+
+    Regular expressions, each searched for in its part of a line. They are compiled when they are first needed, which
+    is seldom: compiling all takes as long as starting Python.
+    """
 
     kind: FailureKind
-    message: re.Pattern[str]
-    contexts: re.Pattern[str]
-    not_contexts: re.Pattern[str]
+    message: str
+    contexts: str
+    not_contexts: str
     at_zero: bool
     in_warnings: bool
 
@@ -42,9 +46,9 @@ class Row(NamedTuple):
         """Tell whether this row is about this line."""
         return (
             (line.is_error or self.in_warnings)
-            and self.message.search(line.message) is not None
-            and self.contexts.search(line.contexts) is not None
-            and self.not_contexts.search(line.contexts) is None
+            and re.search(self.message, line.message) is not None
+            and re.search(self.contexts, line.contexts) is not None
+            and re.search(self.not_contexts, line.contexts) is None
         )
 
 
@@ -57,8 +61,8 @@ def row(
     at_zero: bool = False,
     in_warnings: bool = False,
 ) -> Row:
-    """Return a row from regular expressions, each searched for in its part of a line."""
-    return Row(kind, re.compile(message), re.compile(contexts), re.compile(not_contexts), at_zero, in_warnings)
+    """Return a row; without ``contexts`` whoever speaks."""
+    return Row(kind, message, contexts, not_contexts, at_zero, in_warnings)
 
 
 def read_lines(stderr: str) -> Iterator[Line]:

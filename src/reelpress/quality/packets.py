@@ -1,6 +1,6 @@
 """What an MP4 of ours holds, by its own tables: the sizes and times of its packets. Read without a demuxer.
 
-Boxes after ISO/IEC 14496-12: 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.6.2 (stss), 8.7.3.2 (stsz).
+Boxes after ISO/IEC 14496-12: 8.6.1.2 (stts), 8.6.1.3 (ctts), 8.7.3.2 (stsz).
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ _NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 class PacketTable(Value, frozen=True, kw_only=True):
     """The packets of one track in the order they are decoded: bytes each, and when each is shown, in seconds.
 
-    Times count from the first picture that is shown. ``keys`` are the indices of the keyframes.
+    Times count from the first picture that is shown.
     """
 
     sizes: tuple[int, ...] = ()
     shown_s: tuple[float, ...] = ()
-    keys: tuple[int, ...] = ()
 
     def before(self, end_s: float) -> tuple[int, ...]:
         """Return the sizes of the packets shown before this time, in the order they are decoded."""
@@ -64,12 +63,7 @@ def packet_table(path: Path) -> PacketTable:
         shown.append(at + offset)
         at += duration
     first = min(shown)
-    synced = tables.get(b"stss")  # without it every picture is one
-    numbers = range(1, len(sizes) + 1) if synced is None else _numbers(synced[8:], int.from_bytes(synced[4:8], "big"))
-    return PacketTable(
-        sizes=tuple(sizes), shown_s=tuple((each - first) / rate for each in shown),
-        keys=tuple(number - 1 for number in numbers if 1 <= number <= len(sizes)),
-    )  # fmt: skip
+    return PacketTable(sizes=tuple(sizes), shown_s=tuple((each - first) / rate for each in shown))
 
 
 def _top_level(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
