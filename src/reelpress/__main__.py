@@ -10,14 +10,14 @@ def main() -> None:
     """Run the program; the console script."""
     words = sys.argv[1:]
     if words[:1] == ["compress"] and len(words) > 1 and not {"-h", "--help"} & {*words}:
-        from reelpress.probe.start import nursery_argv
+        from reelpress.probe.start import NURSERY, roots
         from reelpress.run.ahead import Ahead
 
         gc.disable()  # until all is imported: of that nothing is ever garbage
         # There are at least two looks, at the input and at the output, and importing what a look needs takes a tenth
         # of a second. Meanwhile this process imports the rest.
         try:
-            ahead: Ahead | None = Ahead(nursery_argv())
+            ahead: Ahead | None = Ahead(NURSERY, roots())
         except OSError:  # it is started when it is needed, and what hinders it is told then
             ahead = None
         from reelpress.probe.media import for_many_files

@@ -214,12 +214,13 @@ def running(
 
 
 def _processes() -> Iterator[tuple[int, int, bytes]]:
-    """Every living process: its number, its parent's, its command line."""
+    """Every living process: its number, its parent's, its command line and name."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             state, parent = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:2]
             if state not in (b"Z", b"X"):
-                yield int(folder.name), int(parent), (folder / "cmdline").read_bytes()
+                words = (folder / "cmdline").read_bytes() + (folder / "comm").read_bytes()
+                yield int(folder.name), int(parent), words
 
 
 def descendants(root: int) -> list[tuple[int, bytes]]:

@@ -136,7 +136,7 @@ def test_two_requests_to_stop_end_as_cleanly_as_one(folder: Path):
 def test_a_request_to_stop_is_heard_while_ffmpeg_hangs(folder: Path):
     with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", cwd=folder) as run:
         run.until("progress")
-        kill(run.child(b"in.mp4"), signal.SIGSTOP)
+        kill(run.child(b"-progress", b"in.mp4"), signal.SIGSTOP)
         at = kill(run.pid, signal.SIGINT)
         ended = run.end()
         note("SIGINT with FFmpeg stopped, ended", time.monotonic() - at)
@@ -148,7 +148,7 @@ def test_a_request_to_stop_is_heard_while_ffmpeg_hangs(folder: Path):
 
 def test_a_request_to_stop_is_heard_while_the_probe_hangs(folder: Path):
     with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", cwd=folder) as run:
-        probe = run.child(b"nursery_child")
+        probe = run.child(b"reelpress-look")
         kill(probe, signal.SIGSTOP)
         run.until("started")
         at = kill(run.pid, signal.SIGINT)
@@ -198,7 +198,7 @@ def test_what_is_finished_stays_and_the_rest_is_cancelled(folder: Path, short_cl
 def test_a_killed_ffmpeg_is_a_classified_failure(folder: Path):
     with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", cwd=folder) as run:
         run.until("progress")
-        kill(run.child(b"in.mp4"), signal.SIGKILL)
+        kill(run.child(b"-progress", b"in.mp4"), signal.SIGKILL)
         ended = run.end()
     assert ended.code == 1
     assert (ended.receipt["status"], ended.receipt["error_code"]) == ("failed", "killed")
@@ -212,7 +212,7 @@ def test_a_crashed_ffmpeg_gives_way_to_the_other_one(tmp_path: Path, long_clip: 
     with reel.running(*arguments, cwd=tmp_path) as run:
         first = run.until("attempt_started")
         run.until("progress")
-        kill(run.child(b"long.mp4"), signal.SIGSEGV)
+        kill(run.child(b"-progress", b"long.mp4"), signal.SIGSEGV)
         ended = run.end()
     failed = [attempt["failure"] for attempt in ended.receipt["attempts"]]
     assert (ended.code, ended.receipt["status"], failed) == (0, "encoded", ["crashed", None])
@@ -223,7 +223,7 @@ def test_a_crashed_ffmpeg_gives_way_to_the_other_one(tmp_path: Path, long_clip: 
 def test_an_ffmpeg_without_headway_is_stopped_as_stalled(folder: Path):
     with reel.running(*SLOW, "-o", "out.mp4", "in.mp4", cwd=folder, COMPRESSION_STALL_TIMEOUT="1") as run:
         run.until("progress")
-        at = kill(run.child(b"in.mp4"), signal.SIGSTOP)
+        at = kill(run.child(b"-progress", b"in.mp4"), signal.SIGSTOP)
         ended = run.end()
         note("stalled after 1 s, ended", time.monotonic() - at - 1)
         assert time.monotonic() - at < 1 + ALLOWED_S
@@ -251,7 +251,7 @@ def test_an_ffmpeg_that_takes_too_long_is_stopped_as_timed_out(folder: Path):
 def test_a_killed_probe_is_a_refusal_with_its_reason(folder: Path, number: signal.Signals):
     for _ in range(10):  # on a busy machine the probe may be over before it is found: that one is the output's
         with reel.running("--preset", "ultrafast", "-o", "out.mp4", "in.mp4", "--overwrite", cwd=folder) as run:
-            kill(run.forked_from(run.child(b"nursery_child")), number)
+            kill(run.forked_from(run.child(b"reelpress-look")), number)
             ended = run.end()
         if b'"event":"probed"' not in ended.stdout:
             break

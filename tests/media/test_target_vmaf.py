@@ -38,6 +38,11 @@ def noisy(out: Path, seconds: float = 3) -> Path:
     return clips.make(out, "-f", "lavfi", "-i", picture, *clips.X264, "-crf", "6")
 
 
+@pytest.fixture(autouse=True)
+def _samples_of_others_are_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
 def aimed(target: float, codec: str = "h264", **more: object) -> Request:
     return Request(
         **{"codec": codec, "preset": FAST[codec], "hardware": "off", "target_vmaf": target, "gate": MEASURED, **more}

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -93,7 +92,7 @@ def mother() -> int:
             with contextlib.suppress(OSError):
                 if int((path / "stat").read_text().rpartition(")")[2].split()[1]) != os.getpid():
                     continue
-                if b"nursery_child" in (path / "cmdline").read_bytes():
+                if (path / "comm").read_bytes().strip() == b"reelpress-look":
                     return int(path.name)
         time.sleep(0.01)
     raise AssertionError("there is none")
@@ -136,7 +135,7 @@ def test_the_facts_are_those_of_a_process_of_its_own(tmp_path: Path) -> None:
 
 def test_a_command_for_one_file_looks_at_input_and_output_from_one_process(tmp_path: Path) -> None:
     clip, cancel = clips.plain(tmp_path / "clip.mp4"), CancelToken()
-    with for_many_files(Ahead(start.nursery_argv())), first_look([str(clip)], cancel) as look:
+    with for_many_files(Ahead(start.NURSERY, start.roots())), first_look([str(clip)], cancel) as look:
         assert look is not None
         assert look.result().facts == probe(clip)
         one = mother()
@@ -149,7 +148,7 @@ def test_a_command_for_one_file_looks_at_input_and_output_from_one_process(tmp_p
 
 def test_one_that_was_started_ahead_is_followed_by_another_when_it_goes(tmp_path: Path) -> None:
     clip = clips.plain(tmp_path / "clip.mp4", seconds=1.0)
-    with for_many_files(Ahead(start.nursery_argv())):
+    with for_many_files(Ahead(start.NURSERY, start.roots())):
         facts, one = probe(clip), mother()
         os.kill(one, signal.SIGKILL)
         assert probe(clip) == facts  # by a process of its own, or by the next
@@ -161,7 +160,7 @@ def test_one_that_was_started_ahead_is_followed_by_another_when_it_goes(tmp_path
 def test_one_that_was_started_ahead_in_vain_is_ended() -> None:
     with for_many_files():
         mine = mother()
-        spare = Ahead(start.nursery_argv())
+        spare = Ahead(start.NURSERY, start.roots())
         with for_many_files(spare):
             assert spare.has_ended()
             assert mother() == mine
@@ -169,7 +168,7 @@ def test_one_that_was_started_ahead_in_vain_is_ended() -> None:
 
 def test_one_that_cannot_start_costs_its_start(tmp_path: Path) -> None:
     clip = clips.plain(tmp_path / "clip.mp4", seconds=1.0)
-    with for_many_files(Ahead([sys.executable, "-I", "-S", "-c", "raise SystemExit(9)"])):
+    with for_many_files(Ahead("raise SystemExit(9)", ())):
         assert probe(clip).main_video is not None
         assert nursery.kept() is not None
 
@@ -181,7 +180,7 @@ def test_a_program_started_ahead_has_its_line_and_nothing_else_of_ours(monkeypat
         "'FFREPORT' in os.environ, os.getsid(0) == os.getpid())).encode()); s.recv(1)"
     )
     with tempfile.TemporaryFile():
-        ahead = Ahead([sys.executable, "-I", "-S", "-c", told])
+        ahead = Ahead(told, ())
         with socket.socket(fileno=ahead.take_line()) as line:
             line.settimeout(20)
             names, has_report, leads = ast.literal_eval(line.recv(4096).decode())

@@ -24,7 +24,9 @@ from reelpress.probe.media_request import Begun, Ended, Order
 IDLE_S = 30.0
 MAX_ORDER_BYTES = 128 * 1024
 _DESCRIPTORS = 3  # of an order: the answer's pipe, that of complaints, and a socket to whoever asked
-_PR_SET_PDEATHSIG = 1
+# A fork of the program has its command line, too; this is what tells them apart in a list of processes.
+NAME = b"reelpress-look"
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _CPU_GRACE_S = 1  # SIGXCPU first; SIGKILL this much later
 
 
@@ -45,6 +47,7 @@ class Nursery:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self._prctl(_PR_SET_NAME, NAME, 0, 0, 0)
 
     def serve(self) -> None:
         """Work until whoever started this is gone, or nothing was asked for long."""

@@ -23,6 +23,10 @@ def nursery_argv() -> list[str]:
     return _python(NURSERY)
 
 
+def roots() -> list[str]:
+    """Return where these processes find what they import."""
+    return [_PACKAGE_ROOT, *(entry for entry in sys.path if os.path.isabs(entry))]  # noqa: PTH117 - as above
+
+
 def _python(start: str) -> list[str]:
-    roots = [_PACKAGE_ROOT, *(entry for entry in sys.path if os.path.isabs(entry))]  # noqa: PTH117 - as above
-    return [sys.executable, "-I", "-S", "-c", start, *roots]
+    return [sys.executable, "-I", "-S", "-c", start, *roots()]

@@ -1,7 +1,8 @@
-"""Starts a program of ours before all that :mod:`reelpress.run.process` needs is imported, by the same launcher.
+"""Starts a program of ours before all that :mod:`reelpress.run.process` needs is imported: as a fork of this process.
 
-Imports take longer than the start, so that whoever needs the program first thing would wait for both. It is for a
-program that serves a socket and ends with it: nobody reads what else it says, or stops it for what it uses.
+Imports take longer than the start, so that whoever needs the program first thing would wait for both; and a fork has
+no Python to start. It is for a program that serves a socket and ends with it: nobody reads what else it says, or stops
+it for what it uses.
 """
 
 from __future__ import annotations
@@ -14,31 +15,29 @@ from _signal import SIGKILL  # type: ignore[import-not-found]  # what wraps thes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
 LAUNCHER = os.path.join(os.path.dirname(__file__), "launcher.py")  # noqa: PTH118, PTH120 - pathlib takes 5 ms more
 # FFmpeg would write a report file, or colour its messages, because of these.
 NOT_PASSED_ON = ("FFREPORT", "AV_LOG_FORCE_COLOR", "AV_LOG_FORCE_256COLOR")
+_PR_SET_PDEATHSIG = 1
 
 
 class Ahead:
-    """A program that was started ahead. Raises ``OSError`` where it cannot be started.
+    """Python code that runs with ``arguments`` in a process started ahead. Raises ``OSError`` where it cannot be.
 
-    The kernel kills it when the thread that started it ends.
+    To be made before any other thread is: a fork copies the locks of all threads. The kernel kills the process when
+    the thread that started it ends.
     """
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, code: str, arguments: Sequence[str]) -> None:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        told = 1 + max(nothing, theirs.fileno(), 2)  # where the launcher says how it went
-        launcher = [sys.executable, "-I", "-S", LAUNCHER, str(told), str(os.getpid()), "-", "-", "-"]
-        places: list[tuple[int, ...]] = [(os.POSIX_SPAWN_CLOSE, strange) for strange in _left_open()]
-        places += [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)]
-        places += [(os.POSIX_SPAWN_DUP2, nothing, place) for place in (1, 2, told)]
-        env = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
+        parent = os.getpid()
         try:
-            self._pid: int | None = os.posix_spawn(
-                sys.executable, [*launcher, argv[0], *argv], env, file_actions=places, setsid=True
-            )
+            self._pid: int | None = os.fork()
+            if self._pid == 0:
+                _become(code, arguments, (theirs.fileno(), nothing, nothing), parent)
         except OSError:
             ours.close()
             raise
@@ -64,7 +63,7 @@ class Ahead:
             os.close(self._line)
             self._line = None
         if self._pid is not None and not self.has_ended():
-            os.killpg(self._pid, SIGKILL)
+            os.kill(self._pid, SIGKILL)  # what it started ends with it, as it does with us
             self._is_over(0)
 
     def _is_over(self, options: int) -> bool:
@@ -78,13 +77,24 @@ class Ahead:
         return self._pid is None
 
 
-def _left_open() -> list[int]:
-    """Return the descriptors that whoever started this process left to its children."""
-    found = []
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names alone
-        try:
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                found.append(int(name))
-        except OSError:  # the one that lists them is gone
-            continue
-    return found
+def _become(code: str, arguments: Sequence[str], places: tuple[int, int, int], parent: int) -> NoReturn:
+    """Be the process: with these as its stdin, stdout and stderr and no other descriptor, and tied to its parent."""
+    try:
+        os.setsid()
+        for place, descriptor in enumerate(places):
+            os.dup2(descriptor, place)
+        os.closerange(3, 1 + max(map(int, os.listdir("/proc/self/fd"))))  # noqa: PTH208 - names alone
+        for name in NOT_PASSED_ON:
+            os.environ.pop(name, None)
+
+        import ctypes
+        import resource
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+        if os.getppid() == parent:  # it lives, and the kernel will tell of its end
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            sys.argv = ["-c", *arguments]
+            exec(code, {"__name__": "__main__"})  # noqa: S102 - as -c would
+            os._exit(0)
+    finally:
+        os._exit(1)
