@@ -47,7 +47,7 @@ TIERS = (
     "monitoring",
 )
 _BUILDS = ("bundled", "path")
-_BUILD_PARAMS = ("host", "ffmpeg_path", "build")
+_BUILD_PARAMS = ("host", "ffmpeg_path", "build", "one")
 _WHOLE_RUN = 3000  # tests; a folder or two have fewer
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()

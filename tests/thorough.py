@@ -8,6 +8,6 @@ from typing import Any
 import pytest
 
 
-def every_second(cases: Iterable[str]) -> list[Any]:
+def every_second(cases: Iterable[Any]) -> list[Any]:
     """Return cases for ``parametrize``, of which a whole run takes the first, the third and so on."""
     return [pytest.param(case, marks=pytest.mark.thorough) if n % 2 else case for n, case in enumerate(cases)]

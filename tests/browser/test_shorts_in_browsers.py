@@ -17,6 +17,7 @@ import reelpress
 import clips
 from fake_clips import FakeClips
 from fake_media import Media
+from thorough import every_second
 from webkit import DRIVER, Webkit
 from wizard_pages import Open, go, job, must_have, press_until, saved
 
@@ -89,7 +90,7 @@ def judge(seen: dict[str, Any]) -> None:
     assert seen["violations"] == []
 
 
-@pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+@pytest.mark.parametrize("browser", every_second(["firefox", "chromium"]), indirect=True)
 def test_a_short_is_marked_by_keys_exported_and_watched(browser: Browser, service: FakeClips, open_page: Open) -> None:
     service.add_video("talk.mp4")
     page = open_page()

@@ -45,7 +45,9 @@ def violations(page: Page, script: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390), ("light", 320)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("dark", 390), pytest.param("light", 1280, marks=pytest.mark.thorough), ("light", 320)]
+)
 def test_no_step_has_a_violation_or_overflows(service: FakeClips, open_page: Open, scheme: str, width: int) -> None:
     script = axe_script()
     service.add_video("x" * 200 + ".mp4")

