@@ -86,8 +86,10 @@ class Overhead:
 
 def timed(command: Sequence[str]) -> Ran:
     """Run a command to its end; CPU seconds include its children, memory is the process's own peak."""
+    # what is installed is compiled; some shells forbid it, and every start would compile all that it imports
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     peak = [0]
 
     def watch() -> None:
