@@ -19,13 +19,12 @@ import traceback
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.media_child import answer
 from reelpress.probe.media_request import Begun, Ended, Order
+from reelpress.run.ahead import NAME
 
 # Without an order for so long, and nobody at work, it goes; who has a file then starts another.
 IDLE_S = 30.0
 MAX_ORDER_BYTES = 128 * 1024
 _DESCRIPTORS = 3  # of an order: the answer's pipe, that of complaints, and a socket to whoever asked
-# A fork of the program has its command line, too; this is what tells them apart in a list of processes.
-NAME = b"reelpress-look"
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _CPU_GRACE_S = 1  # SIGXCPU first; SIGKILL this much later
 
