@@ -16,16 +16,11 @@ def main() -> None:
         gc.disable()  # until all is imported: of that nothing is ever garbage
         # There are at least two looks, at the input and at the output, and importing what a look needs takes a tenth
         # of a second. Meanwhile this process imports the rest.
-        # What msgspec takes from typing_extensions is in typing, too, from which it is faster had.
-        known = sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]  # means: there is none
         try:
             ahead: Ahead | None = Ahead(NURSERY, roots())
         except OSError:  # it is started when it is needed, and what hinders it is told then
             ahead = None
         from reelpress.probe.media import for_many_files
-
-        if known is None:
-            del sys.modules["typing_extensions"]
 
         with for_many_files(ahead):
             _run()
