@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
+import av.logging
 import pytest
 
 from reelpress.facts.media import Decoded, MediaFacts
 from reelpress.probe.media import look_at_output, probe
+from reelpress.probe.media_decode import OutputDecoder
+from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_request import Decoding
+from reelpress.probe.media_scan import StreamScan
 
 import clips
 
@@ -82,3 +87,16 @@ def test_damage_to_the_sound_of_the_end_is_seen(video: Path, tmp_path: Path) -> 
     found = errors(spoil(video, tmp_path / "spoilt.mp4", -5, 4, kind="audio"))
     assert found
     assert all(line.startswith("[aac] ") for line in found)
+
+
+def test_what_was_said_before_decoding_ends_it_no_sooner(video: Path) -> None:
+    said: list[Any] = [(16, "mov", "Invalid frame dimensions 0x0")] * 200  # healthy files have it said of them, too
+    with av.logging.Capture(local=False) as logs, av.open(str(video)) as opened:
+        logs.extend(said)
+        stream = opened.streams.video[0]
+        scan = StreamScan(stream, is_discontinuous=False)
+        for packet in opened.demux(stream):
+            if packet.size:
+                scan.add(packet)
+        sampler = FrameSampler(stream, 10**9)
+        assert OutputDecoder(opened, sampler, scan, logs, 5.0).decode().errors == ()

@@ -47,6 +47,7 @@ class OutputDecoder:
         self._container, self._sampler, self._logs = container, sampler, logs
         self._zero, self._time_base = scan.start or 0, sampler.stream.time_base or 1
         self._errors: list[str] = []
+        self._most_logs = len(logs) + 20 * _MOST_ERRORS  # after so many nothing more is to be learned
         duration_s = float((scan.end - self._zero) * self._time_base) if scan.end is not None else 0.0
         self._starts_s: tuple[float, ...] = (0.0,)
         if whole_up_to_s is not None and duration_s > whole_up_to_s:
@@ -83,7 +84,7 @@ class OutputDecoder:
             else:
                 self._take(packet.stream.decode, packet)  # type: ignore[attr-defined]  # sound has decoders
             enough = not is_last and frames >= WINDOW_FRAMES
-            if enough or len(self._logs) + len(self._errors) > 20 * _MOST_ERRORS:  # nothing more is to be learned
+            if enough or len(self._logs) + len(self._errors) > self._most_logs:
                 return
 
     def _take(self, decode: Callable[[Packet[Any] | None], Sequence[object]], packet: Packet[Any]) -> int:
