@@ -87,7 +87,7 @@ LATER = {cell for number, cell in enumerate(CELLS) if not PAGE and number % 4 in
 
 
 @pytest.mark.parametrize(
-    "cell", [pytest.param(c, marks=pytest.mark.thorough, id=str(c)) if c in LATER else c for c in CELLS], ids=str
+    "cell", [pytest.param(c, marks=pytest.mark.thorough) if c in LATER else c for c in CELLS], ids=str
 )
 def test_every_fault_ends_well(cell: Cell, matrix: Matrix) -> None:
     outcome = matrix.outcome(cell)

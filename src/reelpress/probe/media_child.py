@@ -172,10 +172,10 @@ class _Reader:
 
     def _read(self, header_s: float | None) -> tuple[Scan, list[str]]:
         """Read packets and decode frames; return how it ended, and what FFmpeg said before anything was sought."""
-        # Without a length in the header, nobody can go to a place in the file without reading all before it.
-        is_whole = self.request.stretches is None or header_s is None or not self.samplers
         if self.request.decoding is not None and self.samplers:
             return self._read_output(self.request.decoding)
+        # Without a length in the header, nobody can go to a place in the file without reading all before it.
+        is_whole = self.request.stretches is None or header_s is None or not self.samplers
         if is_whole:
             scan = scan_packets(self.container, self.scans, self._feed, self.request.scan_budget_s)
         else:
