@@ -67,6 +67,12 @@ def test_the_start_is_not_the_middle_where_nothing_of_it_decodes(video: Path, tm
     assert facts.video[0].frames == _SECONDS * _RATE
 
 
+def test_decoders_that_complain_do_not_keep_the_look_from_ending(video: Path, tmp_path: Path) -> None:
+    spoilt = spoil(video, tmp_path / "spoilt.mp4", 0, 90)
+    for _ in range(12):  # a third of the looks waited for ever: their threads for Python, and Python for them
+        assert look(spoilt, threads=2)[1].errors
+
+
 @pytest.mark.parametrize("threads", [1, 16])
 def test_where_all_is_decoded_damage_is_seen_anywhere(video: Path, tmp_path: Path, threads: int) -> None:
     _, decoded = look(spoil(video, tmp_path / "spoilt.mp4", 60, 2), threads=threads, whole=True)
@@ -81,6 +87,22 @@ def test_damage_is_seen_at_the_start_in_the_middle_and_up_to_the_last_picture(
     video: Path, tmp_path: Path, first: int
 ) -> None:
     assert errors(spoil(video, tmp_path / "spoilt.mp4", first, 2))
+
+
+def test_between_keyframe_and_last_second_what_is_seen_is_damage_that_others_would_show(
+    video: Path, tmp_path: Path
+) -> None:
+    with av.open(str(video)) as opened:
+        packets = [bytes(p) for p in opened.demux(video=0) if p.size]
+    between = range(312, _RATE * (_SECONDS - 1) - 4)  # after the frames that follow the last keyframe, the 300th
+    needed = [n for n in between if packets[n][4] & 0x60]  # nal_ref_idc: H.264, 7.4.1
+    alone = [n for n in between if not packets[n][4] & 0x60]
+    assert errors(spoil(video, tmp_path / "needed.mp4", needed[0], 1))
+    spoilt = spoil(video, tmp_path / "alone.mp4", alone[0], 1)
+    facts, decoded = look(spoilt)
+    assert (decoded.whole, decoded.errors) == (False, ())
+    assert facts.video[0].frames == _SECONDS * _RATE
+    assert look(spoilt, whole=True)[1].errors
 
 
 def test_damage_to_the_sound_of_the_end_is_seen(video: Path, tmp_path: Path) -> None:
