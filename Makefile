@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 READY := $(VENV)/.ready
 export VIDEO
+# Tests start thousands of Pythons: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 LOCK_OPTIONS := --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 

@@ -47,7 +47,7 @@ TIERS = (
     "monitoring",
 )
 _BUILDS = ("bundled", "path")
-_BUILD_PARAMS = ("host", "ffmpeg_path", "build", "one")
+_BUILD_PARAMS = ("host", "ffmpeg_path", "build", "one", "origin")
 _WHOLE_RUN = 3000  # tests; a folder or two have fewer
 _ran: Counter[str] = Counter()
 _skipped: Counter[str] = Counter()
@@ -74,11 +74,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
+def _turn(item: pytest.Item, params: dict[str, object]) -> int:
+    """Return the sum of the places that a combination's values have in their parametrizations."""
+    turn = 0
+    for mark in item.iter_markers("parametrize"):
+        names = [name.strip() for name in mark.args[0].split(",")] if isinstance(mark.args[0], str) else mark.args[0]
+        if not {*names} & {*_BUILD_PARAMS}:
+            mine = [params[name] for name in names]
+            cases = [list(getattr(case, "values", case if len(names) > 1 else [case])) for case in mark.args[1]]
+            turn += cases.index(mine)
+    return turn
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In a whole run, cases that are there for both FFmpegs are taken with one and the other in turn.
 
-    Those marked ``thorough`` are left out then. ``REELPRESS_THOROUGH=1`` takes all, and so does a run of some of the
-    tests.
+    Those marked ``thorough`` are left out then, and of those marked ``by_turns`` every second combination of their
+    other parameters, as on a chessboard. ``REELPRESS_THOROUGH=1`` takes all, and so does a run of some of the tests.
     """
     if len(items) < _WHOLE_RUN or os.environ.get("REELPRESS_THOROUGH"):
         return
@@ -89,6 +101,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             left.append(item)
             continue
         params: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+        if item.get_closest_marker("by_turns") and _turn(item, params) % 2:
+            left.append(item)
+            continue
         build = next((str(params[name]) for name in _BUILD_PARAMS if params.get(name) in _BUILDS), None)
         if build is None:
             kept.append(item)

@@ -339,6 +339,7 @@ CONTRAST = """() => {
         pytest.param(390, "light", marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.by_turns
 def test_names_landmarks_references_contrast_and_width(
     service: FakeService, open_page: Open, scheme: str, width: int
 ) -> None:

@@ -243,6 +243,7 @@ def test_a_reload_and_a_restart_in_mid_export(service: FakeClips, open_page: Ope
     assert len(service.streams) == 1
 
 
+@pytest.mark.thorough
 def test_a_draft_survives_a_reload_with_hand_set_shots(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()
@@ -322,6 +323,7 @@ def test_a_video_is_made_ready_and_a_wrong_path_is_told(service: FakeClips, open
     expect(page.get_by_role("status").first).to_contain_text("long.mp4 is ready.")
 
 
+@pytest.mark.thorough
 def test_a_draft_that_is_refused_is_told_and_saved_later(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()

@@ -93,6 +93,7 @@ def do_job(folder: Path, store, encoding):
     return ended, settings
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "from there on"])
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_a_job_is_done_rightly_or_clearly_not(s3_server, tmp_path, made, engine, encoding, fault, for_ever):

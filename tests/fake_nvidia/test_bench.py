@@ -35,6 +35,7 @@ def measured(machine: driver.FakeMachine, source: Path, folder: Path, monkeypatc
     return run_bench([named_input(1, source)], host, Request(), policy, work, rounds=1)
 
 
+@pytest.mark.thorough
 def test_each_way_is_measured_by_itself_with_what_it_drew(
     fake_nvidia: driver.FakeNvidia, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

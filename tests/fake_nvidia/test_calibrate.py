@@ -96,6 +96,7 @@ def test_what_was_measured_on_a_gpu_is_planned_by_until_its_driver_changes(
     }
 
 
+@pytest.mark.thorough
 def test_an_encoder_that_breaks_midway_costs_its_own_curve_alone(
     fake_nvidia: driver.FakeNvidia, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

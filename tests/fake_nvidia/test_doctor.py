@@ -148,6 +148,7 @@ def test_a_container_without_the_video_capability(fake_nvidia: driver.FakeNvidia
     assert seen.lines[-1] == "Result: no GPU encodes here; the CPU does the work"
 
 
+@pytest.mark.thorough
 def test_all_sessions_in_use_is_busy_and_not_broken(fake_nvidia: driver.FakeNvidia, doctor: Doctor) -> None:
     seen = doctor(fake_nvidia.machine("l4-610", faults="open=10"), "--hardware", "require")
     assert (seen.code, seen.found.gpu.available, seen.found.gpu.busy) == (4, False, True)

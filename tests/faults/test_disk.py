@@ -92,6 +92,7 @@ def test_too_little_space_is_refused_before_any_work(tmp_path: Path, long_clip: 
         assert reel.names_in(disk.seen) == []
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("moment", ["attempt_started", "progress"])
 @pytest.mark.parametrize("before", [None, b"an older output"], ids=["new", "overwrite"])
 def test_a_disk_that_fills_up_during_the_encode_ends_cleanly(

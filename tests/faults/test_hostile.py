@@ -85,6 +85,7 @@ def all_names(tmp_path_factory: pytest.TempPathFactory, short_clip: Path, build:
 
 
 @pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.by_turns
 def test_a_name_is_only_a_name(all_names: tuple[Path, reel.Ended], short_clip: Path, kind: str):
     folder, ended = all_names
     name = NAMES[kind]

@@ -28,7 +28,7 @@ import reel
 
 pytestmark = pytest.mark.faults
 
-MUTATIONS = int(os.environ.get("REELPRESS_MUTATIONS") or (510 if os.environ.get("REELPRESS_THOROUGH") else 204))
+MUTATIONS = int(os.environ.get("REELPRESS_MUTATIONS") or (510 if os.environ.get("REELPRESS_THOROUGH") else 102))
 ENGINE_EVERY = 4  # the others are probed and planned only
 AT_MOST_S = 60.0  # for one of them, on a busy machine; about 1 s is usual
 WORKERS = 2
@@ -308,6 +308,7 @@ def planned_base(folder: Path, name: str, raw: bytes, host: HostFacts) -> str:
     return planned(whole, host)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.avi", "film.webm"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_film_cut_short_is_delivered_and_said_to_be_short(tmp_path: Path, name: str, share: float):

@@ -81,6 +81,7 @@ def in_short_stretches(known: World, folder: Path, source: Path) -> Parity:
         module.WHOLE_BELOW_S, module.STRETCH_S = usual
 
 
+@pytest.mark.thorough
 def test_stretches_are_taken_of_what_is_longer(worlds: Worlds, pool: Executor, tmp_path: Path) -> None:
     source = detail(tmp_path / "in.mp4", 3)
     one = pool.submit(in_short_stretches, worlds("bundled", 1), tmp_path / "job", source).result()

@@ -50,6 +50,7 @@ def test_what_passes_when_little_was_asked_for_does_not_by_default(source: Path,
     assert compared(source, out, DEFAULT) == "failed"
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("coarseness", [DEFAULT, COARSEST])
 @pytest.mark.parametrize(
     "filters",

@@ -39,6 +39,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("host", ["bundled"], indirect=True)
 @pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+@pytest.mark.by_turns
 def test_one_clip_costs_its_share_and_the_index(host: HostFacts, film: Path, tmp_path: Path, container: str) -> None:
     source = tmp_path / f"film.{container}"
     clips.make(source, "-i", str(film), "-c", "copy", *(("-movflags", "+faststart") if container == "mp4" else ()))

@@ -164,6 +164,7 @@ def test_odd_sizes_become_even_and_not_larger(compress: Compress, tmp_path: Path
     assert (track.width, track.height) == (width - 1, height - 1)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize(
     "pix_fmt", ["yuv420p10le", "yuv422p", "yuv444p", "yuv422p10le", "yuvj420p", "gbrp", "bgra", "gray", "yuva420p"]
 )

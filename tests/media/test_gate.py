@@ -226,6 +226,7 @@ MOVING = framed(shot(0, 100, "track", window((0, 0.2, 0.5), (3, 0.8, 0.5))))
 
 
 @pytest.mark.parametrize("framing", [clip_work.middle(), MOVING], ids=["still", "moving"])
+@pytest.mark.by_turns
 def test_the_stretches_of_a_clip_are_the_pictures_that_were_encoded(
     source_long: Path, host: HostFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framing: Any
 ) -> None:

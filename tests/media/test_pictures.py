@@ -76,6 +76,7 @@ OPEN_GOPS = (*clips.X264, "-bf", "3", "-x264-params", "open-gop=1:scenecut=0")
 MPEG2 = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-sc_threshold", "1000000000")
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize(
     ("name", "begins_s", "codec", "gop"),
     [

@@ -92,6 +92,7 @@ def test_a_part_tells_what_the_whole_tells(tmp_path, make):
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not MANIFEST.is_file(), reason=f"no media corpus at {MEDIA}; REELPRESS_MEDIA names another place")
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_part_of_a_real_file_tells_what_the_whole_tells(name):
     path = next((MEDIA / "files").glob(f"*/{name}"))

@@ -52,6 +52,7 @@ def test_a_beep_is_where_the_programme_has_it(tmp_path: Path, late_s: float) -> 
         assert opened.getnframes() / 16_000 == pytest.approx(2.0, abs=0.05)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("suffix", [".ts", ".mpg", ".mkv"])
 @pytest.mark.parametrize("start_s", [0.0, 11.0])
 @pytest.mark.parametrize("apart_s", [0.5, 0.0, -0.5])

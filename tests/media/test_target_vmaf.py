@@ -82,6 +82,7 @@ def whole_vmaf(source: Path, tmp_path: Path, request: Request) -> float:
     ).vmaf.mean  # fmt: skip
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
 def test_what_is_delivered_has_the_quality_that_was_aimed_at(tmp_path: Path, codec: str) -> None:
     source = noisy(tmp_path / "in.mp4")
@@ -102,6 +103,7 @@ def test_what_is_delivered_has_the_quality_that_was_aimed_at(tmp_path: Path, cod
     assert quality.score == pytest.approx(made, abs=0.6)
 
 
+@pytest.mark.thorough
 def test_a_second_target_uses_what_the_first_one_learnt(tmp_path: Path) -> None:
     source = noisy(tmp_path / "in.mp4")
     _, first = compress(source, tmp_path, aimed(80))

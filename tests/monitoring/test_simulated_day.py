@@ -29,6 +29,7 @@ needs_prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason
 
 
 @needs_prometheus
+@pytest.mark.thorough
 def test_every_alert_fires_for_its_cause_and_no_other(tmp_path):
     simulated = simulate(
         tmp_path, tmp_path / "day.om", names=simulate_week.names_asked_for(), seed=1, length_s=LENGTH_S,

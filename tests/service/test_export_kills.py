@@ -272,5 +272,6 @@ def test_exports_in_a_storm_lose_nothing(kind, machines, reel, tmp_path, request
     storm(reel, tmp_path, url, machines=machines, count=EXPORTS)
 
 
+@pytest.mark.thorough
 def test_real_exports_in_a_storm_leave_no_program_behind(reel, tmp_path):
     storm(reel, tmp_path, "sqlite", machines=1, count=2 if EXPORTS < 100 else 12, real=True)

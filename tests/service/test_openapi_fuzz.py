@@ -27,9 +27,9 @@ _CHECKS = [
     conformance.response_schema_conformance,
 ]  # fmt: skip
 # What may be sent and what may not, each on one of the databases; in a thorough run each on both.
-PAIRS = list(itertools.product(("sqlite", "postgres"), GenerationMode))
+PAIRS, CASES = list(itertools.product(("sqlite", "postgres"), GenerationMode)), 12  # cases of each operation
 if not os.environ.get("REELPRESS_THOROUGH"):
-    PAIRS = [("sqlite", GenerationMode.NEGATIVE), ("postgres", GenerationMode.POSITIVE)]
+    PAIRS, CASES = [("sqlite", GenerationMode.NEGATIVE), ("postgres", GenerationMode.POSITIVE)], 6
 _key: dict[str, str] = {}
 
 
@@ -52,7 +52,7 @@ def test_no_request_breaks_the_service(fuzzed: schemathesis.BaseSchema, mode: Ge
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=CASES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
         )
         def ask(case: schemathesis.Case) -> None:
             nonlocal asked

@@ -209,6 +209,7 @@ def test_an_instance_that_dies_is_replaced_by_the_next_delivery(
     assert len(events_of(hook, second, 1)) == 1
 
 
+@pytest.mark.thorough
 def test_what_takes_longer_than_the_request_may_last_goes_to_the_workers(
     serve: Callable[..., Service], s3: tuple[Any, str], tasks: CloudTasks, hook: Hook, tmp_path: Path
 ) -> None:

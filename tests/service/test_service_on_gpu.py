@@ -46,6 +46,7 @@ def environment(machine: driver.FakeMachine, tmp_path: Path, **more: str) -> dic
     }  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_the_switch_that_disable_gpu_turns(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
     """`make disable-gpu` gives the containers of a new revision this one variable: the same data, another start."""
     machine = fake_nvidia.machine(driver.HEALTHY, 1)
@@ -69,6 +70,7 @@ def test_the_switch_that_disable_gpu_turns(fake_nvidia: driver.FakeNvidia, tmp_p
     assert seen == [("h264_nvenc", "nvidia"), ("libx264", "cpu")]
 
 
+@pytest.mark.thorough
 def test_a_spent_budget_moves_jobs_to_the_cpu_and_says_so(fake_nvidia: driver.FakeNvidia, tmp_path: Path) -> None:
     machine = fake_nvidia.machine(driver.HEALTHY, 1)
     clip = clips.with_sound(tmp_path / "clip.mp4")

@@ -90,6 +90,7 @@ def test_a_worker_told_to_end_hands_back_and_another_goes_on(tmp_path, database_
         assert (stages.count("fetch"), stages.count("probe"), stages.count("compress")) == (1, 1, 2)
 
 
+@pytest.mark.thorough
 def test_a_worker_told_to_end_finishes_what_it_can_within_the_grace(tmp_path, reel):
     with fleet(tmp_path, "sqlite", REELPRESS_GRACE="120") as workers:
         workers.input(reel, "in/reel.mp4")
@@ -118,6 +119,7 @@ def test_a_database_that_is_restarted_costs_one_attempt_at_most(tmp_path, postgr
 
 
 @pytest.mark.parametrize("stage", every_second(["fetch", "compress"]))
+@pytest.mark.thorough
 def test_a_database_that_another_holds_for_seconds_costs_no_attempt(tmp_path, reel, stage):
     with fleet(tmp_path, "sqlite") as workers:
         workers.input(reel, "in/reel.mp4")

@@ -204,6 +204,7 @@ def test_a_killed_child_is_an_error_and_the_next_run_goes_on(
     check_files(made, folder, "talk")
 
 
+@pytest.mark.thorough
 def test_cancel_ends_it_and_keeps_what_is_done(tiny_model: Path, long_talk: Path, folder: Path) -> None:
     cancel = CancelToken()
     windows = folder / ".talk.reelpress-transcript"

@@ -636,6 +636,7 @@ _NAMES = [
 
 
 @pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.by_turns
 def test_a_name_is_only_a_name(flat: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / name).write_bytes(flat.read_bytes())
     monkeypatch.chdir(tmp_path)

@@ -26,6 +26,7 @@ def played(sound: np.ndarray, factor: float) -> np.ndarray:
     return np.asarray(np.interp(np.arange(count) * factor, np.arange(len(sound)), sound), np.int16)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("factor", [0.96, 0.985, 0.997, 1.0043, 1.0427])
 @pytest.mark.parametrize("seconds", [4.0, 30.0])
 def test_another_speed_is_found(factor: float, seconds: float) -> None:

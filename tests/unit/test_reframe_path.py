@@ -90,6 +90,7 @@ def test_a_long_shot_gets_a_coarser_grid_and_not_a_larger_programme() -> None:
 
 
 @pytest.mark.skipif(not TRACKS.is_dir(), reason=f"no human tracks at {TRACKS}")
+@pytest.mark.thorough
 def test_paths_are_near_where_people_put_windows_and_calmer_than_people() -> None:
     """The bars of the reference: 64.6 % overlap with at most 9 px/s and 5 px/s² at 640 px."""
     found = reframe.score(reframe.read_tracks(TRACKS), reframe.ours)
