@@ -152,11 +152,16 @@ def test_a_full_disk_is_said_and_harms_nobody(tmp_path, reel):
     try:
         with fleet(tmp_path, "sqlite") as workers:
             workers.input(reel, "in/reel.mp4")
+            workers.input(clips.plain(tmp_path / "long.mp4", "-qp", "10", size="1280x720", seconds=12), "in/long.mp4")
             workers.start()
-            job = workers.submit("in/reel.mp4")
+            job = workers.submit("in/long.mp4")
             workers.wait(job.id, encodes)
             ballast = scratch / "ballast"
-            with ballast.open("wb") as file, contextlib.suppress(OSError):
+            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                free = os.fstatvfs(file.fileno())
+                # most of it at once, for the job goes on; with too much nothing would be taken
+                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - 2**24)
+                file.seek(0, os.SEEK_END)
                 while True:
                     file.write(bytes(2**16))
             ended = workers.wait(job.id)
