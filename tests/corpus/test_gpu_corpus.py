@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 _ALL = rows()
-ROWS = _ALL if os.environ.get("REELPRESS_GPU_CORPUS") == "all" else _ALL[::20]
+ROWS = _ALL if os.environ.get("REELPRESS_GPU_CORPUS") == "all" else _ALL[::24]
 # What is done on the CPU all the same: nothing but these may be the reason.
 # Its first picture stays for a third of a second: FFmpeg dates the decoding of NVENC's pictures by that, and the file
 # says that it lasts longer than it does.
