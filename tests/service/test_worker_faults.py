@@ -118,7 +118,7 @@ def test_a_database_that_is_restarted_costs_one_attempt_at_most(tmp_path, postgr
         assert workers.workers[0].poll() is None
 
 
-@pytest.mark.parametrize("stage", every_second(["fetch", "compress"]))
+@pytest.mark.parametrize("stage", ["fetch", "compress"])
 @pytest.mark.thorough
 def test_a_database_that_another_holds_for_seconds_costs_no_attempt(tmp_path, reel, stage):
     with fleet(tmp_path, "sqlite") as workers:

@@ -19,13 +19,12 @@ import traceback
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.media_child import answer
 from reelpress.probe.media_request import Begun, Ended, Order
-from reelpress.run.ahead import NAME
+from reelpress.run.ahead import NAME, PR_SET_NAME, PR_SET_PDEATHSIG
 
 # Without an order for so long, and nobody at work, it goes; who has a file then starts another.
 IDLE_S = 30.0
 MAX_ORDER_BYTES = 128 * 1024
 _DESCRIPTORS = 3  # of an order: the answer's pipe, that of complaints, and a socket to whoever asked
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _CPU_GRACE_S = 1  # SIGXCPU first; SIGKILL this much later
 
 
@@ -46,7 +45,7 @@ class Nursery:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
-        self._prctl(_PR_SET_NAME, NAME, 0, 0, 0)
+        self._prctl(PR_SET_NAME, NAME, 0, 0, 0)
 
     def serve(self) -> None:
         """Work until whoever started this is gone, or nothing was asked for long."""
@@ -90,7 +89,7 @@ class Nursery:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            self._prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() == self._me:  # it lives, and the kernel will tell of its end
                 _take_places(answers, complaints)
                 order = from_json(message, Order)

@@ -22,7 +22,7 @@ LAUNCHER = os.path.join(os.path.dirname(__file__), "launcher.py")  # noqa: PTH11
 NOT_PASSED_ON = ("FFREPORT", "AV_LOG_FORCE_COLOR", "AV_LOG_FORCE_256COLOR")
 # What tells it apart in a list of processes: a fork of the program has its command line, too.
 NAME = b"reelpress-look"
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 
 
 class Ahead:
@@ -93,8 +93,8 @@ def _become(code: str, arguments: Sequence[str], places: tuple[int, int, int], p
         import resource
 
         prctl = ctypes.CDLL(None).prctl
-        prctl(_PR_SET_NAME, NAME, 0, 0, 0)
-        prctl(_PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+        prctl(PR_SET_NAME, NAME, 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
         if os.getppid() == parent:  # it lives, and the kernel will tell of its end
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             sys.argv = ["-c", *arguments]
