@@ -170,7 +170,7 @@ def test_what_no_retry_mends_is_told_once(
 def test_a_redelivery_while_it_runs_waits_and_does_not_run_it_twice(
     serve: Callable[..., Service], s3: tuple[Any, str], tasks: CloudTasks, hook: Hook, tmp_path: Path
 ) -> None:
-    clip = clips.plain(tmp_path / "long.mp4", size="1280x720", seconds=20)
+    clip = clips.plain(tmp_path / "long.mp4", size="1280x720", seconds=8)
     put(s3, tmp_path.name, "uploads/long.mp4", clip)
     service = serve(REELPRESS_WORKER_JOBS="1")
     url = f"{service.url}/process-video"
@@ -191,7 +191,7 @@ def test_a_redelivery_while_it_runs_waits_and_does_not_run_it_twice(
 def test_an_instance_that_dies_is_replaced_by_the_next_delivery(
     serve: Callable[..., Service], s3: tuple[Any, str], tasks: CloudTasks, hook: Hook, tmp_path: Path
 ) -> None:
-    clip = clips.plain(tmp_path / "long.mp4", size="1280x720", seconds=20)
+    clip = clips.plain(tmp_path / "long.mp4", size="1280x720", seconds=8)
     put(s3, tmp_path.name, "uploads/long.mp4", clip)
     first = serve()
     port = first.url.rsplit(":", 1)[1]
@@ -228,25 +228,23 @@ def test_what_takes_longer_than_the_request_may_last_goes_to_the_workers(
     assert (again.status, json.loads(again.answer)["status"]) == (200, "done")
 
 
-@pytest.mark.parametrize(
-    ("claims", "status"),
-    [
-        ({"aud": "https://other.example"}, 401),
-        ({"email": "somebody@else.example"}, 401),
-        ({"exp": 1_000_000_000}, 401),
-        ({"iss": "https://issuer.example"}, 401),
-        ({"email_verified": False}, 401),
-    ],
+FORGED = (
+    {"aud": "https://other.example"},
+    {"email": "somebody@else.example"},
+    {"exp": 1_000_000_000},
+    {"iss": "https://issuer.example"},
+    {"email_verified": False},
 )
-def test_forged_tokens_are_refused(
-    serve: Callable[..., Service], tasks: CloudTasks, claims: dict[str, object], status: int
-) -> None:
+
+
+def test_forged_tokens_are_refused(serve: Callable[..., Service], tasks: CloudTasks) -> None:
     service = serve()
     url = f"{service.url}/process-video"
-    token = tasks.token(url, **claims)
-    answer = httpx.post(url, json=body("uploads/x.mov"), headers={"Authorization": f"Bearer {token}"}, timeout=30)
-    assert (answer.status_code, answer.json()["code"]) == (status, "token_refused")
-    assert token not in service.log.read_text()
+    for claims in FORGED:
+        token = tasks.token(url, **claims)
+        answer = httpx.post(url, json=body("uploads/x.mov"), headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_refused"), claims
+        assert token not in service.log.read_text()
     assert service.get("/v1/jobs")["jobs"] == []
 
 
