@@ -31,8 +31,9 @@ from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.measure import measure
 
-from gate_copies import COPIES, Copy
+from gate_copies import COPIES
 from gate_damage import DAMAGES, Damage
+from gate_recipes import Copy
 from gate_sources import SOURCES, Material, MaterialError, ffmpeg_path, make, prepare
 from x264_search import machine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gate_copies import CLOCK, COPY, QP0, Args, Recipe, colours
+from gate_recipes import CLOCK, COPY, QP0, Args, Recipe, colours
 from gate_sources import Material
 
 ENCODE = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "14")

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.values import to_json
+from reelpress.jobs.claiming import Claim, claim_next
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
@@ -24,7 +25,7 @@ from reelpress.jobs.model import JobError, JobInput, JobResult, JobSpec
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import WORKERS
 from reelpress.jobs.telling import OnEnd
-from reelpress.jobs.work import Claim, begin_stage, claim_next, finish, release, take_from_dead
+from reelpress.jobs.work import begin_stage, finish, release, take_from_dead
 from reelpress.plan.model import Reason
 from reelpress.run.breaker import Breaker
 from reelpress.run.slots import GpuSlots, Lease

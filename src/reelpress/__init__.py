@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reelpress.api import acompress, compress, compress_many, probe_file
     from reelpress.clip_request import ClipRequest
     from reelpress.clips.api import acut_clips, cut_clips
-    from reelpress.clips.export import ExportControl
+    from reelpress.clips.control import ExportControl
     from reelpress.errors import (
         Cancelled,
         EncodeError,
@@ -41,7 +41,7 @@ _HOMES = {
     "compress": "api",
     "compress_many": "api",
     "ClipRequest": "clip_request",
-    "ExportControl": "clips.export",
+    "ExportControl": "clips.control",
     "acut_clips": "clips.api",
     "cut_clips": "clips.api",
     "probe_file": "api",

@@ -15,7 +15,7 @@ from reelpress.check.clip_output import check_loudness, compare_clip
 from reelpress.check.loudness import measure_loudness
 from reelpress.check.pictures import min_db
 from reelpress.clip_request import ClipRequest
-from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
+from reelpress.delivery import Delivery
 from reelpress.errors import OutputError
 from reelpress.events import Analysed, OnEvent, Planned, Progressed, Started
 from reelpress.facts.framing import Framing
@@ -41,6 +41,7 @@ from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.run.temporary import temporary_folder
 from reelpress.run.watch import Job
+from reelpress.settling import refuse_target, settling, stop_if_cancelled
 from reelpress.source.opening import OpenSource
 
 # What analysis is of the work, where it has two parts: looking for windows, then listening.

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 from reelpress.bookkeeping import Book, Hashing
-from reelpress.errors import Cancelled, ExitCode, HardwareError, InputError, OutputError, ReelpressError
+from reelpress.errors import ExitCode, HardwareError, InputError, OutputError, ReelpressError
 from reelpress.events import OnEvent
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import HostFacts
@@ -28,12 +26,11 @@ from reelpress.probe.ready import ReadyProbe
 from reelpress.request import Hardware
 from reelpress.run.execute import execute
 from reelpress.run.execution import Execution, Setting
-from reelpress.run.partial import PartialFile, free_bytes
+from reelpress.run.partial import PartialFile
 from reelpress.run.process import CancelToken, Limits
 from reelpress.run.watch import Job
+from reelpress.settling import refuse_small_disk, stop_if_cancelled
 
-# What a job leaves free on the disk it writes to.
-DISK_RESERVE_BYTES = 32 * 2**20
 LIMIT_SLACK_BYTES = 4 * 2**20
 # Memory is no concern of a remux, but a decoder of a hostile file is not one either.
 INPUT_FAILURES = frozenset(
@@ -225,57 +222,3 @@ def _better(best: _Made | None, made: _Made, gate: Gatekeeper) -> _Made | None:
     if best is not None:
         best.partial.close()
     return made
-
-
-@contextlib.contextmanager
-def settling(book: Book) -> Iterator[None]:
-    """Write down in ``book`` how the work inside ends; nothing it raises gets out, a bug no more than a bad input."""
-    status: Literal["rejected", "cancelled", "failed"]
-    try:
-        yield
-    except InputError as error:
-        book.fail("rejected", error)
-    except Cancelled as error:
-        book.fail("cancelled", error)
-    except ReelpressError as error:
-        status = "rejected" if error.exit_code is ExitCode.INPUT_UNUSABLE else "failed"
-        book.fail(status, error)
-    except OSError as error:
-        book.fail("failed", OutputError("A file could not be read or written.", evidence=str(error)))
-    except Exception as error:  # noqa: BLE001 - a bug in one job must not take the receipts of others with it
-        book.fail("failed", _bug(error))
-
-
-def stop_if_cancelled(cancel: CancelToken) -> None:
-    """Raise :class:`Cancelled` when that was asked for."""
-    if cancel.is_cancelled:
-        raise Cancelled
-
-
-def refuse_target(target: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Raise :class:`OutputError` where a target cannot be meant: no folder, the source itself, somebody's file."""
-    if not target.parent.is_dir():
-        raise OutputError(f"The folder {target.parent} does not exist.", hint="create it first")
-    if target.exists():
-        if source is not None and source.exists() and target.samefile(source):
-            raise OutputError("Output and input are the same file.", hint="Name another output with -o.")
-        if not overwrite:
-            raise OutputError(f"{target} exists.", hint="Use --overwrite, or name another output with -o.")
-
-
-def refuse_small_disk(folder: Path, needed_bytes: int) -> None:
-    """Raise :class:`OutputError` where a disk has too little space for an output."""
-    free = free_bytes(folder)
-    if free < needed_bytes + DISK_RESERVE_BYTES:
-        raise OutputError(
-            "There is too little space for the output.",
-            evidence=f"{free} bytes free, {needed_bytes + DISK_RESERVE_BYTES} needed at most",
-            hint=f"Free space on the disk of {folder}, or name another output with -o.",
-        )
-
-
-def _bug(error: Exception) -> ReelpressError:
-    """Return an error of ours with the place it came from as evidence."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    evidence = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-    return ReelpressError("This is a bug in Reelpress.", evidence=evidence, hint="Report it with this receipt.")

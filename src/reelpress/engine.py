@@ -12,7 +12,7 @@ import msgspec
 
 from reelpress.bookkeeping import Book, Hashing
 from reelpress.check.pictures import compare_pictures
-from reelpress.delivery import Delivery, refuse_target, settling, stop_if_cancelled
+from reelpress.delivery import Delivery
 from reelpress.errors import InputError
 from reelpress.events import OnEvent, Planned, Probed, Sampled, Started
 from reelpress.facts.gate import Scored
@@ -34,6 +34,7 @@ from reelpress.receipt import Gate, Receipt
 from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.run.watch import Job
+from reelpress.settling import refuse_target, settling, stop_if_cancelled
 
 # An output that was asked for at any size still stops somewhere (a runaway encoder, a lying header).
 RUNAWAY_FACTOR = 30

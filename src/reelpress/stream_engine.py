@@ -13,7 +13,7 @@ import msgspec
 from reelpress.bookkeeping import Book, Hashing
 from reelpress.check.fragments import FragmentError, read_representation
 from reelpress.check.ladder import check_ladder, decode_ladder, is_ours
-from reelpress.delivery import INPUT_FAILURES, OUTPUT_FAILURES, refuse_small_disk, settling, stop_if_cancelled
+from reelpress.delivery import INPUT_FAILURES, OUTPUT_FAILURES
 from reelpress.errors import EncodeError, InputError, OutputError
 from reelpress.events import Checked, OnEvent, Planned, Probed, Started
 from reelpress.facts.failure import Failure, FailureKind
@@ -40,6 +40,7 @@ from reelpress.run.failures import decode_damage
 from reelpress.run.partial_folder import PartialFolder
 from reelpress.run.process import CancelToken, Finished, Limits
 from reelpress.run.watch import Job
+from reelpress.settling import refuse_small_disk, settling, stop_if_cancelled
 
 # All rungs together take up to the largest rate each is allowed, and their tables.
 _SPACE_FACTOR = 1.1

@@ -11,9 +11,10 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect
 
+from reelpress.jobs.changing import cancel
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobInput, JobSpec
-from reelpress.jobs.submission import cancel, submit
+from reelpress.jobs.submission import submit
 from reelpress.service.app import create_app
 from reelpress.service.keys import create_key
 from reelpress.service_settings import load_service

@@ -14,12 +14,12 @@ import msgspec
 
 from reelpress.bookkeeping import Book
 from reelpress.clip_request import ClipRequest
-from reelpress.delivery import settling
 from reelpress.errors import Cancelled, InputError
 from reelpress.events import Analysed, AttemptStarted, Checked, OnEvent, Progressed, Started
 from reelpress.facts.framing import Framing, Shot
 from reelpress.receipt import ClipRecord, FileRecord, Receipt
 from reelpress.run.process import CancelToken
+from reelpress.settling import settling
 
 
 class Cutter:

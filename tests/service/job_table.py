@@ -6,12 +6,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from reelpress.jobs.claiming import Claim, claim_next
 from reelpress.jobs.database import Database, open_database
 from reelpress.jobs.model import Job, JobInput, JobSpec
 from reelpress.jobs.reading import find_job
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import JOBS, WORKERS
-from reelpress.jobs.work import Claim, claim_next
 
 NOW = 1_790_000_000.0
 

@@ -12,11 +12,11 @@ from task_steps import begin, task_of
 from reelpress.facts.captions import Captions, Cue
 from reelpress.facts.values import to_json
 from reelpress.jobs import clip_stages
+from reelpress.jobs.changing import cancel
 from reelpress.jobs.clip_model import ClipDetails, VideoSource
 from reelpress.jobs.clip_stages import ClipStages
 from reelpress.jobs.house import House
 from reelpress.jobs.reading import details_of, events_since, receipt_of
-from reelpress.jobs.submission import cancel
 from reelpress.jobs.work import release
 from reelpress.run.process import CancelToken
 from reelpress.storage.opening import open_store

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from reelpress.errors import UsageError
+from reelpress.jobs.changing import cancel
 from reelpress.jobs.counting import count_end, count_regression
 from reelpress.jobs.database import encode
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobError
-from reelpress.jobs.submission import cancel
 from reelpress.jobs.tables import JOBS, PERFORMANCE, SPENDING
 from reelpress.jobs.work import finish
 from reelpress.observe.baseline import Comparison, Quantiles

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import sqlalchemy as sa
 
 from reelpress.jobs import database as module
+from reelpress.jobs.claiming import claim_next
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import VERSIONS
-from reelpress.jobs.work import claim_next
 
 from job_table import NOW, enlist, open_empty, spec
 

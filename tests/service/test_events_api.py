@@ -11,9 +11,10 @@ from contextlib import aclosing
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from reelpress.jobs.changing import cancel
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobInput, JobSpec
-from reelpress.jobs.submission import cancel, submit
+from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import JOBS
 from reelpress.jobs.telling import add_event
 from reelpress.service.feed import Feed, Watcher

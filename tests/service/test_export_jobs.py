@@ -12,17 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
+from reelpress.jobs.changing import cancel, retry
+from reelpress.jobs.claiming import FencedOff
 from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.exports import change_export, create_export, forget_export, get_export, start_export
 from reelpress.jobs.house import House
 from reelpress.jobs.model import FINISHED, UNFINISHED, JobError
 from reelpress.jobs.reading import events_since
-from reelpress.jobs.submission import JobRefused, cancel, retry
+from reelpress.jobs.submission import JobRefused
 from reelpress.jobs.tables import WORKERS
 from reelpress.jobs.telling import status_of_clips
 from reelpress.jobs.videos import forget_video, submit_analysis
-from reelpress.jobs.work import FencedOff, ProgressNote, finish, note_progress, take_from_dead
+from reelpress.jobs.work import ProgressNote, finish, note_progress, take_from_dead
 from reelpress.service_settings import load_service
 
 from clip_tables import clips_of, job, kinds, put_export, put_video, told, wanted

@@ -10,10 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 from test_jobs_api import problem
 
+from reelpress.jobs.claiming import Claim
 from reelpress.jobs.clip_model import ClipDetails, ClipFile, StoredObject
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult
-from reelpress.jobs.work import Claim, finish
+from reelpress.jobs.work import finish
 from reelpress.service.app import create_app
 
 from clip_tables import clips_of, make_folder, put_export, put_video

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from reelpress.facts.values import to_json
+from reelpress.jobs.changing import retry
 from reelpress.jobs.desk import BudgetSpentError, Desk
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.exports import forget_rows
@@ -18,7 +19,6 @@ from reelpress.jobs.model import JobError, JobResult
 from reelpress.jobs.performance import check_speed, last_check, newest_baseline
 from reelpress.jobs.reading import events_since
 from reelpress.jobs.spending import budget_now, explained, steps_told
-from reelpress.jobs.submission import retry
 from reelpress.jobs.tables import LEDGER, WEBHOOKS
 from reelpress.jobs.work import begin_stage, finish
 from reelpress.observe.budget import Budget

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from reelpress.jobs import liveness
+from reelpress.jobs.changing import cancel
+from reelpress.jobs.claiming import FencedOff
 from reelpress.jobs.liveness import Liveness, workers_alive
-from reelpress.jobs.submission import cancel
 from reelpress.jobs.tables import WORKERS
-from reelpress.jobs.work import FencedOff, begin_stage
+from reelpress.jobs.work import begin_stage
 
 from job_table import NOW, claim, enlist, open_empty, put, row
 

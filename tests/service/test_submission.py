@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from reelpress.jobs.changing import cancel, retry
+from reelpress.jobs.claiming import claim_next
 from reelpress.jobs.model import FINISHED, JobError, JobResult
 from reelpress.jobs.reading import count_jobs, events_since, find_by_key, last_seq, list_jobs
-from reelpress.jobs.submission import JobRefused, cancel, retry, submit
+from reelpress.jobs.submission import JobRefused, submit
 from reelpress.jobs.tables import JOBS
-from reelpress.jobs.work import claim_next, finish, release
+from reelpress.jobs.work import finish, release
 
 from job_table import NOW, claim, enlist, open_empty, put, row, set_row, spec
 

@@ -235,7 +235,7 @@ def test_a_worker_keeps_what_it_knows(houses, encoding, monkeypatch):
     worker = Worker(houses[0], encoding, capacity=1)
     enlist(database, worker.id)
     job = put(database)
-    monkeypatch.setattr(worker, "_begin", lambda _task: None)
+    monkeypatch.setattr(worker._workflows, "begin", lambda task: task.claim.workflow_id)
     worker._claim()
     worker._give_back_strays()
     assert row(database, job.id).worker == worker.id

@@ -10,16 +10,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reelpress.jobs.changing import cancel
+from reelpress.jobs.claiming import FencedOff, claim_next
 from reelpress.jobs.model import JobError
 from reelpress.jobs.reading import events_since
-from reelpress.jobs.submission import cancel
 from reelpress.jobs.tables import EVENTS, JOBS, TURNS
 from reelpress.jobs.work import (
-    FencedOff,
     ProgressNote,
     begin_stage,
     check_in_force,
-    claim_next,
     finish,
     note_content,
     note_progress,

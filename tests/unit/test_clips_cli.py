@@ -11,7 +11,7 @@ import pytest
 from reelpress.cli.clips import run_clips
 from reelpress.cli.clips_screen import ClipLines, print_clips
 from reelpress.clips import wishes
-from reelpress.clips.export import KEPT, ExportSummary
+from reelpress.clips.summary import KEPT, ExportSummary
 from reelpress.errors import InputError, OutputError, UsageError
 from reelpress.events import AttemptFailed, AttemptStarted, Queued, Started
 from reelpress.facts.failure import FailureKind

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from reelpress import events
-from reelpress.clips.export import ExportSummary
+from reelpress.clips.summary import ExportSummary
 from reelpress.diagnosis.findings import Build, Findings
 from reelpress.diagnosis.gpu import BuildReport, GpuReport, NeededApi, SlotReport
 from reelpress.diagnosis.problems import Problem

@@ -15,8 +15,10 @@ import pytest
 
 from reelpress.clip_request import ClipRequest
 from reelpress.clips import export
-from reelpress.clips.export import KEPT, ExportControl, export_clips, is_kept, summary_of
+from reelpress.clips.control import ExportControl
+from reelpress.clips.export import export_clips
 from reelpress.clips.manifest import LOCK, MANIFEST, Folder
+from reelpress.clips.summary import KEPT, is_kept, summary_of
 from reelpress.errors import InputError, OutputError, UsageError
 from reelpress.events import Event, Queued, Started
 from reelpress.gpus import GpuPolicy

@@ -14,9 +14,10 @@ from reelpress.cli.clips_screen import ClipLines, print_clips
 from reelpress.cli.compress import exit_code
 from reelpress.cli.render import JsonLines, print_error
 from reelpress.cli.stopping import stop_signals
-from reelpress.clips.export import export_clips, summary_of
+from reelpress.clips.export import export_clips
 from reelpress.clips.naming import output_names
 from reelpress.clips.specs import ClipSpec, parse_range, read_specs
+from reelpress.clips.summary import summary_of
 from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import OutputError, UsageError
 from reelpress.facts.values import to_json

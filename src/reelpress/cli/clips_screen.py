@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from reelpress.cli.render import WORDS, human_bytes, human_time, plain_text
-from reelpress.clips.export import ExportSummary, is_kept
 from reelpress.clips.meter import ClipMeter, ClipProgress, warnings_of
+from reelpress.clips.summary import ExportSummary, is_kept
 from reelpress.events import AttemptFailed, AttemptStarted, Event, Queued
 from reelpress.receipt import Receipt
 

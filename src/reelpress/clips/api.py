@@ -9,7 +9,8 @@ from typing import TypedDict, Unpack
 
 from reelpress.api import in_thread, log_receipt, policy_from
 from reelpress.clip_request import ClipRequest, LayoutChoice
-from reelpress.clips.export import ExportControl, export_clips
+from reelpress.clips.control import ExportControl
+from reelpress.clips.export import export_clips
 from reelpress.clips.specs import ClipSpec, parse_range, spec_of
 from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import ReelpressError, UsageError

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import secrets
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import msgspec
 
 from reelpress.bookkeeping import Book
 from reelpress.clip_engine import cut_clip
 from reelpress.clip_request import ClipRequest
+from reelpress.clips.control import ExportControl
 from reelpress.clips.manifest import Folder, hash_of
 from reelpress.clips.meter import DELIVERED
 from reelpress.clips.naming import output_names
+from reelpress.clips.summary import KEPT
 from reelpress.errors import Cancelled, InputError, OutputError, ReelpressError, UsageError
 from reelpress.events import Event, OnEvent, Queued, Started
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
 from reelpress.plan.platforms import PlatformName, platform_warnings
 from reelpress.policy import RunPolicy, clips_at_once
@@ -33,58 +32,6 @@ from reelpress.source.opening import OpenSource
 from reelpress.source.probing import probe_stretches
 
 _TICK_S = 0.1
-KEPT = "kept_finished"  # the reason's code in the receipt of a clip that an earlier run delivered
-
-
-class ExportControl:
-    """Steers an export from any thread. Clips are named by their place, from 0; what makes no sense changes nothing."""
-
-    def __init__(self) -> None:
-        self._wishes: queue.SimpleQueue[tuple[Literal["cancel", "retry"], int | None]] = queue.SimpleQueue()
-
-    def cancel(self, index: int) -> None:
-        """Stop one clip, whether it runs or waits; one that has ended stays as it is."""
-        self._wishes.put(("cancel", index))
-
-    def cancel_all(self) -> None:
-        """Stop every clip that has not ended."""
-        self._wishes.put(("cancel", None))
-
-    def retry(self, index: int) -> None:
-        """Do a clip again that failed, was refused or cancelled, for as long as others go on.
-
-        For one that is under way this means: should it fail.
-        """
-        self._wishes.put(("retry", index))
-
-    def wishes(self) -> list[tuple[Literal["cancel", "retry"], int | None]]:
-        """Take what was wished since the last time, in its order."""
-        taken = []
-        while True:
-            try:
-                taken.append(self._wishes.get_nowait())
-            except queue.Empty:
-                return taken
-
-
-class ExportSummary(Value, frozen=True, kw_only=True, tag_field="event", tag="export"):
-    """What became of an export; the counts add up to ``clips``, and ``kept`` are from an earlier run.
-
-    ``read_bytes`` came over the network.
-    """
-
-    input: str
-    folder: str
-    clips: int
-    encoded: int
-    kept: int
-    rejected: int
-    failed: int
-    cancelled: int
-    exit_code: int
-    wall_s: float
-    cpu_s: float
-    read_bytes: int
 
 
 def export_clips(
@@ -126,25 +73,6 @@ def export_clips(
             face_model=face_model, cache_dir=cache_dir, overwrite=overwrite, on_event=on_event or (lambda _event: None),
         )  # fmt: skip
         return export.run(width, control or ExportControl(), stop_if)
-
-
-def summary_of(
-    receipts: Sequence[Receipt], *, source: OpenSource, folder: Path, exit_code: int, wall_s: float
-) -> ExportSummary:
-    """Return what became of an export."""
-    kept = sum(is_kept(r) for r in receipts)
-    counts = {status: sum(r.status == status for r in receipts) for status in ("rejected", "failed", "cancelled")}
-    return ExportSummary(
-        input=source.input_name, folder=str(folder), clips=len(receipts), kept=kept,
-        encoded=sum(r.status in DELIVERED for r in receipts) - kept, **counts, exit_code=exit_code,
-        wall_s=round(wall_s, 3), cpu_s=round(sum(r.cpu_s for r in receipts if not is_kept(r)), 3),
-        read_bytes=source.read_bytes,
-    )  # fmt: skip
-
-
-def is_kept(receipt: Receipt) -> bool:
-    """Tell whether a clip was delivered by an earlier run."""
-    return any(reason.code == KEPT for reason in receipt.reasons)
 
 
 class _Export:

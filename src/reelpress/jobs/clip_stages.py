@@ -12,6 +12,7 @@ from reelpress.errors import UsageError
 from reelpress.events import Analysed, AttemptFailed, AttemptStarted, Checked, Event, Progressed
 from reelpress.facts.framing import Framing
 from reelpress.facts.values import Value, from_json, to_json
+from reelpress.jobs.claiming import Claim
 from reelpress.jobs.clip_model import ClipDetails, ClipFile, ClipWanted, StoredObject
 from reelpress.jobs.desk import JSON, MP4, Desk, OnShare
 from reelpress.jobs.encoding import Encoding
@@ -21,7 +22,6 @@ from reelpress.jobs.model import CLIP_STARTS, JobResult, Stage, Starts
 from reelpress.jobs.stages import raise_for
 from reelpress.jobs.subtitles import subtitle_files
 from reelpress.jobs.video_reading import Ready, VideoReading
-from reelpress.jobs.work import Claim
 from reelpress.plan.platforms import platform_warnings
 from reelpress.receipt import Receipt
 from reelpress.run.process import CancelToken

@@ -14,13 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from reelpress.errors import HardwareError, InputError, StorageError
 from reelpress.events import Event, OnEvent
 from reelpress.facts.values import Value
+from reelpress.jobs.claiming import Claim, FencedOff
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Stage
 from reelpress.jobs.owners import user_prefix
-from reelpress.jobs.work import Claim, FencedOff, check_in_force, note_details
+from reelpress.jobs.work import check_in_force, note_details
 from reelpress.look import Look, look_at
 from reelpress.observe.entry import BUDGET_SPENT
 from reelpress.observe.tracing import AttemptSpans

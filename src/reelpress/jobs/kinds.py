@@ -9,6 +9,7 @@ import msgspec
 
 from reelpress.errors import ReelpressError, UsageError
 from reelpress.facts.values import Value
+from reelpress.jobs.claiming import Claim
 from reelpress.jobs.database import persist
 from reelpress.jobs.desk import Desk, OnShare
 from reelpress.jobs.encoding import Encoding
@@ -18,7 +19,6 @@ from reelpress.jobs.model import COMPRESS_STARTS, TRANSCRIBED_STARTS, Job, JobRe
 from reelpress.jobs.reading import find_job, receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, Stored
 from reelpress.jobs.transcript import Transcribed, transcribe_job
-from reelpress.jobs.work import Claim
 from reelpress.run.process import CancelToken
 
 T = TypeVar("T")

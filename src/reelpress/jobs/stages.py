@@ -21,6 +21,7 @@ from reelpress.errors import Cancelled, HardwareError, InputError, NetError, Out
 from reelpress.events import AttemptStarted, Checked, Event, Progressed
 from reelpress.facts.prediction import Predicted
 from reelpress.facts.values import Value, from_json, to_json
+from reelpress.jobs.claiming import Claim
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import persist
 from reelpress.jobs.desk import JSON, MP4, OnShare
@@ -30,7 +31,7 @@ from reelpress.jobs.house import House
 from reelpress.jobs.input_desk import InputDesk
 from reelpress.jobs.model import JobResult
 from reelpress.jobs.quotes import predicted_by
-from reelpress.jobs.work import Claim, note_content
+from reelpress.jobs.work import note_content
 from reelpress.look import Look
 from reelpress.receipt import Receipt
 from reelpress.request import Request

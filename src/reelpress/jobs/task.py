@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.errors import Cancelled, InputError, ReelpressError
 from reelpress.facts.values import Value, from_json, to_json
+from reelpress.jobs.claiming import Claim, FencedOff
 from reelpress.jobs.database import persist
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
@@ -21,7 +22,7 @@ from reelpress.jobs.kinds import Delivered, work_of
 from reelpress.jobs.model import TOGETHER, JobError, JobResult, Stage, percent_at
 from reelpress.jobs.stages import patiently
 from reelpress.jobs.telling import OnEnd
-from reelpress.jobs.work import Claim, FencedOff, ProgressNote, begin_stage, finish, release
+from reelpress.jobs.work import ProgressNote, begin_stage, finish, release
 from reelpress.observe.tracing import fail
 from reelpress.run.process import CancelToken
 

@@ -10,11 +10,11 @@ import msgspec
 
 from reelpress.errors import Cancelled, ReelpressError
 from reelpress.facts.values import Value
+from reelpress.jobs.claiming import FencedOff
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.fetching import Fetched
 from reelpress.jobs.model import JobResult
 from reelpress.jobs.stages import Stages
-from reelpress.jobs.work import FencedOff
 from reelpress.run.process import CancelToken
 from reelpress.transcribe.options import TranscribeOptions
 from reelpress.transcribe.transcribe import transcribe

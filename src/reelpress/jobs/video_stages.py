@@ -8,6 +8,7 @@ from pathlib import Path
 from reelpress.errors import InputError
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
+from reelpress.jobs.claiming import Claim
 from reelpress.jobs.clip_model import Sprites, StoredObject, StoredPreview, VideoDetails, VideoSource
 from reelpress.jobs.desk import JSON, MP4, Desk, OnShare
 from reelpress.jobs.encoding import Encoding
@@ -17,7 +18,6 @@ from reelpress.jobs.kinds import Delivered, Do
 from reelpress.jobs.local_paths import check_path
 from reelpress.jobs.model import VIDEO_STARTS, Starts
 from reelpress.jobs.sources import version_of_file, version_of_object
-from reelpress.jobs.work import Claim
 from reelpress.preview import Preview, make_preview, preview_bytes_at_most, read_preview
 from reelpress.run.process import CancelToken
 from reelpress.storage.scratch import Need

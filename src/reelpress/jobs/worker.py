@@ -1,9 +1,4 @@
-"""A worker: claims jobs while it has room, runs them as durable workflows, and says how far they are.
-
-DBOS keeps what each step of a job returned, so that whoever goes on after a crash begins at the stage that was under
-way, and refuses what a worker that lost a job still writes. Which job is next is decided here and not by DBOS's queues:
-their limit on jobs per worker is one number for all workers, and machines differ.
-"""
+"""A worker: claims jobs while it has room, has them run as durable workflows, and says how far they are."""
 
 from __future__ import annotations
 
@@ -15,10 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.jobs.database import database_url
+from reelpress.jobs.claiming import FencedOff, claim_next
 from reelpress.jobs.encoding import Encoding
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import Liveness
@@ -26,30 +20,19 @@ from reelpress.jobs.model import UNFINISHED, Job, new_id
 from reelpress.jobs.reading import find_job
 from reelpress.jobs.task import Task
 from reelpress.jobs.telling import OnEnd
-from reelpress.jobs.work import FencedOff, claim_next, note_progress, release, release_strays
+from reelpress.jobs.work import note_progress, release, release_strays
+from reelpress.jobs.workflows import Workflows
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.probe.media import for_many_files
 from reelpress.version import VERSION
 
 _LOG = logging.getLogger("reelpress.jobs")
-# Workflows are resumed by programs of the same value alone; it changes when the stages of a job change their order.
-WORKFLOW_VERSION = "1"
 _CLAIM_EVERY_S = 0.1
 _LOOK_FOR_STRAYS_EVERY_S = 2.0
 _TELL_EVERY_S = 0.25
 _TELL_AT_LEAST_EVERY_S = 1.0
 _STOPPING_S = 5.0
 EXIT_FOUND_DEAD = 70
-
-_TASKS: dict[str, Task] = {}
-_LAUNCHED = threading.Event()
-
-
-@DBOS.workflow(name="reelpress_job")
-def job_workflow(workflow_id: str) -> None:
-    """Do one run of a job. The claim it rests on stands in this process alone."""
-    task = _TASKS[workflow_id]
-    task.run(lambda name, work: DBOS.run_step({"name": name}, work))
 
 
 class Worker:
@@ -71,7 +54,7 @@ class Worker:
     ) -> None:
         self.house, self.encoding, self.capacity, self.push_capacity = house, encoding, capacity, push_capacity
         self.id = f"{new_id('worker')}-{os.getpid()}"
-        self._queue = f"of-{self.id}"
+        self._workflows = Workflows(self.id)
         self._on_end, self._on_dead = on_end, on_dead or self._end_process
         self._kept = contextlib.ExitStack()  # for as long as it works
         self._lock = threading.Lock()
@@ -100,20 +83,7 @@ class Worker:
 
     def start(self) -> None:
         """Bring the workflow engine up and begin to claim jobs."""
-        settings = self.house.settings
-        url = database_url(settings.database_url, settings.data, name="workflows.sqlite")
-        if url.get_backend_name() == "sqlite":
-            _turn_on_wal(url.database or "")
-        config: DBOSConfig = {
-            "name": "reelpress", "system_database_url": url.render_as_string(hide_password=False),
-            "executor_id": self.id, "application_version": WORKFLOW_VERSION, "log_level": "ERROR",
-            "notification_listener_polling_interval_sec": 0.2,
-        }  # fmt: skip
-        DBOS(config=config)
-        DBOS.listen_queues([self._queue])
-        DBOS.launch()
-        _LAUNCHED.set()
-        DBOS.register_queue(self._queue, polling_interval_sec=0.1)
+        self._workflows.launch(self.house.settings)
         self._sweep_scratch()
         self._kept.enter_context(for_many_files())
         self._liveness.start()
@@ -152,7 +122,7 @@ class Worker:
         self._kept.close()
         try:
             self._liveness.stop()
-            DBOS.delete_queue(self._queue)
+            self._workflows.leave()
         except SQLAlchemyError as error:  # then others find this worker dead
             _LOG.warning("the database did not take leave: %s", type(error).__name__)
 
@@ -217,31 +187,17 @@ class Worker:
             with self._lock:
                 self._active.append((task, only is not None))
         try:
-            self._begin(task)
+            workflow_id = self._workflows.begin(task)
+            threading.Thread(target=self._wait_and_forget, args=(task, workflow_id), daemon=True).start()
         except BaseException:
             self._forget(task)
             release(self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0)
             raise
         return task
 
-    def _begin(self, task: Task) -> None:
-        workflow_id = task.claim.workflow_id
-        known = DBOS.get_workflow_status(workflow_id)
-        if known is not None and known.status not in ("PENDING", "ENQUEUED", "DELAYED"):
-            # an earlier claim's workflow came to an end that its job did not: begin it anew
-            workflow_id, known = f"{workflow_id}.{task.claim.fence}", None
-        _TASKS[workflow_id] = task
-        if known is None:
-            with SetWorkflowID(workflow_id):
-                DBOS.start_workflow(job_workflow, workflow_id)
-        else:
-            DBOS.resume_workflow(workflow_id, queue_name=self._queue)
-        threading.Thread(target=self._wait_and_forget, args=(workflow_id, task), daemon=True).start()
-
-    def _wait_and_forget(self, workflow_id: str, task: Task) -> None:
+    def _wait_and_forget(self, task: Task, workflow_id: str) -> None:
         task.done.wait()
-        if _TASKS.get(workflow_id) is task:  # and not that of a later claim of this same worker
-            del _TASKS[workflow_id]
+        self._workflows.forget(workflow_id, task)
         self._forget(task)
         self.wake()
 
@@ -299,18 +255,3 @@ class Worker:
             if job is None or job.status not in UNFINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
         self.house.private.sweep()
-
-
-def forget_workflows(workflow_ids: list[str]) -> None:
-    """Delete what is kept of workflows that ended; those that are gone are no error."""
-    if _LAUNCHED.is_set():
-        DBOS.delete_workflows(workflow_ids)
-
-
-def _turn_on_wal(path: str) -> None:
-    """Make SQLite's journal one that readers do not wait for; DBOS leaves it as it is. Kept in the file."""
-    import sqlite3
-
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()

@@ -31,7 +31,8 @@ from reelpress.plan.encoders import (
     quality_args,
 )
 from reelpress.plan.geometry import Size
-from reelpress.plan.gpu_ladder import CUDA_DEVICE, GpuLadder, Team, no_nvdec, teams_of, why_no_gpu
+from reelpress.plan.gpu_ladder import CUDA_DEVICE, GpuLadder, Team, teams_of
+from reelpress.plan.gpu_obstacles import no_nvdec, why_no_gpu
 from reelpress.plan.ladder import BUILD_FAILURES, has_filters
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Reason, Rung
 from reelpress.plan.nvenc import ALL_FEATURES, CqChoice, cq_for, nvenc_args

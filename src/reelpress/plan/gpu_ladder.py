@@ -10,11 +10,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from reelpress.facts.failure import NOT_THE_INPUTS_FAULT, FailureKind
-from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
-from reelpress.facts.media import VideoTrack
+from reelpress.facts.host import FfmpegFacts, GpuFacts, HostFacts
 from reelpress.facts.values import Value
 from reelpress.plan.calibration import calibrated_cq
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS, EncoderRow, gpu_row, quality_args
+from reelpress.plan.gpu_obstacles import (
+    FED_AS,
+    aliases,
+    keeps_colour,
+    no_encode,
+    software_steps,
+    why_none_encodes,
+)
 from reelpress.plan.ladder import Shape, encode_args, has_filters, needed_filters, with_audio_encoded
 from reelpress.plan.model import Attempt, Reason, Rung
 from reelpress.plan.nvenc import ALL_FEATURES, B_FRAMES, CqChoice, cq_for, nvenc_args
@@ -28,10 +35,6 @@ NVDEC = (
 )  # fmt: skip
 # Frames that NVDEC refused arrive in main memory: these two take either kind.
 _TO_GPU = ("format=nv12|cuda", "hwupload")
-_TEN_BIT = {"yuv420p": "yuv420p", "yuv420p10le": "p010le"}
-_FULL_SCALER_SINCE = 9  # FFmpeg 5.1's scale_cuda takes no more than 4x4 pixels of the source, however large it is
-_MOST_SHRINK_OF_OLD_SCALER = 2
-_KEEPS_HDR_SINCE = 8  # nvenc writes mastering display and light level since 7.1
 # Older FFmpeg dates the decoding of NVENC's B-frames by ticks of the encoder's clock instead of by frames. The
 # clock here is finer than frames; the muxer finds pictures decoded after they are shown, and moves them. 5.1 does so,
 # 9.0 does not, and what lies between was not tried.
@@ -77,10 +80,10 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
     """Return the attempts that encode on a GPU, or where none can, decode on one if that pays."""
     row = gpu_row(shape.request.codec)
     pix_fmt = shape.colour.pix_fmt
-    if (obstacle := _no_encode(shape, row)) is not None:
+    if (obstacle := no_encode(shape, row)) is not None:
         return GpuLadder(attempts=(), reasons=(), why_none=obstacle)
     off_gpu = software_steps(shape)
-    builds = [f for f in host.ffmpegs if f.lists(row.name) and _keeps_colour(shape, f)]
+    builds = [f for f in host.ffmpegs if f.lists(row.name) and keeps_colour(shape, f)]
     teams = [
         team for build in builds
         for team in teams_of(
@@ -91,11 +94,11 @@ def gpu_ladder(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, s
     if not teams:
         return GpuLadder(
             attempts=_hybrid(shape, host, cpu, preset=preset, still=still) if off_gpu is None else (), reasons=(),
-            why_none=_why_none(shape, host, row),
+            why_none=why_none_encodes(shape, host, row),
         )  # fmt: skip
     rungs: dict[Rung, list[tuple[Team, tuple[Attempt, ...]]]] = {"gpu": [], "gpu_encode": [], "gpu_reduced": []}
     for team in teams:
-        if off_gpu is None and team.is_full and not _aliases(shape, team.build):
+        if off_gpu is None and team.is_full and not aliases(shape, team.build):
             rungs["gpu"].append((team, _attempts(shape, row, team, "gpu")))
         if has_filters(team.build, needed_filters(shape.filters)):
             rungs["gpu_encode"].append((team, _attempts(shape, row, team, "gpu_encode")))
@@ -120,56 +123,6 @@ def _cq(
         host.calibration, gpu, build, host, row, preset=preset, gpu_preset=request.gpu_preset, crf=shape.crf
     )  # fmt: skip
     return measured or cq_for(row, gpu.compute_capability, shape.crf)
-
-
-def software_steps(shape: Shape) -> str | None:
-    """Return why pictures must be decoded and prepared in software, or ``None`` where a GPU does all of it right."""
-    track = shape.track
-    checks = (
-        # FFmpeg neither turns CUDA frames nor keeps the flag: the video would lie on its side
-        (track.rotation_deg != 0 or track.mirrored, "the picture is turned, which FFmpeg does not do to GPU frames"),
-        # GPU frames are cut at the right and the bottom alone
-        (track.crop is not None or track.is_cut_left_or_top, "it is cropped, which FFmpeg does not do to GPU frames"),
-        (bool(shape.before_scale), "it is deinterlaced"),
-        (
-            track.colour.is_hdr and shape.colour.keeps_hdr is None,
-            "HDR is tone-mapped, for which FFmpeg has no GPU filter",
-        ),
-        (shape.colour.tags is None, f"{track.pix_fmt} pictures are converted in software"),
-    )
-    return next((text for hit, text in checks if hit), None) or no_nvdec(track)
-
-
-def no_nvdec(track: VideoTrack) -> str | None:
-    """Return why NVDEC would not decode a track's pictures right, whatever is done to them then, or ``None``."""
-    checks = (
-        (track.changes_size, "its picture changes size midway"),
-        # an upload of what NVDEC refuses leaves out the last row of colour of an odd height
-        (bool(track.width % 2 or track.height % 2), "its picture has an odd size"),
-        (min(track.width, track.height) < 64, "its picture is too small for NVDEC"),
-        (max(track.width, track.height) > 8192, "its picture is too large for NVDEC"),
-    )
-    return next((text for hit, text in checks if hit), None)
-
-
-def _no_encode(shape: Shape, row: EncoderRow) -> str | None:
-    width, height = shape.size.width, shape.size.height
-    if width < row.min_width or height < row.min_height:
-        return f"{width}x{height} is smaller than {row.name} takes"
-    if max(width, height) > row.max_side:
-        return f"{width}x{height} is larger than {row.name} takes"
-    if shape.colour.pix_fmt not in _TEN_BIT:
-        return f"{row.name} is not fed {shape.colour.pix_fmt}"
-    return None
-
-
-def _keeps_colour(shape: Shape, build: FfmpegFacts) -> bool:
-    return shape.colour.keeps_hdr is None or build.major >= _KEEPS_HDR_SINCE
-
-
-def _aliases(shape: Shape, build: FfmpegFacts) -> bool:
-    shrink = max(shape.track.display_width / shape.size.width, shape.track.display_height / shape.size.height)
-    return build.major < _FULL_SCALER_SINCE and shrink > _MOST_SHRINK_OF_OLD_SCALER
 
 
 def teams_of(
@@ -200,7 +153,7 @@ def _is_full(shape: Shape, gpu: GpuFacts, build: FfmpegFacts) -> bool:
 
 def _attempts(shape: Shape, row: EncoderRow, team: Team, rung: Rung) -> tuple[Attempt, ...]:
     features = frozenset() if rung == "gpu_reduced" else team.features
-    fed = _TEN_BIT[shape.colour.pix_fmt]
+    fed = FED_AS[shape.colour.pix_fmt]
     preset, tune = LEGACY_GPU_PRESETS.get(shape.request.gpu_preset, (shape.request.gpu_preset, "hq"))
     b_frames = min(team.b_frames, _B_FRAMES_OF_LATE_STARTS) if _starts_late(shape) else team.b_frames
     quality = nvenc_args(
@@ -253,7 +206,7 @@ def _hybrid(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, stil
     attempts: tuple[Attempt, ...] = ()
     for build in host.ffmpegs:
         gpus = tuple(g.uuid for g in host.gpus if g.uuid and g.suspended is None and _is_full(shape, g, build))
-        if not gpus or not build.lists(cpu.name) or _aliases(shape, build):
+        if not gpus or not build.lists(cpu.name) or aliases(shape, build):
             continue
 
         def make(
@@ -289,33 +242,7 @@ def _reasons(shape: Shape, row: EncoderRow, team: Team, off_gpu: str | None) -> 
     elif not team.is_full:
         text = f"Only encoded on the GPU: it does not decode {shape.track.codec} {shape.track.pix_fmt}, or scale."
         reasons.append(Reason(code="gpu_encode_only", text=text, fact=None))
-    elif _aliases(shape, team.build):
+    elif aliases(shape, team.build):
         text = f"Only encoded on the GPU: FFmpeg {team.build.version} scales down too coarsely there."
         reasons.append(Reason(code="gpu_encode_only", text=text, fact=None))
     return tuple(reasons)
-
-
-def _why_none(shape: Shape, host: HostFacts, row: EncoderRow) -> str:
-    """Return in one line why no GPU encodes: what the best-placed GPU said."""
-    too_old = tuple(
-        f"FFmpeg {build.version}, which encodes with {row.name} here, would leave out what makes it HDR"
-        for build in host.ffmpegs
-        if not _keeps_colour(shape, build)
-        and any(p.state != "fails" for _, p in _encode_paths(host, row, shape.colour.pix_fmt) if p.ffmpeg == build.path)
-    )
-    return why_no_gpu(host, row, shape.colour.pix_fmt, too_old)
-
-
-def why_no_gpu(host: HostFacts, row: EncoderRow, pix_fmt: str, too_old: tuple[str, ...] = ()) -> str:
-    """Return in one line why no GPU encodes; ``too_old`` says of FFmpegs that could why they do not."""
-    if host.gpu_note is not None:
-        return host.gpu_note
-    suspended = [f"{gpu.name}: {gpu.suspended}" for gpu in host.gpus if gpu.suspended]
-    paths = _encode_paths(host, row, pix_fmt)
-    told = [f"{gpu.name}: {path.why_not}" for gpu, path in paths if path.state == "fails"]
-    return next(iter((*suspended, *too_old, *told)), f"no FFmpeg here was seen to encode with {row.name}")
-
-
-def _encode_paths(host: HostFacts, row: EncoderRow, pix_fmt: str) -> list[tuple[GpuFacts, GpuPath]]:
-    wanted = ("encode", row.name, pix_fmt)
-    return [(gpu, path) for gpu in host.gpus for path in gpu.paths if (path.kind, path.name, path.pix_fmt) == wanted]

@@ -1,4 +1,4 @@
-"""Reads every packet of an opened file within a time budget, and turns timestamps into rates; decodes nothing.
+"""Reads every packet of an opened file within a time budget; decodes nothing.
 
 Header claims about counts and lengths are often wrong; packets are what a decoder will get.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import pairwise
 
@@ -25,13 +25,6 @@ _JUMP_BACK_S = 0.1  # how far a decode time may go back before FFmpeg shifts wha
 _MAX_RETRIES = 100
 _HEAD_PACKETS = 256
 _MAX_KEYFRAMES_KEPT = 16
-_COMMON_RATES = tuple(
-    Fraction(n, d)
-    for n, d in (
-        (30000, 1001), (24000, 1001), (60000, 1001), (24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (48, 1), (10, 1),
-        (12, 1), (15, 1), (20, 1), (100, 1), (120000, 1001), (120, 1), (240, 1), (15000, 1001), (12000, 1001), (5, 1),
-    )
-)  # fmt: skip
 
 
 class StreamScan:
@@ -239,65 +232,3 @@ def is_discontinuous(container: InputContainer) -> bool:
 def _reached_s(scans: Mapping[int, StreamScan]) -> float | None:
     ends = [float(s.end * s.time_base) for s in scans.values() if s.end is not None and s.kind in {"video", "audio"}]
     return max(ends, default=None)
-
-
-class Timing(Value, frozen=True, kw_only=True):
-    """The rates of a :class:`~reelpress.facts.media.VideoTrack`; ``why`` explains what is missing."""
-
-    fps_avg: Fraction | None = None
-    fps_nominal: Fraction | None = None
-    fps_peak: float | None = None
-    is_vfr: bool | None = None
-    why: str | None = None
-
-
-def _exact(rate: Fraction) -> Fraction:
-    """Return 30000/1001 for the 29.97 that containers make of it."""
-    return next((c for c in _COMMON_RATES if abs(c - rate) < c / 100_000), rate)
-
-
-def frame_timing(
-    pts: Sequence[int], time_base: Fraction, last_duration: int, claims: Sequence[Fraction | None]
-) -> Timing:
-    """Return the rates that presentation times show.
-
-    ``pts`` is sorted. ``claims`` are the container's and the codec's own rates, the most trusted first. A stream is
-    variable only when no constant rate explains its times to within a millisecond, or a tick where that is coarser:
-    containers round, and remuxing keeps the rounding while refining the time base.
-    """
-    sane = tuple(_exact(c) for c in claims if c is not None and Fraction(1, 1000) < c <= 1000)
-    count = len(pts)
-    if count < 2 or pts[-1] == pts[0]:
-        why = (
-            "a single frame has no interval"
-            if count == 1
-            else "all frames carry the same time"
-            if count
-            else "no frames"
-        )
-        return Timing(fps_nominal=sane[0] if sane else None, why=why)
-    span, gaps = pts[-1] - pts[0], count - 1
-    mean = span / gaps
-    tolerance = max(1.0, float(Fraction(1, 1000) / time_base))
-    steps = array("q", (b - a for a, b in pairwise(pts)))
-    is_even = max(steps) - mean <= tolerance + 1 / gaps and mean - min(steps) <= tolerance + 1 / gaps
-    drift = max(abs(t - pts[0] - i * mean) for i, t in enumerate(pts)) if is_even else 0.0
-    is_vfr = not is_even or drift > max(tolerance, mean / 2)
-    steps = array("q", sorted(steps))
-    median = max(steps[gaps // 2], 1)
-    matching = [c for c in sane if abs(1 / (c * time_base) - median) <= tolerance]
-    nominal = matching[0] if matching else None
-    if is_vfr:
-        fps_avg = count / ((span + (last_duration or median)) * time_base)
-        fast = steps[int(gaps * 0.05)] or median
-        peak = float(1 / (fast * time_base))
-        near = [c for c in (nominal, *_COMMON_RATES) if c is not None and abs(1 / (c * time_base) - fast) <= 1]
-        return Timing(
-            fps_avg=fps_avg.limit_denominator(100_000),
-            fps_nominal=nominal or (sane[0] if sane else None),
-            fps_peak=float(min(near, key=lambda c: abs(float(c) - peak))) if near else peak,
-            is_vfr=True,
-        )
-    fitting = [c for c in (*sane, *_COMMON_RATES) if abs(gaps / (c * time_base) - span) <= tolerance]
-    fps = fitting[0] if fitting else (gaps / (span * time_base)).limit_denominator(100_000)
-    return Timing(fps_avg=fps, fps_nominal=nominal or fps, fps_peak=float(fps), is_vfr=False)

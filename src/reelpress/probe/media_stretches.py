@@ -18,7 +18,8 @@ from av.video.stream import VideoStream
 
 from reelpress.facts.media import Stretch
 from reelpress.probe.media_frames import FrameSampler
-from reelpress.probe.media_scan import StreamScan, Timing, frame_timing
+from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_timing import Timing, frame_timing
 
 _HEAD_S, _MOST_HEAD_S = 0.5, 4.0
 _MAX_HEAD_PACKETS = 3000

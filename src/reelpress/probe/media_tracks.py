@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from reelpress.facts.media import AudioTrack, Crop, OtherTrack, StreamKind, SubtitleTrack
@@ -205,3 +206,13 @@ def build_other(stream: Stream, line: StreamLine) -> OtherTrack:
 def finite(number: float | None) -> float | None:
     """Return the number, or ``None`` for NaN and infinities, which JSON cannot carry."""
     return number if number is not None and math.isfinite(number) else None
+
+
+def claimed_s(container: InputContainer) -> float | None:
+    """Return the duration that the header claims."""
+    header_s = None if container.duration is None else finite(container.duration / 1_000_000)
+    if header_s is None or container.format.name != "avi":
+        return header_s
+    # an AVI's index stands at its end, and FFmpeg trusts what it finds; its header counts the frames there should be
+    claims = (s.frames / s.average_rate for s in container.streams.video if s.frames and s.average_rate)
+    return max(header_s, *(float(claim) for claim in claims), 0.0)

@@ -20,8 +20,9 @@ from reelpress.probe.media_frames import (
     read_format,
     read_range,
 )
-from reelpress.probe.media_scan import StreamScan, Timing, frame_timing
+from reelpress.probe.media_scan import StreamScan
 from reelpress.probe.media_stretches import Stretches, claimed_rates
+from reelpress.probe.media_timing import Timing, frame_timing
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name
 
 FIELD_ORDERS: dict[int, FieldOrder] = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}

@@ -3,89 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from reelpress.facts.media import AudioTrack
-from reelpress.facts.quality import Comparison, Finding, FrameScores, Measuring, SelfTest, Window
+from reelpress.facts.quality import Comparison, Finding, Window
 from reelpress.quality.align import Alignment, match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
 from reelpress.quality.displaced import judge_place
 from reelpress.quality.graph import (
-    HALF_TICK_S,
-    LEAD_S,
     SOUND_HZ,
     Side,
-    Span,
-    first_picture,
     listen,
-    look,
-    score,
-    small_size,
-    xpsnr,
 )
 from reelpress.quality.hearing import is_heard, judge_heard
-from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_seen, read_sound
+from reelpress.quality.looking import MeasuringError, read_sound
 from reelpress.quality.matrices import judge_matrix
 from reelpress.quality.motion import judge_motion
 from reelpress.quality.outliers import judge_colour_scores, judge_outliers
-from reelpress.quality.selftest import SELF_FRAMES, judge_self
+from reelpress.quality.scored import prove, score_stretch, together
 from reelpress.quality.sound import find_lag, judge_sound
 from reelpress.quality.speed import find_speed, judge_speed
-from reelpress.quality.views import View, judge_shape
-from reelpress.quality.vmaf import LogReader, XpsnrReader, pool
+from reelpress.quality.views import judge_shape
+from reelpress.quality.vmaf import pool
 from reelpress.quality.windows import choose_windows
+from reelpress.quality.work import Pair, Work
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Pair = tuple[Seen, Seen]  # of the encode and of the reference, on their programme's clocks
-
-
-class Work:
-    """What a comparison is about, how it is carried out, and what was found on the way."""
-
-    def __init__(
-        self, *, ffmpeg: str, runner: Runner, folder: Path, how: Measuring, view: View, encoded: Side, reference: Side,
-        threads: int,
-    ) -> None:  # fmt: skip
-        self.ffmpeg, self.runner, self.folder, self.how, self.view = ffmpeg, runner, folder, how, view
-        self.encoded, self.reference, self.threads = encoded, reference, threads
-        self.findings: list[Finding] = []
-        self.self_test: SelfTest | None = None
-        self.looks = 0
-        self.origins: dict[str, float] = {}  # when their first pictures are shown, on the clock they were looked at
-        self.heard: dict[str, Path] = {}  # sound that was written along with a whole file's pictures
-
-    def brought(self, side: Side, small: tuple[int, int] | None = None) -> Side:
-        """Return a side with the filters that bring it to the compared size, or to one to look at."""
-        name: Literal["reference", "encoded"] = "encoded" if side is self.encoded else "reference"
-        return msgspec.structs.replace(side, filters=self.view.filters(name, small))
-
-    def look_at(self, side: Side, window: Window | None) -> Seen:
-        """Decode a file, or a stretch of it, small; of a whole file its sound, too."""
-        self.looks += 1
-        target = self.folder / f"look-{self.looks}"
-        small = small_size(self.view)
-        track = side.facts.main_audio if window is None else None
-        argv = look(self.ffmpeg, self.brought(side, small), window, target, sound=track.index if track else None)
-        self.runner.run(argv, f"{_who(self, side)} could not be decoded.", grows=target)
-        if track is not None:
-            self.heard[side.path] = target.with_name(f"{target.name}.sound")
-        return read_seen(target, small)
-
-    def first_picture_s(self, side: Side, *, as_written: bool = False) -> float:
-        """Return when the first picture is shown, on the container's own clock, or as its edit list is written."""
-        target = self.folder / "first.times"
-        argv = first_picture(self.ffmpeg, side, target, as_written=as_written)
-        self.runner.run(argv, f"{_who(self, side)} could not be decoded.")
-        at_s = Times(target).at_s
-        if not at_s:
-            raise MeasuringError(f"{_who(self, side)} gave no picture.", reason="undecodable")
-        return at_s[0]
 
 
 def compare_pictures(work: Work, base: Comparison) -> Comparison:
@@ -103,9 +50,9 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     shape = judge_shape(work.reference.track, work.encoded.track)
     work.findings += [*shape, *findings, *sound_findings]
     runs: Sequence[Window | None] = windows or (None,)
-    _prove(work, pairs, runs)
-    scored = [_score(work, pairs, window, alignment) for window in runs]
-    by_frame = _together(scored)
+    prove(work, pairs, runs)
+    scored = [score_stretch(work, pairs, window, alignment) for window in runs]
+    by_frame = together(scored)
     if not by_frame.vmaf:
         raise MeasuringError("No frame could be scored.", reason="no_frames")
     if not any(one.severity == "damage" for one in work.findings):  # which would be told twice
@@ -127,10 +74,6 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     )  # fmt: skip
 
 
-def _who(work: Work, side: Side) -> str:
-    return "The encode" if side.path == work.encoded.path else "The reference"
-
-
 def _programme_s(work: Work) -> float:
     known = (work.reference.track.duration_s, work.reference.facts.duration_s, work.encoded.facts.duration_s)
     return next((value for value in known if value is not None), 0.0)
@@ -147,7 +90,7 @@ def _look(work: Work, windows: Sequence[Window]) -> list[Pair]:
     made, wanted = work.look_at(work.encoded, None), work.look_at(work.reference, None)
     for seen, side in ((made, work.encoded), (wanted, work.reference)):
         if not len(seen):
-            raise MeasuringError(f"{_who(work, side)} gave no picture.", reason="undecodable")
+            raise MeasuringError(f"{work.name_of(side)} gave no picture.", reason="undecodable")
     origins = float(made.at_s[0]), float(wanted.at_s[0])
     work.origins = dict(zip((work.encoded.path, work.reference.path), origins, strict=True))
     return [(made.moved(-origins[0]), wanted.moved(-origins[1]))]
@@ -212,115 +155,5 @@ def _sound(work: Work, side: Side, track: AudioTrack) -> NDArray[np.int16]:
         return read_sound(along)[round(work.origins[side.path] * SOUND_HZ) :]
     target = work.folder / f"sound-{'made' if side is work.encoded else 'wanted'}"
     argv = listen(work.ffmpeg, side, track.index, target)
-    work.runner.run(argv, f"The sound of {_who(work, side).lower()} could not be decoded.", grows=target)
+    work.runner.run(argv, f"The sound of {work.name_of(side).lower()} could not be decoded.", grows=target)
     return read_sound(target)
-
-
-def _prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> None:
-    """Score the reference against itself, a few frames of every stretch on the way that the encode will go.
-
-    Raises :class:`MeasuringError` where identical pictures are not found identical.
-    """
-    frames, scores = 0, []
-    reference = work.brought(work.reference)
-    for number, window in enumerate(runs):
-        wanted = pairs[min(number, len(pairs) - 1)][1].at_s
-        from_s = window.start_s - HALF_TICK_S if window is not None else 0.0
-        to_s = from_s + window.duration_s if window is not None else float("inf")
-        inside = [float(t) for t in wanted if from_s <= t < to_s][:SELF_FRAMES]
-        if not inside:
-            continue
-        reader = LogReader()
-        argv = score(
-            work.ffmpeg, reference, reference, work.view, window, work.folder,
-            Span(late_s=_EXACT_S, from_s=inside[0], until_s=inside[-1]), threads=work.threads,
-        )  # fmt: skip
-        work.runner.run(argv, "The reference could not be scored against itself.", on_line=reader.feed)
-        made, again = Times(work.folder / "made.times"), Times(work.folder / "wanted.times")
-        found = judge_self(reader, made, again, expected_s=inside, late_s=_EXACT_S, pix_fmt=work.view.pix_fmt)
-        frames += found.frames
-        scores += list(reader.column("vmaf"))
-        mean = round(sum(scores) / len(scores), 3) if scores else None
-        work.self_test = msgspec.structs.replace(found, frames=frames, vmaf=mean)
-        if not found.passed:
-            raise MeasuringError(
-                "The reference against itself is not what identical pictures are.", evidence=found.why_not,
-                reason="self_test",
-            )  # fmt: skip
-    if work.self_test is None:
-        raise MeasuringError("The reference has no picture where it was to be measured.", reason="no_frames")
-
-
-_EXACT_S = 0.0002  # lest rounding puts a frame before itself
-
-
-class _Scored:
-    def __init__(self, at_s: list[float], reader: LogReader, leads: int = 0) -> None:
-        all_frames = reader.scores(at_s)
-        names = ("at_s", "vmaf", "psnr_y_db", "psnr_cb_db", "psnr_cr_db")
-        self.frames = FrameScores(**{name: getattr(all_frames, name)[leads:] for name in names})
-        self.ssim = reader.column("float_ssim")[leads:]
-        self.xpsnr: tuple[float, ...] = ()
-
-
-def _score(work: Work, pairs: Sequence[Pair], window: Window | None, alignment: Alignment) -> _Scored:
-    """Score one stretch. Raises :class:`MeasuringError` where other frames were compared than should have been."""
-    expected, leads = _to_score(pairs, window, alignment)
-    if not expected:
-        return _Scored([], LogReader())
-    encoded = work.brought(work.encoded)
-    reference = work.brought(work.reference)
-    reader = LogReader()
-    features = ("psnr", "float_ssim") if work.how.ssim else ("psnr",)
-    span = Span(late_s=alignment.late_s, from_s=expected[0], until_s=expected[-1])
-    place = (work.ffmpeg, encoded, reference, work.view, window, work.folder, span)
-    argv = score(*place, threads=work.threads, features=features, every=work.how.every)
-    work.runner.run(argv, "The encode could not be scored.", on_line=reader.feed)
-    made, wanted = Times(work.folder / "made.times"), Times(work.folder / "wanted.times")
-    times = [t - alignment.late_s for t in made.at_s]
-    off_s = max((abs(a - b) for a, b in zip(times, expected, strict=False)), default=0.0)
-    numbers = reader.numbers()
-    right = len(times) == len(expected) and off_s < _SAME_S and wanted.at_s[:1] <= made.at_s[:1]
-    if not right or numbers != tuple(range(0, len(times), work.how.every)):
-        told = f"{len(expected)} frames to compare, {len(times)} came, {len(numbers)} scored, {off_s * 1000:.1f} ms off"
-        where = f" at {window.start_s:.1f} s" if window is not None else ""
-        raise MeasuringError(
-            f"Other frames were compared{where} than should have been.", evidence=told, reason="pairing"
-        )  # fmt: skip
-    found = _Scored([round(max(0.0, times[n]) + alignment.lag_s, 6) for n in numbers], reader, leads)
-    if work.how.xpsnr:
-        lines = XpsnrReader()
-        work.runner.run(xpsnr(*place), "XPSNR could not be measured.", on_line=lines.feed)
-        found.xpsnr = tuple(lines.luma_db[n] for n in numbers if n < len(lines.luma_db))[leads:]
-    return found
-
-
-_SAME_S = 0.0015  # times that are told apart by less are one: Matroska rounds to milliseconds
-
-
-def _to_score(pairs: Sequence[Pair], window: Window | None, alignment: Alignment) -> tuple[list[float], int]:
-    """Return the times of the encode's frames to compare, on its own clock, and how many of them only lead there.
-
-    They are all for which the reference has a picture. VMAF takes the first frame of all for one without movement, so
-    a window begins with the frame before it, whose score is thrown away.
-    """
-    found: list[float] = []
-    leads = 0
-    for made, wanted in pairs:
-        if not len(made) or not len(wanted):
-            continue
-        first, last = float(wanted.at_s[0]), float(wanted.at_s[-1]) + alignment.frame_s
-        times = [float(t) for t in made.at_s if first <= t + alignment.late_s and t + alignment.lag_s <= last]
-        if window is None:
-            return times, 0
-        begin_s = window.start_s - HALF_TICK_S
-        inside = [t for t in times if begin_s <= t < begin_s + window.duration_s]
-        before = [t for t in times if begin_s - LEAD_S <= t < begin_s][-1:]
-        if inside:
-            found, leads = [*before, *inside], len(before)
-    return found, leads
-
-
-def _together(scored: Sequence[_Scored]) -> FrameScores:
-    names = ("at_s", "vmaf", "psnr_y_db", "psnr_cb_db", "psnr_cr_db")
-    return FrameScores(**{name: tuple(v for one in scored for v in getattr(one.frames, name)) for name in names})

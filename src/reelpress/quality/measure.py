@@ -17,11 +17,12 @@ from reelpress.errors import UsageError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import ComparedFile, Comparison, Finding, Measuring, Viewing
-from reelpress.quality.comparing import Work, compare_pictures
+from reelpress.quality.comparing import compare_pictures
 from reelpress.quality.graph import Side
 from reelpress.quality.looking import MeasuringError, Runner
 from reelpress.quality.views import Refused, decide_view
 from reelpress.quality.vmaf import MODELS, NO_SCORER_TOLD
+from reelpress.quality.work import Work
 from reelpress.run.process import CancelToken
 from reelpress.run.temporary import temporary_folder
 

@@ -15,12 +15,12 @@ from reelpress.clip_request import LayoutChoice
 from reelpress.errors import UsageError
 from reelpress.facts.captions import CAPTION_STYLES, CaptionStyle
 from reelpress.facts.values import Value
+from reelpress.jobs.changing import cancel, retry
 from reelpress.jobs.clip_model import MAX_CLIPS, ClipWanted, StoredObject
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
 from reelpress.jobs.reading import find_job, receipt_of
-from reelpress.jobs.submission import cancel, retry
 from reelpress.plan.platforms import PLATFORMS, Platform, PlatformName
 from reelpress.reframe.face_model import find_face_model
 from reelpress.service.access import Caller, HouseOf, Reader, Writer

@@ -14,13 +14,13 @@ from fastapi.responses import Response, StreamingResponse
 
 from reelpress.errors import ReelpressError
 from reelpress.facts.values import Value
+from reelpress.jobs.changing import cancel, retry
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.exports import change_export, create_export, forget_export, start_export
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
 from reelpress.jobs.reading import children_of, find_job, list_jobs
-from reelpress.jobs.submission import cancel, retry
 from reelpress.net.addresses import check_url
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
 
 from reelpress.facts.values import Value
+from reelpress.jobs.changing import cancel, retry
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.model import Job, Kind, Status
 from reelpress.jobs.reading import count_jobs, find_job, list_jobs, receipt_of
 from reelpress.jobs.spending import explained
-from reelpress.jobs.submission import cancel, retry, submit
+from reelpress.jobs.submission import submit
 from reelpress.service.access import HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
 from reelpress.service.paging import before_cursor, cursor_of, wake

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reelpress.errors import UsageError
 from reelpress.facts.values import Value
+from reelpress.jobs.changing import retry
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
@@ -28,7 +29,7 @@ from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec
 from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import get_job
 from reelpress.jobs.spending import budget_now
-from reelpress.jobs.submission import retry, submit
+from reelpress.jobs.submission import submit
 from reelpress.jobs.task import Task
 from reelpress.jobs.undelivered import park_undelivered
 from reelpress.jobs.work import hand_over

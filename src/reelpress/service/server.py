@@ -26,7 +26,8 @@ from reelpress.jobs.house import House
 from reelpress.jobs.housekeeping import Housekeeping
 from reelpress.jobs.ledger import charging_for
 from reelpress.jobs.performance import SpeedWatch
-from reelpress.jobs.worker import Worker, forget_workflows
+from reelpress.jobs.worker import Worker
+from reelpress.jobs.workflows import forget_workflows
 from reelpress.policy import clips_at_once
 from reelpress.service.access import is_loopback
 from reelpress.service.app import create_app, create_health_app

@@ -12,12 +12,13 @@ from fastapi.responses import Response
 
 from reelpress.errors import ReelpressError
 from reelpress.facts.values import Value
+from reelpress.jobs.changing import cancel
 from reelpress.jobs.clip_model import StoredObject, StoredPreview, VideoDetails
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
 from reelpress.jobs.reading import details_of, find_job, list_jobs
-from reelpress.jobs.submission import JobRefused, cancel
+from reelpress.jobs.submission import JobRefused
 from reelpress.jobs.videos import forget_video, remove_video_files, submit_video, unfinished_of
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
