@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from task_steps import Steps, begin, task_of
 
-from reelpress.errors import Cancelled, StorageError
+from reelpress.errors import Cancelled, InputError, StorageError
 from reelpress.facts.values import from_json
 from reelpress.jobs import stages as stages_module
 from reelpress.jobs import worker as worker_module
@@ -20,15 +20,17 @@ from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.kinds import Delivered
 from reelpress.jobs.ledger import entries
-from reelpress.jobs.model import JobInput
+from reelpress.jobs.model import JobInput, JobSpec
 from reelpress.jobs.reading import receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, patiently, raise_for
+from reelpress.jobs.submission import NewJob, submit_new
 from reelpress.jobs.task import LeftToOthers
 from reelpress.jobs.work import release
 from reelpress.jobs.worker import Worker
 from reelpress.receipt import CostParts, Receipt
 from reelpress.run.process import CancelToken
 
+import clips
 from job_table import NOW, claim, enlist, put, row, set_row
 from receipts import receipt
 
@@ -242,6 +244,34 @@ def test_a_worker_keeps_what_it_knows(houses, encoding, monkeypatch):
     assert worker.active() == [job.id]
 
 
+def test_what_is_too_large_for_a_copy_in_the_store_is_written_in_its_place(houses, encoding, tmp_path, monkeypatch):
+    """S3 copies no more than 5 GiB at once, and what is uploaded gets its name by a copy."""
+    put(houses[0].database)
+    task = task_of(houses[0], encoding)
+    monkeypatch.setattr(houses[0].store, "copy_limit_bytes", 3)
+    (tmp_path / "out.mp4").write_bytes(b"larger")
+    stored = task._work._stages.put(tmp_path / "out.mp4", "users/ann/out.mp4", "video/mp4")
+    assert stored.sha256 == hashlib.sha256(b"larger").hexdigest()
+    assert houses[0].store.find("users/ann/out.mp4").size_bytes == 6
+
+
+def test_an_object_that_changes_while_a_video_is_made_ready_is_told(houses, encoding, tmp_path, monkeypatch):
+    """Clips are checked against the version that is noted: it has to be that of what was looked at."""
+    place = JobInput(kind="object", value="in.mp4")
+    object_ = tmp_path / "objects/in.mp4"
+    clips.plain(object_, seconds=1.0)
+    new = NewJob(spec=JobSpec(input=place, transcribe=False), kind="video")
+    submit_new(houses[0].database, new, user_id="ann", now=NOW)
+    task = task_of(houses[0], encoding)
+    stages = task._work
+    here = stages.fetch()
+    facts = stages.probe(here)
+    preview = stages.preview(here, facts)
+    clips.plain(object_, seconds=1.5)
+    with pytest.raises(InputError, match="changed"):
+        stages.store(here, facts, preview)
+
+
 def test_no_scratch_is_left_of_jobs_that_ended(houses, encoding):
     house = houses[0]
     ended, waiting = put(house.database), put(house.database)
@@ -251,3 +281,27 @@ def test_no_scratch_is_left_of_jobs_that_ended(houses, encoding):
         folder.mkdir(parents=True)
     Worker(house, encoding, capacity=1)._sweep_scratch()
     assert [folder.exists() for folder in folders] == [False, True, False]
+
+
+def test_what_was_handed_over_is_swept_once_it_ended_elsewhere_and_what_is_under_way_is_not(
+    houses, encoding, monkeypatch
+):
+    house = houses[0]
+    worker = Worker(house, encoding, capacity=1)
+    enlist(house.database, worker.id)
+    mine, other = put(house.database), put(house.database)
+    monkeypatch.setattr(worker._workflows, "begin", lambda task: task.claim.workflow_id)
+    worker._claim()
+    folders = [house.settings.scratch / "jobs" / job.id for job in (mine, other)]
+    for job, folder in zip((mine, other), folders, strict=True):
+        folder.mkdir(parents=True)
+        set_row(house.database, job.id, status="done")
+    monkeypatch.setattr(worker_module, "_SWEEP_EVERY_S", 0.0)
+    thread = threading.Thread(target=worker._claim_on, daemon=True)
+    thread.start()
+    while folders[1].exists():
+        thread.join(0.05)
+        assert thread.is_alive()
+    worker._draining.set()
+    thread.join(10)
+    assert [folder.exists() for folder in folders] == [True, False]

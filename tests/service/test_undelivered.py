@@ -19,6 +19,7 @@ from reelpress.service.app import create_app
 
 from cloud_tasks import CloudTasks
 from conftest import LOCAL, open_house
+from job_table import enlist
 
 ACCOUNT, AUDIENCE = "tasks@project.iam.gserviceaccount.com", "https://videos.example"
 BODY = {"video_id": "v1", "r2_key": "users/u1/v1.mov", "user_id": "u1"}
@@ -94,3 +95,31 @@ def test_only_what_waits_or_failed_is_parked(client: TestClient, tasks: CloudTas
         assert job.error.text.endswith("The store was away.")
     with database.reading() as connection:
         assert get_job(connection, job_id).status == after
+
+
+def test_what_failed_in_passing_and_was_pushed_again_is_not_left_to_workers_that_are_not_there(
+    client: TestClient, tasks: CloudTasks
+) -> None:
+    """Answered 202 the task is deleted, and nobody would take the job."""
+    deliver(client, tasks, 1)
+    database = client.house.database  # type: ignore[attr-defined]
+    error = encode(JobError(code="storage_failed", text="The store was away.", retryable=True))
+    with database.writing() as connection:
+        connection.execute(JOBS.update().values(status="failed", error=error, finished_at=time.time()))
+    assert deliver(client, tasks, 1).status_code == 429
+    with database.writing() as connection:  # another instance has it
+        connection.execute(JOBS.update().values(status="running"))
+    answer = deliver(client, tasks, 1)
+    assert (answer.status_code, answer.json()["code"]) == (503, "running")
+
+
+@pytest.mark.parametrize(("workers", "status"), [((), 503), (("w1",), 202)])
+def test_what_workers_have_is_answered_for_while_there_are_workers(
+    client: TestClient, tasks: CloudTasks, workers: tuple[str, ...], status: int
+) -> None:
+    deliver(client, tasks, 1)
+    database = client.house.database  # type: ignore[attr-defined]
+    enlist(database, *workers, seen_at=time.time())
+    with database.writing() as connection:
+        connection.execute(JOBS.update().values(status="running", queue="pull"))
+    assert deliver(client, tasks, 1).status_code == status

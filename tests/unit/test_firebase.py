@@ -118,8 +118,11 @@ def test_no_two_users_share_a_place_and_it_says_whose_it_is():
         "firebase:a/b",
         "é",
         "users/ann",
+        *(f"urn:example:{'x' * 100}{end}" for end in "ab"),  # alike in as much as fits a name
+        *("\u6c34" * 60 + end for end in "ab"),
     ]
     assert len({user_prefix(user) for user in users}) == len(users)
+    assert all(len(user_prefix(user)) <= 240 for user in users)
     assert user_prefix("firebase:Ab3") == "firebase/Ab3"
     for user in ("ann", "firebase:Ab3", "firebase"):
         assert owner_of(f"{user_prefix(user)}/uploads/a.mp4") == (user, "uploads/a.mp4")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -53,10 +53,12 @@ def _cancel(connection: Connection, job: Job, now: float, on_end: OnEnd) -> Job:
     return get_job(connection, job.id)
 
 
-def retry(database: Database, job_id: str, *, now: float, user_id: str | None = None) -> Job:
+def retry(
+    database: Database, job_id: str, *, now: float, user_id: str | None = None, queue: Literal["pull", "push"] = "pull"
+) -> Job:
     """Do a finished job again, from its beginning, under the same id; of an export, every clip that is not done.
 
-    Whoever pushed it has had an answer and will not push it again, so that any worker may take it.
+    Any worker may take it, whether it was pushed or not; ``queue`` ``push`` is for who pushes it again with this call.
 
     Raises :class:`JobRefused`: ``not_found``; ``not_finished`` and ``done``, for which there is nothing to do again.
     """
@@ -76,7 +78,7 @@ def retry(database: Database, job_id: str, *, now: float, user_id: str | None = 
             again = [job]
         revived = bool(again) and export_id is not None and _revive(connection, export_id, now)
         for one in again:
-            _again(connection, one, now)
+            _again(connection, one, now, queue)
         for one in again:
             add_event(connection, one.id, one.user_id, "retried", now, {"run": one.run + 1})
         if revived and export_id is not None:
@@ -85,10 +87,10 @@ def retry(database: Database, job_id: str, *, now: float, user_id: str | None = 
         return get_job(connection, job_id)
 
 
-def _again(connection: Connection, job: Job, now: float) -> None:
+def _again(connection: Connection, job: Job, now: float, queue: str) -> None:
     values: dict[str, Any] = {
         "status": "queued", "stage": "queued", "percent": 0.0, "run": job.run + 1, "attempts": 0, "worker": None,
-        "queue": "pull", "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
+        "queue": queue, "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
         "cancel_requested": 0, "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None,
         "stages": "[]", "details": None,
     }  # fmt: skip

@@ -137,13 +137,26 @@ def forget_export(database: Database, export_id: str, *, user_id: str | None) ->
         return clips
 
 
+_LAST = sa.select(sa.func.max(EVENTS.c.seq)).scalar_subquery()
+
+
 def forget_rows(connection: Connection, job_ids: list[str]) -> None:
-    """Delete what the tables hold of jobs."""
+    """Delete what the tables hold of jobs.
+
+    The last event of all stays, its job's or not, until there is a later one: SQLite gives the number after the highest
+    there is, and one that was given before would not be seen by whoever asks for what came after it.
+    """
     for start in range(0, len(job_ids), 500):  # databases bound the number of values in a statement
         some = job_ids[start : start + 500]
-        connection.execute(sa.delete(EVENTS).where(EVENTS.c.job.in_(some)))
+        connection.execute(sa.delete(EVENTS).where(EVENTS.c.job.in_(some), EVENTS.c.seq < _LAST))
         connection.execute(sa.delete(EXPORTS).where(EXPORTS.c.id.in_(some)))
         connection.execute(sa.delete(JOBS).where(JOBS.c.id.in_(some)))
+
+
+def forget_left_events(connection: Connection) -> None:
+    """Delete events that :func:`forget_rows` left for their number, once there are later ones."""
+    left = EVENTS.c.job.not_in(sa.select(JOBS.c.id))
+    connection.execute(sa.delete(EVENTS).where(left, EVENTS.c.seq < _LAST))
 
 
 def _check(wanted: Wanted) -> None:

@@ -27,7 +27,8 @@ _ENDINGS = frozenset({".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".
 class Fetched(Value, frozen=True, kw_only=True):
     """An input that is here. ``path`` is a name in the job's folder, or, if ``is_foreign``, a file of somebody else's.
 
-    ``key`` is its object in the store, where it is one; ``name`` what people call it.
+    ``key`` is its object in the store, where it is one, and ``etag`` the object's, where the store has such a thing;
+    ``name`` what people call it.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Fetched(Value, frozen=True, kw_only=True):
     sha256: str
     key: str | None
     name: str
+    etag: str | None = None
 
 
 def fetch_input(
@@ -94,7 +96,7 @@ def fetch_input(
         down = download(
             house.store, wanted.value, target, wanted=conditions, on_progress=on_progress, cancel=cancel
         )  # fmt: skip
-    return _fetched(target, down.size_bytes, down.sha256, wanted.value, name)
+    return _fetched(target, down.size_bytes, down.sha256, wanted.value, name, down.etag)
 
 
 def _at_path(house: House, wanted: JobInput, *, max_bytes: int, cancel: CancelToken) -> Fetched:
@@ -122,7 +124,10 @@ def _check_promise(wanted: JobInput, size_bytes: int, sha256: str) -> None:
         raise InputError("The input is not what was promised.", evidence=f"{size_bytes} bytes, SHA-256 {sha256}")
 
 
-def _fetched(target: Path, size_bytes: int, sha256: str, key: str | None, name: str) -> Fetched:
+def _fetched(
+    target: Path, size_bytes: int, sha256: str, key: str | None, name: str, etag: str | None = None
+) -> Fetched:
     return Fetched(
-        path=target.name, is_foreign=False, size_bytes=size_bytes, sha256=sha256, key=key, name=safe_name(name)
+        path=target.name, is_foreign=False, size_bytes=size_bytes, sha256=sha256, key=key, name=safe_name(name),
+        etag=etag,
     )  # fmt: skip

@@ -8,24 +8,26 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.errors import ReelpressError
-from reelpress.jobs.exports import forget_export, forget_rows
+from reelpress.jobs.exports import forget_export, forget_left_events, forget_rows
 from reelpress.jobs.house import House
 from reelpress.jobs.ledger import LEDGER_LASTS_S, forget_lines
 from reelpress.jobs.model import FINISHED
 from reelpress.jobs.submission import JobRefused
-from reelpress.jobs.tables import JOBS, UPLOADS, WEBHOOKS
+from reelpress.jobs.tables import JOBS, WEBHOOKS
+from reelpress.jobs.uploads import all_uploads, give_up_uploads, uploads_waited_for
 from reelpress.jobs.videos import forget_video, remove_video_files
-from reelpress.storage.orphans import sweep_orphans
+from reelpress.storage.orphans import sweep_orphans, uploads_written_since
 from reelpress.webhooks.outbox import purge
 
 _LOG = logging.getLogger("reelpress.jobs")
 DAY_S = 86_400.0
-# An upload that nobody went on with for so long is given up, and its segments with it.
+# An upload that nobody went on with for so long is given up, and its segments with it, unless a job waits for it.
 UPLOADS_LAST_S = 2 * DAY_S
 _EVERY_S = 3600.0
 _FIRST_AFTER_S = 60.0
@@ -57,11 +59,23 @@ class Housekeeping:
         jobs += self._forget_exports(oldest) + self._forget_videos(oldest)
         with house.database.writing() as connection:
             forgotten = forget_lines(connection, older_than=now - LEDGER_LASTS_S)
-            given_up = sa.delete(UPLOADS).where(UPLOADS.c.created_at < min(oldest, now - UPLOADS_LAST_S))
-            uploads = connection.execute(given_up).rowcount
+            forget_left_events(connection)
         webhooks = purge(house.database.engine, WEBHOOKS, older_than=oldest)
-        orphans = len(sweep_orphans(house.store, older_than_s=UPLOADS_LAST_S))
+        uploads, orphans = self._sweep_store(now)
         return {"jobs": jobs, "uploads": uploads, "webhooks": webhooks, "orphans": orphans, "ledger": forgotten}
+
+    def _sweep_store(self, now: float) -> tuple[int, int]:
+        """Give up old uploads and delete what is nobody's; return how many uploads and how many objects.
+
+        An upload is forgotten before its segments go, so that nobody is told it is complete when it is not there.
+        """
+        store, at = self._house.store, datetime.fromtimestamp(now, UTC)
+        written = uploads_written_since(store, at - timedelta(seconds=UPLOADS_LAST_S))
+        with self._house.database.writing() as connection:
+            given_up = give_up_uploads(connection, older_than=now - UPLOADS_LAST_S, keep=written)
+            keep = all_uploads(connection) | uploads_waited_for(connection)
+        orphans = sweep_orphans(store, older_than_s=UPLOADS_LAST_S, now=at, keep_uploads=keep)
+        return len(given_up), len(orphans)
 
     def _forget_jobs(self, oldest: float) -> int:
         old = sa.select(JOBS.c.id, JOBS.c.run).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)

@@ -8,6 +8,7 @@ import re
 # Before the ids of users who sign in with Firebase; no user of a key is called so.
 FIREBASE = "firebase:"
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_LONGEST = 230  # a folder's name may have 240 bytes (storage/keys.py)
 
 
 def user_prefix(user_id: str) -> str:
@@ -17,7 +18,8 @@ def user_prefix(user_id: str) -> str:
         return f"firebase/{uid}" if _PLAIN.fullmatch(uid) else f"firebase/.{hashlib.sha256(uid.encode()).hexdigest()}"
     if _PLAIN.fullmatch(user_id) and len(user_id) <= 64:
         return f"users/{user_id}"
-    return f"users/.{user_id.encode().hex()}"[:230]
+    plain = f"users/.{user_id.encode().hex()}"
+    return plain if len(plain) <= _LONGEST else f"users/.sha256-{hashlib.sha256(user_id.encode()).hexdigest()}"
 
 
 def owner_of(key: str) -> tuple[str, str] | None:

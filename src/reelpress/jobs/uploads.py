@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from reelpress.facts.values import Value
-from reelpress.jobs.tables import UPLOADS
+from reelpress.facts.values import Value, from_json
+from reelpress.jobs.model import UNFINISHED, JobError, JobSpec
+from reelpress.jobs.tables import JOBS, UPLOADS
 from reelpress.storage.segments import UploadPlan
 
 
@@ -56,3 +58,34 @@ def count_open(connection: Connection, user_id: str) -> int:
     """Return how many uploads of a user are not complete."""
     query = sa.select(sa.func.count()).where(UPLOADS.c.user_id == user_id, UPLOADS.c.completed_at.is_(None))
     return connection.execute(query).scalar_one()
+
+
+def uploads_waited_for(connection: Connection) -> set[str]:
+    """Return the ids of uploads that a job has yet to fetch, or would fetch once more if somebody retried it."""
+    may_run = JOBS.c.status.in_((*UNFINISHED, "dead", "failed"))
+    query = sa.select(JOBS.c.spec, JOBS.c.status, JOBS.c.error).where(may_run, JOBS.c.spec.contains('"upload"'))
+    found = set()
+    for row in connection.execute(query):
+        place = from_json(row.spec.encode(), JobSpec).input
+        is_final = row.status == "failed" and row.error and not from_json(row.error.encode(), JobError).retryable
+        if place.kind == "upload" and not is_final:
+            found.add(place.value)
+    return found
+
+
+def give_up_uploads(connection: Connection, *, older_than: float, keep: Collection[str]) -> set[str]:
+    """Forget uploads that were begun, and completed if they were, before ``older_than``, and return their ids.
+
+    Those in ``keep`` stay; so do those that a job waits for.
+    """
+    completed = sa.func.coalesce(UPLOADS.c.completed_at, UPLOADS.c.created_at)
+    old = connection.execute(sa.select(UPLOADS.c.id).where(completed < older_than)).scalars()
+    gone = {upload_id for upload_id in old if upload_id not in keep} - uploads_waited_for(connection)
+    for upload_id in gone:
+        forget_upload(connection, upload_id)
+    return gone
+
+
+def all_uploads(connection: Connection) -> set[str]:
+    """Return the ids of all uploads that are known."""
+    return set(connection.execute(sa.select(UPLOADS.c.id)).scalars())

@@ -34,6 +34,7 @@ class Here(Value, frozen=True, kw_only=True):
     version: str  # of a file that stays where it is; the SHA-256 of one that was brought
     key: str | None
     name: str
+    etag: str | None = None  # of the object it was brought from: what it is now may be another content
 
 
 class VideoStages(Desk):
@@ -66,7 +67,7 @@ class VideoStages(Desk):
         )  # fmt: skip
         return Here(
             path=got.path, is_foreign=False, size_bytes=got.size_bytes, version=got.sha256, key=got.key,
-            name=got.name,
+            name=got.name, etag=got.etag,
         )  # fmt: skip
 
     def probe(self, here: Here) -> MediaFacts:
@@ -129,6 +130,8 @@ class VideoStages(Desk):
             key = f"{self.key_folder}/source{path.suffix}"
             self.put(path, key, "application/octet-stream", sha256=here.version)
         version = version_of_object(self.house.store, key, cancel=self.cancel)
+        if here.etag not in (None, version):  # the facts and the preview are of what it was
+            raise InputError("The input changed since this job began.", evidence=key)
         return VideoSource(
             kind="object", value=key, size_bytes=here.size_bytes, version=version, name=here.name,
             is_ours=here.key is None,

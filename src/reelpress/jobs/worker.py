@@ -29,6 +29,8 @@ from reelpress.version import VERSION
 _LOG = logging.getLogger("reelpress.jobs")
 _CLAIM_EVERY_S = 0.1
 _LOOK_FOR_STRAYS_EVERY_S = 2.0
+# Jobs that were handed over, or lost, end elsewhere, and the disk is this machine's.
+_SWEEP_EVERY_S = 60.0
 _TELL_EVERY_S = 0.25
 _TELL_AT_LEAST_EVERY_S = 1.0
 _STOPPING_S = 5.0
@@ -85,6 +87,7 @@ class Worker:
         """Bring the workflow engine up and begin to claim jobs."""
         self._workflows.launch(self.house.settings)
         self._sweep_scratch()
+        self.house.private.sweep()
         self._kept.enter_context(for_many_files())
         self._liveness.start()
         for thread in self._threads:
@@ -147,7 +150,7 @@ class Worker:
             task.done.wait(max(0.0, deadline - time.monotonic()))
 
     def _claim_on(self) -> None:
-        looked = time.monotonic()
+        looked = swept = time.monotonic()
         while not self._draining.is_set():
             self._wake.wait(_CLAIM_EVERY_S)
             self._wake.clear()
@@ -155,6 +158,9 @@ class Worker:
                 if time.monotonic() - looked >= _LOOK_FOR_STRAYS_EVERY_S:
                     looked = time.monotonic()
                     self._give_back_strays()
+                if time.monotonic() - swept >= _SWEEP_EVERY_S:
+                    swept = time.monotonic()
+                    self._sweep_scratch()
                 while not self._draining.is_set() and self._room() > 0:
                     if self._claim() is None:
                         break
@@ -247,11 +253,12 @@ class Worker:
         os._exit(EXIT_FOUND_DEAD)
 
     def _sweep_scratch(self) -> None:
-        """Delete the files of jobs that nobody works on any more: what a killed worker left."""
-        jobs = self.house.settings.scratch / "jobs"
+        """Delete the files of jobs that nobody works on any more: what a killed worker left, or one that lost a job."""
+        jobs, active = self.house.settings.scratch / "jobs", self.active()
         for folder in jobs.iterdir() if jobs.is_dir() else ():
+            if folder.name in active:
+                continue
             with self.house.database.reading() as connection:
                 job: Job | None = find_job(connection, folder.name)
             if job is None or job.status not in UNFINISHED:
                 shutil.rmtree(folder, ignore_errors=True)
-        self.house.private.sweep()

@@ -153,7 +153,7 @@ def process_video(
     _LOG.error("task %s: job %s is %s after its last delivery", sender.task, job.id, job.status,
                extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
     if job.status != "dead":
-        return _answer(job, shape, sender)
+        return _answer(house, job, shape, sender)
     return answer(Pushed(status="failed", video_id=shape.video_id, job=job.id, error=job.error))
 
 
@@ -161,7 +161,7 @@ def _done(house: House, worker: Worker | None, job: Job, shape: PushShape, sende
     """Do a job, unless it is done or runs elsewhere, and answer. Raises :class:`RequestRefused` for another time."""
     until = time.monotonic() + sender.deadline_s - _MARGIN_S
     if job.status in ("failed", "dead", "cancelled") and job.error is not None and job.error.retryable:
-        job = retry(house.database, job.id, now=time.time())
+        job = retry(house.database, job.id, now=time.time(), queue="push")
     if sender.task is not None:
         _LOG.info("task %s, try %d: job %s is %s", sender.task, sender.tries + 1, job.id, job.status,
                   extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
@@ -174,7 +174,7 @@ def _done(house: House, worker: Worker | None, job: Job, shape: PushShape, sende
                 raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
         else:
             job = _wait(house, job.id, task, until)
-    return _answer(job, shape, sender)
+    return _answer(house, job, shape, sender)
 
 
 def _refuse_on_hold(house: House, job: Job) -> None:
@@ -224,10 +224,11 @@ def _read(house: House, job_id: str) -> Job:
         return get_job(connection, job_id)
 
 
-def _answer(job: Job, shape: PushShape, sender: Sender) -> Response:
+def _answer(house: House, job: Job, shape: PushShape, sender: Sender) -> Response:
     if job.status == "done":
         return answer(Pushed(status="done", video_id=shape.video_id, job=job.id, result=job.result))
-    if job.queue == "pull" and job.status in ("queued", "running"):
+    # to 202 the task is deleted: somebody else has to be there for the job
+    if job.queue == "pull" and job.status in ("queued", "running") and _has_workers(house):
         return answer(Pushed(status="queued", video_id=shape.video_id, job=job.id), status=202)
     if job.status in ("queued", "running"):
         hint = "For videos that take longer than the dispatch deadline, run reelpress worker beside this service."

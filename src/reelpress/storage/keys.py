@@ -72,6 +72,11 @@ def segment_key(upload_id: str, number: int) -> str:
     return f"{UPLOADS}/{check_job(upload_id)}/{number:05d}"
 
 
+def upload_of(key: str) -> str:
+    """Return the id of the upload that a segment's key belongs to."""
+    return key.removeprefix(f"{UPLOADS}/").partition("/")[0]
+
+
 def is_temporary(key: str) -> bool:
     """Tell whether :func:`temporary_key` or :func:`segment_key` could have made this key."""
     return (_TEMPORARY_KEY.fullmatch(key) or _SEGMENT_KEY.fullmatch(key)) is not None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from reelpress.errors import UsageError
 from reelpress.storage.calls import ObjectInfo
-from reelpress.storage.keys import TEMPORARY, UPLOADS, is_temporary
+from reelpress.storage.keys import TEMPORARY, UPLOADS, is_temporary, upload_of
 from reelpress.storage.store import Store
 from reelpress.storage.waiting import CancelSign, wait_for
 
@@ -14,14 +15,26 @@ from reelpress.storage.waiting import CancelSign, wait_for
 LEAST_AGE_S = 3600.0
 
 
+def uploads_written_since(store: Store, since: datetime, *, cancel: CancelSign | None = None) -> set[str]:
+    """Return the ids of uploads of which a segment came at ``since`` or later. Raises :class:`StorageError`."""
+    segments = wait_for(store.calls.list(UPLOADS), cancel)
+    return {upload_of(info.key) for info in segments if is_temporary(info.key) and info.modified >= since}
+
+
 def find_orphans(
-    store: Store, *, older_than_s: float, now: datetime | None = None, cancel: CancelSign | None = None
+    store: Store,
+    *,
+    older_than_s: float,
+    now: datetime | None = None,
+    keep_uploads: Collection[str] = (),
+    cancel: CancelSign | None = None,
 ) -> list[ObjectInfo]:
     """Return the temporary objects that have not been written for ``older_than_s`` seconds, at least an hour.
 
     An object counts only if its whole key has the form of our temporary keys. Uploads in parts that were never
     completed are in no listing; a lifecycle rule of the bucket removes those (docs/storage.md). Segments of a browser's
-    upload are among them, so give an age beyond which nobody takes an upload up again.
+    upload are among them, so give an age beyond which nobody takes an upload up again, and in ``keep_uploads`` the ids
+    of those that somebody still wants, whatever their age.
 
     Raises :class:`UsageError` for a shorter age, :class:`StorageError`, :class:`Cancelled`.
     """
@@ -29,17 +42,23 @@ def find_orphans(
         raise UsageError("Temporary objects younger than an hour may be in use.", evidence=f"{older_than_s:g} s")
     oldest = (now or datetime.now(UTC)) - timedelta(seconds=older_than_s)
     found = [info for prefix in (TEMPORARY, UPLOADS) for info in wait_for(store.calls.list(prefix), cancel)]
-    return [info for info in found if is_temporary(info.key) and info.modified < oldest]
+    old = [info for info in found if is_temporary(info.key) and info.modified < oldest]
+    return [info for info in old if info.key.startswith(f"{TEMPORARY}/") or upload_of(info.key) not in keep_uploads]
 
 
 def sweep_orphans(
-    store: Store, *, older_than_s: float, now: datetime | None = None, cancel: CancelSign | None = None
+    store: Store,
+    *,
+    older_than_s: float,
+    now: datetime | None = None,
+    keep_uploads: Collection[str] = (),
+    cancel: CancelSign | None = None,
 ) -> list[ObjectInfo]:
     """Delete what :func:`find_orphans` returns, and return it; what it raises, and what deleting raises.
 
     Deleting one at a time: some S3-compatible stores have no bulk request, and this is never many.
     """
-    orphans = find_orphans(store, older_than_s=older_than_s, now=now, cancel=cancel)
+    orphans = find_orphans(store, older_than_s=older_than_s, now=now, keep_uploads=keep_uploads, cancel=cancel)
     for orphan in orphans:
         wait_for(store.calls.delete(orphan.key), cancel)
     return orphans
