@@ -85,3 +85,21 @@ def test_two_changed_lists_of_clips_become_one(service: FakeClips, open_page: Op
     both = "async (all) => { const { merged } = await import('/web/draft.js'); return merged(...all); }"
     merged = open_page().evaluate(both, [base, ours, theirs])
     assert merged == {"clips": clips(a="A1", b="B2", c="C1", f="F", e="E"), "both": ["C1"]}
+
+
+def test_in_whatever_order_a_clip_is_written_it_is_the_same(service: FakeClips, open_page: Open) -> None:
+    def clip(key: str, **fields: str) -> dict[str, object]:
+        shot = {"start_s": 1, "end_s": 2, "windows": [{"path": [{"t_s": 1, "x": 0.5, "y": 0.4}], "zoom": 1}]}
+        return {"id": key, "name": key, "framing": {"shots": [shot], "detector": None}, "captions": None, **fields}
+
+    def turned(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: turned(one) for key, one in reversed(value.items())}
+        return [turned(one) for one in value] if isinstance(value, list) else value
+
+    base = [clip(key) for key in "abcde"]
+    ours = [clip("a"), clip("b", name="B1"), clip("c"), clip("e")]  # changed b, deleted d
+    theirs = [turned(one) for one in (clip("b"), clip("c", name="C2"), clip("d"), clip("e"))]  # deleted a, changed c
+    both = "async (all) => { const { merged } = await import('/web/draft.js'); return merged(...all); }"
+    merged = open_page().evaluate(both, [base, ours, theirs])
+    assert merged == {"clips": [clip("b", name="B1"), clip("c", name="C2"), clip("e")], "both": []}

@@ -17,6 +17,7 @@ from reelpress.quality.measure import measure
 from reelpress.request import Request
 from reelpress.run.process import run
 
+import clips
 from thorough import every_second
 
 pytestmark = pytest.mark.media
@@ -271,3 +272,12 @@ def test_fields_are_made_frames_as_compress_makes_them(tmp_path: Path) -> None:
     assert found.damage == ()
     assert found.vmaf is not None
     assert found.vmaf.mean > 95
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.5, 2.0])
+def test_windows_that_touch_are_both_scored_whole(tmp_path: Path, gap_s: float) -> None:
+    reference = clips.plain(tmp_path / "in.mp4", seconds=8.0)
+    encoded = clips.make(tmp_path / "out.mp4", "-i", str(reference), *clips.X264, "-crf", "30")
+    windows = tuple(Window(start_s=start, duration_s=2.0) for start in (1.0, 3.0 + gap_s))
+    answer = compare(reference, encoded, windows=windows, look="windows")
+    assert (answer.frames, answer.scored_s) == (2 * 2 * clips.RATE, 4.0)

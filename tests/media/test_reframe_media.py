@@ -16,6 +16,7 @@ from reelpress.facts.framing import Framing, Shot, middle_at, window_shares
 from reelpress.facts.host import HostFacts
 from reelpress.probe.media import probe
 from reelpress.reframe.analysis import frame_clip
+from reelpress.reframe.proxy import read_pictures, take_proxy
 from reelpress.run.process import CancelToken
 from reelpress.source.opening import open_source
 from reelpress.source.probing import probe_stretches
@@ -109,6 +110,24 @@ def test_a_cut_is_exact_where_a_transport_stream_is_sought(
     )  # fmt: skip
     framing = analyst.frame(path, 15.0, 18.0, by_stretch=by_stretch)
     assert [shot.end_s for shot in framing.shots] == [pytest.approx(16.48, abs=0.002), 18.0]
+
+
+def test_times_run_on_where_pictures_change_their_size(host: HostFacts, tmp_path: Path) -> None:
+    one = clips.plain(tmp_path / "one.ts", size="320x180", seconds=1)
+    two = clips.plain(tmp_path / "two.ts", "-output_ts_offset", "1", size="480x270", seconds=2)
+    path = tmp_path / "in.ts"
+    path.write_bytes(one.read_bytes() + two.read_bytes())
+    facts, target = probe(path), tmp_path / "pictures.mkv"
+    assert facts.main_video is not None
+    with open_source(path) as source:
+        looks = take_proxy(
+            source, facts, facts.main_video, ffmpeg=host.ffmpegs[0].path, start_s=0.4, end_s=2.4, target=target,
+            cancel=CancelToken(), spend=lambda _cpu_s: None, on_share=lambda _share: None,
+        )  # fmt: skip
+    assert [look.t_s for look in looks] == [pytest.approx(0.04 * number, abs=0.002) for number in range(50)]
+    seen = list(read_pictures(target))
+    assert [t_s for t_s, _ in seen] == [pytest.approx(0.2 * number, abs=0.002) for number in range(10)]
+    assert len({picture.shape for _, picture in seen}) == 1
 
 
 def test_a_turned_picture_is_framed_as_it_is_shown(analyst: Analyst, tmp_path: Path) -> None:

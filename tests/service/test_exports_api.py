@@ -11,13 +11,14 @@ from fastapi.testclient import TestClient
 from test_jobs_api import problem
 
 from reelpress.jobs.claiming import Claim
-from reelpress.jobs.clip_model import ClipDetails, ClipFile, StoredObject
+from reelpress.jobs.clip_model import ClipDetails, ClipFile, StoredObject, VideoSource
 from reelpress.jobs.house import House
 from reelpress.jobs.model import JobResult
 from reelpress.jobs.work import finish
 from reelpress.service.app import create_app
 
-from clip_tables import clips_of, make_folder, put_export, put_video
+import factories
+from clip_tables import clips_of, details, make_folder, put_export, put_video
 from conftest import LOCAL, MakeKey, open_house
 from job_table import NOW, claim, enlist
 
@@ -27,6 +28,13 @@ FRAMING = {
         {"start_s": 1.0, "end_s": 2.0, "layout": "still", "rule": "hand",
          "windows": [{"path": [{"t_s": 1.0, "x": 0.5, "y": 0.5}], "zoom": 1.0}]},
         {"start_s": 2.0, "end_s": 3.5, "layout": "fit", "rule": "centre", "windows": []},
+    ]
+}  # fmt: skip
+# A window that follows, dragged as far as it goes: where the path would leave the picture, the window stops.
+FOLLOWED = {
+    "shots": [
+        {"start_s": 1.0, "end_s": 3.5, "layout": "track", "rule": "hand",
+         "windows": [{"path": [{"t_s": 1.0, "x": 1.1, "y": 0.5}, {"t_s": 3.0, "x": 0.7, "y": -0.2}], "zoom": 1.0}]},
     ]
 }  # fmt: skip
 CAPTIONS = {"cues": [{"start_s": 1.2, "end_s": 2.0, "text": "Forty-two"}], "style": "karaoke", "origin": "hand"}
@@ -54,6 +62,13 @@ def deliver(house: House, taken: Claim, content: bytes) -> None:
     )  # fmt: skip
     details = ClipDetails(encoder="libx264", device="cpu", warnings=("scaled up",), file=file)
     finish(house.database, taken, "done", now=NOW, result=result, receipt='{"status":"encoded"}', details=details)
+
+
+def at_key(**fields: float) -> dict[str, object]:
+    """Return a clip whose window stands at one key, with these fields."""
+    [shot] = FOLLOWED["shots"]
+    key = {"t_s": 1.0, "x": 0.5, "y": 0.5, **fields}
+    return {**CLIP, "framing": {"shots": [{**shot, "windows": [{"path": [key], "zoom": 1.0}]}]}}
 
 
 @pytest.fixture
@@ -94,6 +109,17 @@ def test_a_video_that_is_ready_says_what_is_in_it(client: TestClient, house: Hou
     problem(client.get(f"/v1/videos/{video}/sprites/1"), 404, "not_found")
 
 
+@pytest.mark.parametrize(("pictures_s", "said_s"), [(8.0, 8.0), (None, 10.0)])
+def test_a_video_lasts_as_long_as_its_pictures(
+    client: TestClient, house: House, pictures_s: float | None, said_s: float
+) -> None:
+    # sound goes on for longer; what lies behind the last picture cannot be cut
+    facts = factories.media(factories.video(duration_s=pictures_s), factories.audio())
+    source = VideoSource(kind="object", value="in.mp4", size_bytes=4, version="1", name="in.mp4", is_ours=False)
+    video = put_video(house.database, "local", known=details(source, facts=facts))
+    assert client.get(f"/v1/videos/{video.id}").json()["facts"]["duration_s"] == said_s
+
+
 def test_a_draft_keeps_what_it_was_given(client: TestClient, video: str) -> None:
     clips = [{**CLIP, "framing": FRAMING, "captions": CAPTIONS}]
     made = client.post("/v1/exports", json={"video": video, "clips": clips, "platform": "reels"})
@@ -112,6 +138,13 @@ def test_a_draft_keeps_what_it_was_given(client: TestClient, video: str) -> None
     assert listed["id"] == export["id"]
 
 
+def test_a_window_that_was_dragged_over_the_edge_is_kept(client: TestClient, video: str) -> None:
+    made = client.post("/v1/exports", json={"video": video, "clips": [{**CLIP, "framing": FOLLOWED}]})
+    assert made.status_code == 201, made.text
+    [kept] = made.json()["drafts"]
+    assert kept["framing"]["shots"][0]["windows"] == FOLLOWED["shots"][0]["windows"]
+
+
 @pytest.mark.parametrize(
     "clip",
     [
@@ -120,6 +153,7 @@ def test_a_draft_keeps_what_it_was_given(client: TestClient, video: str) -> None
         {**CLIP, "framing": {"shots": [{**FRAMING["shots"][1], "layout": "still"}]}},
         {**CLIP, "framing": {"shots": [{**FRAMING["shots"][1], "end_s": 1e999}]}},
         {**CLIP, "framing": {"shots": [FRAMING["shots"][1], FRAMING["shots"][0]]}},
+        at_key(x=float("nan")), at_key(y=float("-inf")), at_key(x=1e7), at_key(t_s=float("inf")), at_key(t_s=1e7),
         {**CLIP, "captions": {"cues": [{"start_s": 3, "end_s": 1, "text": "x"}]}}, {**CLIP, "more": 1},
     ],
 )  # fmt: skip

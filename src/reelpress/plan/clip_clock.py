@@ -40,7 +40,8 @@ class Clock(Value, frozen=True, kw_only=True):
     container's clock, ``None`` where that is its beginning. ``run_up_s`` is how much earlier it has to, ``None`` where
     times do not lead to places: then all is read, on FFmpeg's own clock, which runs on where the container's jumps.
     ``enter_s`` is a place on the container's clock from which decoding is known to begin well, ``None`` where that is
-    any. ``repeats`` is how often each frame of the source is shown.
+    any. ``repeats`` is how often each frame of the source is shown. Of a source that is thinned evenly one in ``every``
+    frames is, the first to begin with.
     """
 
     fps: Fraction
@@ -53,6 +54,7 @@ class Clock(Value, frozen=True, kw_only=True):
     floor_s: float  # where the container begins
     filters: tuple[str, ...]
     repeats: int = 1
+    every: int = 1
 
     @property
     def duration_s(self) -> float:
@@ -81,6 +83,13 @@ class Clock(Value, frozen=True, kw_only=True):
         """Return a programme time as a frame number with its fraction; it may lie outside the clip."""
         return (t_s - self.start_s) * float(self.fps)
 
+    def first_from(self, t_s: float) -> int:
+        """Return the first frame that shows what begins at a programme time; it may lie outside the clip."""
+        # `fps=` puts a picture at the nearest frame and, in the middle between two, at the later one. `framestep` then
+        # leaves frames out: what begins with one of these is shown from the next one on.
+        nearest = floor(round(self.frame_at(t_s) * self.every, 3) + 0.5)
+        return ceil(nearest / self.every)
+
     def part(self, first: int, frames: int) -> Clock:
         """Return the clock of a part: the same pictures, counted from ``first``."""
         start_s = self.start_s + float(first / self.fps)
@@ -94,10 +103,10 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
     if source_fps is None:
         fps, told = _chosen_fps(track, request), "varies"
         filters: tuple[str, ...] = (f"fps={_ratio(fps)}:start_time=0",)
-        repeats = 1
+        repeats = every = 1
     else:
         start_s = float(floor(start_s * source_fps + Fraction(_EARLY_FRAMES)) / source_fps)
-        fps, more, repeats = _from_constant(source_fps, request)
+        fps, more, repeats, every = _from_constant(source_fps, request)
         told = f"{float(source_fps):.5g} fps"
         # first onto the source's own grid, which takes the container's rounding out, then evenly from there
         filters = (f"fps={_ratio(source_fps)}:start_time=0", *more)
@@ -115,7 +124,7 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         run_up_s=run_up,
         enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
-        filters=filters, repeats=repeats,
+        filters=filters, repeats=repeats, every=every,
     )  # fmt: skip
     return _placed(clock), reasons
 
@@ -141,19 +150,19 @@ def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:
     return claimed.limit_denominator(1001)
 
 
-def _from_constant(source: Fraction, request: ClipRequest) -> tuple[Fraction, tuple[str, ...], int]:
-    """Return the output's rate, the filters that lead to it, and how often a frame of the source is shown."""
+def _from_constant(source: Fraction, request: ClipRequest) -> tuple[Fraction, tuple[str, ...], int, int]:
+    """Return the output's rate, the filters that lead to it, how often a frame is shown, and which ones are."""
     cap, least = request.max_fps, request.min_fps
     if source > cap:
         every = ceil(source / cap - Fraction(1, 50))
         if every >= 2 and source / every >= cap * Fraction(3, 4):
-            return source / every, (f"framestep={every}",), 1
-        return cap, (f"fps={_ratio(cap)}:start_time=0",), 1
+            return source / every, (f"framestep={every}",), 1, every
+        return cap, (f"fps={_ratio(cap)}:start_time=0",), 1, 1
     if source < least:
         times = ceil(least / source)
         fps = min(source * times, cap)
-        return fps, (f"fps={_ratio(fps)}:start_time=0",), times
-    return source, (), 1
+        return fps, (f"fps={_ratio(fps)}:start_time=0",), times, 1
+    return source, (), 1, 1
 
 
 def _chosen_fps(track: VideoTrack, request: ClipRequest) -> Fraction:

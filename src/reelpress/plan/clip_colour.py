@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from reelpress.facts.media import VideoTrack
 from reelpress.plan.colour import ColourPlan, plan_colour, players_guess
 from reelpress.plan.encoders import EncoderRow
@@ -16,8 +18,12 @@ BT709_TAGS = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspac
 
 def clip_colour(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     """Return the filters that scale a picture to ``size`` and make its colours BT.709, and why they are these."""
+    # where a picture changes size, each shot's own window is cut out of it before
+    track = msgspec.structs.replace(track, changes_size=False)
     plan = plan_colour(track, size, row, Request(hdr="tonemap"))
-    if plan.matrix == "bt709" and plan.primaries == "bt709" and plan.transfer == "bt709" and plan.range == "limited":
+    is_bt709 = (plan.primaries, plan.transfer, plan.matrix, plan.range) == ("bt709", "bt709", "bt709", "limited")
+    # what is stated for want of a matrix goes by the size of the output, not by that of the source
+    if is_bt709 and not any(reason.code == "colour_stated" for reason in plan.reasons):
         return plan
     colour = track.colour
     stated = colour.matrix or players_guess(track.width, track.height)

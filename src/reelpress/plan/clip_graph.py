@@ -61,7 +61,7 @@ class _Run(Value, frozen=True, kw_only=True):
 
 def shot_frames(framing: Framing, clock: Clock) -> tuple[tuple[int, int, Shot], ...]:
     """Return the frames of each shot that has any; the first and the last one reach to the clip's ends."""
-    begins = [min(max(0, round(clock.frame_at(shot.start_s))), clock.frames) for shot in framing.shots]
+    begins = [min(max(0, clock.first_from(shot.start_s)), clock.frames) for shot in framing.shots]
     # what lies before the clip is over when it begins
     started = [i for i, begin in enumerate(begins) if begin == 0]
     first = started[-1] if started else 0

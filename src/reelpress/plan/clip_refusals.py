@@ -21,6 +21,8 @@ MIN_DURATION_S = 0.2
 END_SLACK_S = 0.5
 MIN_SIDE, MAX_SIDE = 64, 4096
 MAX_SHOTS = 2000
+# Places and times in a framing lie under this. Places may be outside of the picture: a window stops at its edge.
+FRAMING_BELOW = 1e7
 
 
 def within(media: MediaFacts, request: ClipRequest) -> ClipRequest:
@@ -123,7 +125,7 @@ def _odd(shot: Shot, windows: int) -> str | None:
         return f"{len(shot.windows)} windows for {shot.layout}"
     for window in shot.windows:
         numbers = [number for key in window.path for number in (key.t_s, key.x, key.y)]
-        if not window.path or not 1 <= window.zoom <= MAX_ZOOM or not all(abs(n) < 1e7 for n in numbers):
+        if not window.path or not 1 <= window.zoom <= MAX_ZOOM or not all(abs(n) < FRAMING_BELOW for n in numbers):
             return f"a window without a place, or a zoom that is not from 1 to {MAX_ZOOM:g}"
         if any(a.t_s > b.t_s for a, b in itertools.pairwise(window.path)):
             return "keys out of order"

@@ -51,7 +51,9 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     work.findings += [*shape, *findings, *sound_findings]
     runs: Sequence[Window | None] = windows or (None,)
     prove(work, pairs, runs)
-    scored = [score_stretch(work, pairs, window, alignment) for window in runs]
+    # looks at two windows may overlap: each window has its own, and all have one of the whole
+    of_run = pairs if len(pairs) == len(runs) else pairs * len(runs)
+    scored = [score_stretch(work, pair, window, alignment) for pair, window in zip(of_run, runs, strict=True)]
     by_frame = together(scored)
     if not by_frame.vmaf:
         raise MeasuringError("No frame could be scored.", reason="no_frames")

@@ -70,9 +70,12 @@ class Scored:
         self.xpsnr: tuple[float, ...] = ()
 
 
-def score_stretch(work: Work, pairs: Sequence[Pair], window: Window | None, alignment: Alignment) -> Scored:
-    """Score one stretch. Raises :class:`MeasuringError` where other frames were compared than should have been."""
-    expected, leads = _to_score(pairs, window, alignment)
+def score_stretch(work: Work, pair: Pair, window: Window | None, alignment: Alignment) -> Scored:
+    """Score one stretch, of which ``pair`` is what was seen.
+
+    Raises :class:`MeasuringError` where other frames were compared than should have been.
+    """
+    expected, leads = to_score(pair, window, alignment)
     if not expected:
         return Scored([], LogReader())
     encoded = work.brought(work.encoded)
@@ -102,27 +105,23 @@ def score_stretch(work: Work, pairs: Sequence[Pair], window: Window | None, alig
     return found
 
 
-def _to_score(pairs: Sequence[Pair], window: Window | None, alignment: Alignment) -> tuple[list[float], int]:
+def to_score(pair: Pair, window: Window | None, alignment: Alignment) -> tuple[list[float], int]:
     """Return the times of the encode's frames to compare, on its own clock, and how many of them only lead there.
 
     They are all for which the reference has a picture. VMAF takes the first frame of all for one without movement, so
     a window begins with the frame before it, whose score is thrown away.
     """
-    found: list[float] = []
-    leads = 0
-    for made, wanted in pairs:
-        if not len(made) or not len(wanted):
-            continue
-        first, last = float(wanted.at_s[0]), float(wanted.at_s[-1]) + alignment.frame_s
-        times = [float(t) for t in made.at_s if first <= t + alignment.late_s and t + alignment.lag_s <= last]
-        if window is None:
-            return times, 0
-        begin_s = window.start_s - HALF_TICK_S
-        inside = [t for t in times if begin_s <= t < begin_s + window.duration_s]
-        before = [t for t in times if begin_s - LEAD_S <= t < begin_s][-1:]
-        if inside:
-            found, leads = [*before, *inside], len(before)
-    return found, leads
+    made, wanted = pair
+    if not len(made) or not len(wanted):
+        return [], 0
+    first, last = float(wanted.at_s[0]), float(wanted.at_s[-1]) + alignment.frame_s
+    times = [float(t) for t in made.at_s if first <= t + alignment.late_s and t + alignment.lag_s <= last]
+    if window is None:
+        return times, 0
+    begin_s = window.start_s - HALF_TICK_S
+    inside = [t for t in times if begin_s <= t < begin_s + window.duration_s]
+    before = [t for t in times if begin_s - LEAD_S <= t < begin_s][-1:]
+    return ([*before, *inside], len(before)) if inside else ([], 0)
 
 
 def together(scored: Sequence[Scored]) -> FrameScores:

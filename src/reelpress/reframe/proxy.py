@@ -20,6 +20,7 @@ from reelpress.errors import Cancelled, InputError
 from reelpress.facts.formats import QUIET, RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
+from reelpress.plan.clip_graph import keeps_graph
 from reelpress.plan.geometry import crop_filter
 from reelpress.plan.stretch_place import stretch_place
 from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
@@ -74,12 +75,14 @@ def take_proxy(
         f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
         f"select='isnan(prev_selected_t)+gt({slot},{before})'",
     ))  # fmt: skip
+    # a graph that is set up anew midway, for pictures of another size, would count time from 0 again
+    steady = (f"-reinit_filter:{track.index}", "0") if keeps_graph(track) else ()
     reader = _Looks(lambda t_s: on_share(min(1.0, max(0.0, t_s / duration_s))))
     done = run(
         (
             ffmpeg, *QUIET, "-y",
             "-protocol_whitelist", source.protocols, *container_args(facts.container),
-            *source.input_options, *place.seek_args, "-i", source.url,
+            *source.input_options, *place.seek_args, *steady, "-i", source.url,
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
         ),

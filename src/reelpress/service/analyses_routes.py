@@ -15,6 +15,7 @@ from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
 from reelpress.jobs.reading import details_of, find_job
 from reelpress.jobs.videos import submit_analysis
+from reelpress.plan.clip_refusals import programme_s
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
 from reelpress.service.clip_requests import check_stretch
@@ -112,7 +113,7 @@ def _ask(house: House, caller: Caller, request: Request, video_id: str, wanted: 
 
 
 def _check_inside(video: Job, details: VideoDetails | None, wanted: AnalysisWanted) -> None:
-    duration_s = details.facts.duration_s if details is not None else None
+    duration_s = programme_s(details.facts) if details is not None else None
     if duration_s is not None and wanted.start_s >= duration_s:
         raise RequestRefused(
             422, "invalid", "The stretch lies behind the end of the video.",

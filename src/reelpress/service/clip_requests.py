@@ -15,13 +15,13 @@ from reelpress.facts.framing import MAX_ZOOM, Framing, Shot
 from reelpress.facts.values import from_plain
 from reelpress.jobs.clip_model import ClipDraft
 from reelpress.jobs.exports import Wanted
+from reelpress.plan.clip_refusals import FRAMING_BELOW, MAX_SHOTS
 from reelpress.service.clip_shapes import DraftShape, ExportChangeShape, ExportShape
 from reelpress.service.problems import RequestRefused
 
 # A clip of a longer stretch than this is no short, and takes a worker for longer than anybody meant.
 LONGEST_S = 3600.0
 SHORTEST_S = 0.2
-_MOST_SHOTS = 5000
 _MOST_KEYS = 20_000
 _WINDOWS = {"still": 1, "track": 1, "split": 2, "fit": 0}
 
@@ -79,8 +79,8 @@ def _is_plain(char: str) -> bool:
 
 def _problems(framing: Framing) -> Iterator[str]:
     shots = framing.shots
-    if not 1 <= len(shots) <= _MOST_SHOTS:
-        yield f"{len(shots)} shots, 1 to {_MOST_SHOTS} possible"
+    if not 1 <= len(shots) <= MAX_SHOTS:
+        yield f"{len(shots)} shots, 1 to {MAX_SHOTS} possible"
     at = None
     for number, shot in enumerate(shots):
         if not (math.isfinite(shot.start_s) and math.isfinite(shot.end_s) and 0 <= shot.start_s < shot.end_s):
@@ -100,8 +100,8 @@ def _problems_of_windows(shot: Shot) -> Iterator[str]:
             yield f"zoom {window.zoom:g}, 1 to {MAX_ZOOM:g} possible"
         if not 1 <= len(path) <= _MOST_KEYS:
             yield f"{len(path)} keys, 1 to {_MOST_KEYS} possible"
-        if not all(math.isfinite(key.t_s) and 0 <= key.x <= 1 and 0 <= key.y <= 1 for key in path):
-            yield "a key that is outside of the picture, or of time"
+        if not all(abs(number) < FRAMING_BELOW for key in path for number in (key.t_s, key.x, key.y)):
+            yield "a key that is at no place, or at no time"
         if any(one.t_s >= two.t_s for one, two in itertools.pairwise(path)):
             yield "keys that are not in the order of time"
 

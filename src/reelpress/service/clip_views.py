@@ -30,6 +30,7 @@ from reelpress.jobs.exports import find_exports
 from reelpress.jobs.model import Job, JobError, Stage, Status
 from reelpress.jobs.reading import children_of, details_of
 from reelpress.jobs.videos import NAME
+from reelpress.plan.clip_refusals import programme_s
 from reelpress.plan.platforms import PlatformName
 
 
@@ -200,8 +201,9 @@ def _facts(media: MediaFacts) -> VideoFacts | None:
     if video is None:
         return None
     fps = video.fps_avg or video.fps_nominal
+    # what goes on behind the last picture, sound or subtitles, cannot be cut
     return VideoFacts(
-        duration_s=media.duration_s, width=video.display_width, height=video.display_height,
+        duration_s=programme_s(media), width=video.display_width, height=video.display_height,
         fps=None if fps is None else float(fps), has_audio=any(audio.decodes for audio in media.audio),
         size_bytes=media.size_bytes, codec=video.codec,
     )  # fmt: skip

@@ -159,7 +159,7 @@ export class Draft {
  */
 export function merged(base, ours, theirs) {
   const [old, mine, other] = [base, ours, theirs].map((clips) => new Map(clips.map((clip) => [clip.id, clip])));
-  const same = (one, two) => JSON.stringify(one) === JSON.stringify(two);
+  const same = (one, two) => sorted(one) === sorted(two);
   const both = [];
   const order = [...theirs.map((clip) => clip.id), ...ours.map((clip) => clip.id).filter((id) => !other.has(id))];
   const clips = order.map((id) => {
@@ -170,4 +170,11 @@ export function merged(base, ours, theirs) {
     return one ?? two;
   });
   return { clips: clips.filter(Boolean), both };
+}
+
+/** JSON with its keys in order: clips that were made here have them in another one than those that the server sends. */
+function sorted(value) {
+  const isObject = (one) => one !== null && typeof one === "object" && !Array.isArray(one);
+  const inOrder = (one) => Object.fromEntries(Object.keys(one).sort().map((key) => [key, one[key]]));
+  return JSON.stringify(value, (_key, one) => (isObject(one) ? inOrder(one) : one));
 }

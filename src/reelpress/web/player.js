@@ -8,6 +8,7 @@ const REVERSE_MS = 120; // between the pictures of a video that runs backwards
 export class Player {
   #video;
   #at = 0; // where the playhead was put, kept exactly while it stands
+  #runs = false; // until it is stopped here: a browser stops a video by itself, too
   #stretch = null;
   #reverse = 0;
   #timer;
@@ -25,6 +26,8 @@ export class Player {
       video.addEventListener(kind, () => onState());
     }
     for (const kind of ["seeked", "timeupdate", "loadeddata"]) video.addEventListener(kind, () => this.#moved());
+    video.addEventListener("play", () => (this.#runs = !video.paused)); // it may have been stopped since
+    video.addEventListener("pause", () => this.#stopped());
     this.#watch();
   }
 
@@ -68,6 +71,7 @@ export class Player {
     const at = this.#video.currentTime;
     const wasPlaying = this.isPlaying;
     this.#stopReverse();
+    this.#runs = false;
     this.#video.pause();
     if (wasPlaying) this.#at = this.pictureAt(at);
     this.#video.playbackRate = 1;
@@ -99,6 +103,7 @@ export class Player {
       this.play(next);
       return;
     }
+    this.#runs = false;
     this.#video.pause();
     this.#at = this.#video.currentTime;
     this.#reverse = next;
@@ -119,6 +124,14 @@ export class Player {
   #stopReverse() {
     clearTimeout(this.#timer);
     this.#reverse = 0;
+  }
+
+  /** The video stands: at its end, or by a media key, unless it was stopped here and the playhead is known. */
+  #stopped() {
+    if (!this.#runs || !this.#video.paused) return;
+    this.#runs = false;
+    this.#at = this.#video.ended ? this.duration : this.pictureAt(this.#video.currentTime);
+    this.onMove();
   }
 
   /** When the picture that is seen at a time begins; a little less is for want of digits, as in plan/clip_clock.py. */

@@ -1,0 +1,76 @@
+"""Clips, case by case: at which frame a shot begins, and what becomes of colours."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from reelpress.clip_request import ClipRequest
+from reelpress.facts.media import Colour
+from reelpress.plan.clip_clock import Clock, clip_clock
+from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
+from reelpress.plan.clip_graph import shot_frames
+from reelpress.plan.encoders import cpu_row
+from reelpress.plan.geometry import Size
+
+from clip_work import framed, shot
+from factories import media, video
+
+STRIP = Size(width=1088, height=1920)
+SMALL = Size(width=136, height=240)
+
+
+@pytest.mark.parametrize("size", [STRIP, SMALL])
+@pytest.mark.parametrize(("said", "ranges"), [(None, ""), ("limited", ""), ("full", ":in_range=pc:out_range=tv")])
+def test_small_pictures_that_state_no_matrix_are_bt601_however_large_they_become(
+    size: Size, said: str | None, ranges: str
+) -> None:
+    plan = clip_colour(video(width=640, height=360, colour=Colour(range=said)), size, cpu_row("h264"))
+    scale = f"scale=w={size.width}:h={size.height}:in_color_matrix=bt601:out_color_matrix=bt709{ranges}"
+    assert plan.filters == (scale, "format=yuv420p", "setsar=1", BT709_TAGS)
+    assert "matrix_converted" in {reason.code for reason in plan.reasons}
+
+
+@pytest.mark.parametrize("size", [STRIP, SMALL])
+@pytest.mark.parametrize(("said", "ranges"), [("limited", ""), ("full", ":in_range=pc:out_range=tv")])
+def test_large_pictures_that_state_no_matrix_are_bt709_however_small_they_become(
+    size: Size, said: str, ranges: str
+) -> None:
+    plan = clip_colour(video(colour=Colour(range=said)), size, cpu_row("h264"))
+    scale = f"scale=w={size.width}:h={size.height}{ranges}"
+    assert plan.filters == (scale, "format=yuv420p", "setsar=1", BT709_TAGS)
+
+
+def clock_of(fps: int, cap: int = 60) -> Clock:
+    track = video(fps_avg=Fraction(fps), fps_nominal=Fraction(fps))
+    request = ClipRequest(start_s=0.0, end_s=5.0, max_fps=Fraction(cap))
+    return clip_clock(media(track), track, request)[0]
+
+
+def begins_at(clock: Clock, t_s: float) -> int:
+    _, (begin, _, _) = shot_frames(framed(shot(0, t_s, "fit"), shot(t_s, 10, "fit")), clock)
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("fps", "cap", "cut", "begin"),
+    [
+        (25, 60, 121, 121), (30, 60, 61, 61), (60, 60, 121, 121),
+        (120, 60, 120, 60), (120, 60, 121, 61), (120, 60, 122, 61), (120, 60, 125, 63),
+        (144, 60, 120, 40), (144, 60, 121, 41), (144, 60, 122, 41), (144, 60, 123, 41),
+        # `fps=` shows a picture at the nearest frame, and in the middle at the later one
+        (72, 60, 75, 63), (72, 60, 76, 63), (72, 60, 77, 64), (72, 60, 81, 68),
+    ],
+)  # fmt: skip
+def test_a_shot_begins_with_the_first_frame_that_shows_it(fps: int, cap: int, cut: int, begin: int) -> None:
+    clock = clock_of(fps, cap)
+    for t_s in (cut / fps, round(cut / fps, 6)):
+        assert begins_at(clock, t_s) == begin
+        for first in (20, 37):  # of stretches that are made anew for a comparison
+            assert begins_at(clock.part(first, 200), t_s) == begin - first
+
+
+def test_frames_that_are_thinned_evenly_stay_those_of_the_sources_grid() -> None:
+    assert (clock_of(120).fps, clock_of(144).fps) == (60, 48)
+    assert "framestep=3" in clock_of(144).filters
