@@ -13,7 +13,7 @@ from reelpress.facts.media import AudioTrack, Colour, MediaFacts, OtherTrack, Su
 from reelpress.plan.nvenc import ALL_FEATURES
 
 FILTERS = frozenset(
-    {"scale", "format", "setsar", "setparams", "select", "settb", "setpts", "bwdif", "zscale", "tonemap", "crop"}
+    {"scale", "format", "setsar", "setparams", "select", "settb", "setpts", "bwdif", "zscale", "tonemap", "crop", "pad"}
 )
 
 

@@ -81,16 +81,25 @@ def _is_dir(path: Path) -> bool:
 
 
 def _videos(folder: Path, output: Path | None) -> list[Path]:
-    found = []
+    found: list[Path] = []
     outputs = None if output is None else output.resolve()
-    for root, folders, names in os.walk(folder):
+    # a folder that cannot be listed stands for what is in it: its receipt says that nothing of it was done
+    for root, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(os.fsdecode(error.filename)))):
         folders[:] = sorted(name for name in folders if (Path(root) / name).resolve() != outputs)
         for name in names:
             path = Path(root) / name
             ours = name.endswith((PART_SUFFIX, COMPRESSED_SUFFIX))
-            if path.suffix.lower() in VIDEO_SUFFIXES and not ours and not name.startswith(".") and path.is_file():
+            if path.suffix.lower() in VIDEO_SUFFIXES and not ours and not name.startswith(".") and _may_be_file(path):
                 found.append(path)
     return found
+
+
+def _may_be_file(path: Path) -> bool:
+    """Tell whether a path is a file; one that cannot be looked at may be one, and the engine will say why."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def _without_collisions(items: list[Item], suffix: str) -> tuple[Item, ...]:

@@ -165,11 +165,11 @@ class Delivery:
     def _missed(self, made: _Made, gate: Gatekeeper | None) -> str | None:
         """Return why a size is not worth it; ``None`` for what ``gate`` may mend. Raises for any other failure."""
         execution = made.execution
+        self._check_source()  # one that still grows is read beyond what was planned for, and may outgrow that
         too_large = execution.too_large()
         if too_large is None:
             failure = execution.failure
             if gate is None or failure is None or failure.kind is not FailureKind.QUALITY_NOT_MET:
-                self._check_source()
                 self._give_up(execution)
         return too_large
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reelpress.bookkeeping import Book
 from reelpress.check.structure import check_structure
-from reelpress.errors import InputError
+from reelpress.errors import Cancelled, InputError
 from reelpress.events import Checked, Event, OnEvent, Progressed
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.gate import QUALITY_GATES
@@ -60,21 +60,27 @@ class Judge:
 
     def accept(self, attempt: Attempt, done: Finished) -> Failure | None:
         """Return a failure when the output is not what was planned."""
-        book, expect = self._book, self._decided.expect
         self.attempt = attempt
-        with book.stage("check"):
+        with self._book.stage("check"):
             try:
-                facts, decoded = self._ready.look(self._path, self._decoding, book.spend)
-            except InputError as error:
-                return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
-            self.facts = facts
-            damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
-            track = self._source_facts.main_video
-            report = read_report(done.stderr_tail, track.index) if track is not None else None
-            self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report)
-            if not _failed(self.gates):
-                self.gates = (*self.gates, *self._further(attempt, self._path, facts))
-            book.damage = damage
+                return self._look(attempt, done)
+            except Cancelled:  # the attempt was made, and what it cost belongs into the receipt
+                return Failure(kind=FailureKind.CANCELLED, evidence="cancelled while its output was checked")
+
+    def _look(self, attempt: Attempt, done: Finished) -> Failure | None:
+        book, expect = self._book, self._decided.expect
+        try:
+            facts, decoded = self._ready.look(self._path, self._decoding, book.spend)
+        except InputError as error:
+            return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
+        self.facts = facts
+        damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
+        track = self._source_facts.main_video
+        report = read_report(done.stderr_tail, track.index) if track is not None else None
+        self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report)
+        if not _failed(self.gates):
+            self.gates = (*self.gates, *self._further(attempt, self._path, facts))
+        book.damage = damage
         self._emit(Checked(job=self._job.id, input=self._job.input, gates=self.gates))
         return _verdict(_failed(self.gates))
 

@@ -16,6 +16,7 @@ import pytest
 
 import reelpress
 
+import clips
 import reel
 
 pytestmark = pytest.mark.faults
@@ -346,6 +347,20 @@ def test_a_source_that_changes_while_it_is_read_is_not_delivered(tmp_path: Path,
     assert (ended.code, ended.receipt["status"]) == (3, "rejected")
     assert ended.receipt["output"] is None
     assert reel.names_in(tmp_path) == ([] if change == "is taken away" else ["in.mp4"])
+
+
+def test_a_recording_that_goes_on_is_not_called_small_enough(tmp_path: Path):
+    """FFmpeg reads what came since it was planned, and the output outgrows what the source was then."""
+    source, late = tmp_path / "in.ts", tmp_path / "late.ts"
+    clips.plain(source, "-crf", "40", seconds=2.0)
+    clips.plain(late, "-crf", "5", seconds=20.0)
+    with reel.running("--preset", "ultrafast", "--crf", "5", "-o", "out.mp4", "in.ts", cwd=tmp_path) as run:
+        run.until("planned")
+        with source.open("ab") as file:
+            file.write(late.read_bytes())
+        ended = run.end()
+    assert (ended.code, ended.receipt["status"]) == (3, "rejected")
+    assert "changed" in str(ended.receipt)
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o644, 0o777], ids=oct)

@@ -301,6 +301,25 @@ def test_empty_file_is_rejected_with_a_reason(compress: Compress, tmp_path: Path
     assert (receipt.exit_code, "empty" in (receipt.error or "")) == (3, True)
 
 
+def test_a_picture_that_is_turned_midway_keeps_its_shape(compress: Compress, tmp_path: Path) -> None:
+    """A phone that is turned while it sends (WebRTC), or recordings that were joined."""
+    parts = [
+        clips.plain(tmp_path / f"{n}.ts", "-output_ts_offset", str(2 * n), size=size, seconds=2.0)
+        for n, size in enumerate(("320x180", "180x320"))
+    ]
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    receipt = compress(source)
+    assert any(reason.code == "size_changes" for reason in receipt.reasons)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert {picture.shape for picture in pictures} == {(180, 320)}
+    first, last = pictures[5], pictures[-5]
+    assert first[:, :60].mean() > 40
+    assert last[:, :60].mean() < 20  # 180x320 within 320x180 is 102 pixels wide
+    assert last[:, 120:200].mean() > 40
+
+
 def test_nothing_is_enlarged(compress: Compress, tmp_path: Path) -> None:
     source = clips.plain(tmp_path / "in.mp4", size="160x90")
     compress(source)
@@ -328,6 +347,13 @@ def test_an_encode_that_would_grow_keeps_an_input_mp4_cannot_hold(compress: Comp
     receipt = compress(source, status="skipped", always_encode=False, crf=5.0)
     assert not (tmp_path / "out.mp4").exists()
     assert any(r.code == "kept" for r in receipt.reasons)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.h264"])
+def test_pictures_whose_times_nobody_knows_are_not_remuxed(compress: Compress, tmp_path: Path, name: str) -> None:
+    """FFmpeg writes times of decoding for those of showing: B-frames came out in the wrong order, and passed."""
+    source = clips.plain(tmp_path / name, "-preset", "medium", "-bf", "3", "-crf", "45")
+    compress(source, status="skipped", always_encode=False, crf=5.0)
 
 
 def test_output_is_faststart_and_says_so(compress: Compress, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
@@ -19,6 +19,7 @@ from click.testing import CliRunner
 import reelpress
 from reelpress.cli.app import app
 from reelpress.engine import compress_file
+from reelpress.errors import Cancelled
 from reelpress.events import Event, Progressed
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.gate import GateWish
@@ -27,6 +28,7 @@ from reelpress.facts.values import from_json
 from reelpress.observe.entry import entry_of
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
+from reelpress.probe.ready import ReadyProbe
 from reelpress.quality import places
 from reelpress.quality.vmaf import NO_SCORER_TOLD
 from reelpress.receipt import Gate, Receipt
@@ -316,6 +318,24 @@ def test_a_cancel_while_it_is_scored_leaves_nothing(slow: Path, tmp_path: Path) 
     assert (receipt.status, receipt.exit_code) == ("cancelled", 130)
     assert list(tmp_path.iterdir()) == []
     assert scoring(tmp_path) == []
+
+
+def test_what_was_encoded_before_a_cancel_was_paid_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cancel = CancelToken()
+
+    def look(*_: object) -> NoReturn:
+        cancel.cancel()
+        raise Cancelled
+
+    monkeypatch.setattr(ReadyProbe, "look", look)
+    source = clips.plain(tmp_path / "in.mp4", seconds=1.0)
+    receipt = compress_file(
+        source, tmp_path / "out.mp4", host=HOST, request=Request(always_encode=True, hardware="off"), cancel=cancel
+    )
+    assert (receipt.status, receipt.exit_code) == ("cancelled", 130)
+    assert [attempt.failure for attempt in receipt.attempts] == ["cancelled"]
+    assert receipt.cpu_s > receipt.attempts[0].cpu_s > 0
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_what_a_kill_leaves_while_it_is_scored_is_swept(slow: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reelpress import batch
-from reelpress.batch import Item, run_batch
+from reelpress.batch import Item, collect, run_batch
 from reelpress.policy import SMALL_BYTES, RunPolicy, cores_for
 from reelpress.probe import nursery
 from reelpress.receipt import Receipt
@@ -152,3 +153,28 @@ def test_what_is_cancelled_midway_leaves_receipts_for_all_and_no_process(tmp_pat
     }
     assert not list(tmp_path.glob(".*reelpress-part"))
     assert nursery.kept() is None
+
+
+@pytest.mark.parametrize("what", ["listed", "looked at"])
+def test_nothing_of_a_folder_is_left_out_unsaid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str) -> None:
+    """A folder that is closed, or a file server that does not answer: each gets a receipt that says so."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    for file in (tmp_path / "a.mp4", closed / "b.mp4"):
+        file.write_bytes(b"x")
+    real_scan, real_stat = os.scandir, os.stat
+
+    def scan(path: str) -> object:
+        if what == "listed" and Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_scan(path)
+
+    def stat(path: object, **more: object) -> object:
+        if what == "looked at" and str(path).endswith("b.mp4"):
+            raise OSError(116, "Stale file handle", str(path))
+        return real_stat(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "stat", stat)
+    found = {item.source for item in collect([tmp_path], None)}
+    assert found == {tmp_path / "a.mp4", closed if what == "listed" else closed / "b.mp4"}

@@ -162,6 +162,19 @@ def test_signals(number: signal.Signals, kind: FailureKind):
     assert number.name in failure.evidence
 
 
+@pytest.mark.parametrize(
+    ("code", "stderr"),
+    [
+        (229, ""),
+        (1, "[error] av_interleaved_write_frame(): File too large\n"),
+        (229, "[out#0/mp4 @ 0x1] [error] Error writing trailer: File too large\n"),
+    ],
+)
+def test_a_size_that_the_file_system_does_not_take_is_no_reason_to_keep_the_input(code: int, stderr: str):
+    """FAT32 ends at 4 GiB. Our own limit ends a program by a signal."""
+    assert classify(code, stderr, None).kind is K.OUTPUT_DENIED
+
+
 def test_a_crash_for_want_of_memory_is_want_of_memory():
     assert classify(-signal.SIGSEGV, "x264 [error]: malloc of size 21862400 failed\n", None).kind is K.OUT_OF_MEMORY
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from reelpress.facts.media import Colour, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import EncoderRow
@@ -39,6 +41,15 @@ class ColourPlan(Value, frozen=True, kw_only=True):
 
 def plan_colour(track: VideoTrack, size: Size, row: EncoderRow, request: Request) -> ColourPlan:
     """Decide scaling and colour for one track."""
+    plan = _plan(track, size, row, request)
+    if not _has_bars(track):
+        return plan
+    text = "Its picture changes size midway: where it has another shape, it stands between bars."
+    reason = Reason(code="size_changes", text=text, fact=f"begins with {track.width}x{track.height}")
+    return msgspec.structs.replace(plan, reasons=(*plan.reasons, reason))
+
+
+def _plan(track: VideoTrack, size: Size, row: EncoderRow, request: Request) -> ColourPlan:
     colour = track.colour
     if colour.is_hdr:
         if request.hdr == "keep" and row.pix_fmt_hdr is not None:
@@ -51,8 +62,18 @@ def plan_colour(track: VideoTrack, size: Size, row: EncoderRow, request: Request
     return _plain(track, size, row)
 
 
-def _scale(size: Size, *extra: str) -> str:
-    return ":".join((f"scale=w={size.width}:h={size.height}", *extra))
+def _scale(track: VideoTrack, size: Size, *extra: str) -> tuple[str, ...]:
+    """Return the filters that bring every picture of a track to one size: of another shape, between bars."""
+    scale = (f"scale=w={size.width}:h={size.height}", *extra)
+    if not _has_bars(track):
+        return (":".join(scale),)
+    kept = "force_original_aspect_ratio=decrease:force_divisible_by=2"
+    return (":".join((*scale, kept)), f"pad=w={size.width}:h={size.height}:x=-1:y=-1")
+
+
+def _has_bars(track: VideoTrack) -> bool:
+    # FFmpeg goes by the shape of what is stored: of pixels that are not square it would be the wrong one
+    return track.changes_size and track.sample_aspect_ratio == 1
 
 
 def _depth_reasons(track: VideoTrack, pix_fmt: str) -> tuple[Reason, ...]:
@@ -82,7 +103,7 @@ def _keep_hdr(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
         note = "Dolby Vision's dynamic metadata is dropped; its base layer stays."
         reasons = (*reasons, Reason(code="dolby_vision_dropped", text=note, fact=None))
     return ColourPlan(
-        filters=(_scale(size), f"format={pix_fmt}", "setsar=1"), pix_fmt=pix_fmt,
+        filters=(*_scale(track, size), f"format={pix_fmt}", "setsar=1"), pix_fmt=pix_fmt,
         primaries=colour.primaries or "bt2020", transfer=colour.transfer,
         matrix=colour.matrix or "bt2020nc", range=colour.range or "limited",
         keeps_hdr=colour, reasons=reasons,
@@ -97,7 +118,7 @@ def _tonemap(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
         f":rin={'pc' if colour.range == 'full' else 'tv'}"
     )
     filters = (
-        _scale(size), "format=yuv420p10le", "setsar=1",
+        *_scale(track, size), "format=yuv420p10le", "setsar=1",
         f"zscale={source}:t=linear:npl={REFERENCE_WHITE_NITS}", "format=gbrpf32le", "zscale=p=bt709",
         "tonemap=tonemap=hable:desat=0", "zscale=t=bt709:m=bt709:r=tv",
     )  # fmt: skip
@@ -110,7 +131,7 @@ def _tonemap(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
 
 
 def _rgb(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
-    filters = (_scale(size, "out_color_matrix=bt709", "out_range=tv"), "setsar=1")
+    filters = (*_scale(track, size, "out_color_matrix=bt709", "out_range=tv"), "setsar=1")
     reason = Reason(code="rgb_converted", text="RGB becomes BT.709 limited range.", fact=track.pix_fmt)
     return _bt709(filters, row, (reason, *_depth_reasons(track, row.pix_fmt)))
 
@@ -122,7 +143,7 @@ def _wide_gamut(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
         f"tin={colour.transfer or 'bt709'}:pin={colour.primaries or 'bt2020'}:min={colour.matrix or 'bt2020nc'}"
         f":rin={'pc' if colour.range == 'full' else 'tv'}"
     )
-    filters = (_scale(size), f"format={depth}", "setsar=1", f"zscale={source}:p=bt709:t=bt709:m=bt709:r=tv")
+    filters = (*_scale(track, size), f"format={depth}", "setsar=1", f"zscale={source}:p=bt709:t=bt709:m=bt709:r=tv")
     fact = f"{colour.primaries}/{colour.transfer}/{colour.matrix}"
     reason = Reason(code="gamut_converted", text="Wide-gamut SDR becomes BT.709.", fact=fact)
     return _bt709(filters, row, (reason, *_depth_reasons(track, row.pix_fmt)))
@@ -131,7 +152,7 @@ def _wide_gamut(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
 def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     colour = track.colour
     full = colour.range == "full"
-    scale = _scale(size, "in_range=pc", "out_range=tv") if full else _scale(size)
+    scale = _scale(track, size, "in_range=pc", "out_range=tv") if full else _scale(track, size)
     reasons = _depth_reasons(track, row.pix_fmt)
     if full:
         reasons = (
@@ -152,7 +173,7 @@ def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     known_range = "limited" if full or colour.range is not None else None
     if known_range:
         tags.insert(0, "range=tv")
-    filters = (scale, f"format={row.pix_fmt}", "setsar=1", *([f"setparams={':'.join(tags)}"] if tags else []))
+    filters = (*scale, f"format={row.pix_fmt}", "setsar=1", *([f"setparams={':'.join(tags)}"] if tags else []))
     return ColourPlan(
         filters=filters, pix_fmt=row.pix_fmt, primaries=primaries, transfer=transfer, matrix=matrix,
         range="limited" if known_range else None, keeps_hdr=None, reasons=reasons,

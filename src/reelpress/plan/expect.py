@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reelpress.facts.formats import ELEMENTARY_FORMATS
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
@@ -92,7 +93,7 @@ def _sound(track: VideoTrack, tracks: TrackPlan) -> _Sound:
 
 def instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Request, tracks: TrackPlan) -> Copy | Skip:
     """Return what to deliver where encoding does not pay: a remux every player takes, or the input itself."""
-    obstacle = _copy_obstacle(track, request)
+    obstacle = _copy_obstacle(media, track, request)
     if obstacle is not None:
         return Skip(reasons=(Reason(code="kept", text=f"The input is kept as it is: {obstacle}.", fact=track.codec),))
     sound = _sound(track, tracks)
@@ -119,7 +120,10 @@ def instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Requ
     )  # fmt: skip
 
 
-def _copy_obstacle(track: VideoTrack, request: Request) -> str | None:
+_WITHOUT_TIMES = frozenset({"avi", *ELEMENTARY_FORMATS})
+
+
+def _copy_obstacle(media: MediaFacts, track: VideoTrack, request: Request) -> str | None:
     """Return why the video cannot be delivered without encoding, or ``None``."""
     interlaced = track.is_interlaced or track.field_order in INTERLACED_ORDERS
     checks = (
@@ -130,6 +134,8 @@ def _copy_obstacle(track: VideoTrack, request: Request) -> str | None:
             f"{track.pix_fmt} plays in few players",
         ),
         (bool(interlaced), "it is interlaced"),
+        # FFmpeg writes the times of decoding for those of showing then: B-frames are played in the wrong order
+        (media.container in _WITHOUT_TIMES, "its container does not say when a picture is shown"),
         (track.mirrored, "its picture is mirrored by a flag few players honour"),
         (len([e for e in track.edits if e.media_time_s is not None]) > 1, "its edit list cuts the video"),
         (track.changes_size, "its picture changes size midway"),

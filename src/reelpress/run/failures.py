@@ -37,7 +37,7 @@ _HINTS = {
     K.FILTER_FAILED: "a filter is absent from this FFmpeg or does not take these arguments",
     K.OUTPUT_FULL: "free space, or a quota, ran out where the output is written",
     K.OUTPUT_LIMIT: "the output grew beyond the size it was allowed",
-    K.OUTPUT_DENIED: "the output cannot be written there; check the folder and its permissions",
+    K.OUTPUT_DENIED: "it cannot be written there; check the folder, its permissions, and how large a file may be",
     K.OUT_OF_MEMORY: "allow more memory, or use fewer threads or a smaller picture",
     K.CHECK_NOT_MET: "the output is not what the input promised; see the checks",
     K.AUDIO_NOT_MET: "the output's sound is not what the input promised; see the checks",
@@ -84,7 +84,7 @@ _EXIT_CODES = {
     69: K.DECODE_ERRORS,
     123: K.KILLED,
     228: K.OUTPUT_FULL,
-    229: K.OUTPUT_LIMIT,
+    229: K.OUTPUT_DENIED,
     244: K.OUT_OF_MEMORY,
     255: K.KILLED,
 }
@@ -97,11 +97,12 @@ _WRITING = (
 # What the muxer says of its file comes before what a GPU says, and that before the rows whose words a driver may use.
 _OUTPUT_ROWS = (
     row(K.OUTPUT_FULL, _WRITING + r"(No space left on device|Disk quota exceeded)$", at_zero=True),
-    row(K.OUTPUT_LIMIT, _WRITING + r"File too large$", at_zero=True),
+    # not our own limit, of which a program dies without a word (SIGXFSZ), but what the file system takes
+    row(K.OUTPUT_DENIED, _WRITING + r"File too large$", at_zero=True),
 )
 _ROWS = (
     row(K.OUTPUT_FULL, r"(^|: |\()(No space left on device|Disk quota exceeded)\)?$"),
-    row(K.OUTPUT_LIMIT, r"(^|: |\()File too large\)?$"),
+    row(K.OUTPUT_DENIED, r"(^|: |\()File too large\)?$"),
     row(K.OUT_OF_MEMORY, r"(^|: |\()Cannot allocate memory\)?$"),
     row(K.OUT_OF_MEMORY, r"^malloc of size \d+ failed"),
     row(K.OUT_OF_MEMORY, r"^pthread_create\(\) failed: Resource temporarily unavailable$"),
