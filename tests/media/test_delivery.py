@@ -92,6 +92,22 @@ def test_frame_rate_cap_drops_and_never_repeats(
     assert len(set(after)) == len(after)
 
 
+def test_what_a_recording_of_a_screen_stops_at_is_kept(compress: Compress, tmp_path: Path) -> None:
+    """Thirty-two frames at 60 a second, and then nothing for two seconds: the last one is what was shown."""
+    source = clips.make(
+        tmp_path / "in.mkv", *clips.picture(rate="60", seconds=5.0), "-vf", "select='lt(n,32)+between(n,152,183)'",
+        "-fps_mode", "vfr", *clips.X264,
+    )  # fmt: skip
+    compress(source)
+    out = probe(tmp_path / "out.mp4").video[0]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        times = sorted(float(p.pts * p.time_base) for p in container.demux(video=0) if p.pts is not None)
+    assert pytest.approx(next(t for t in times if t > 0.5), abs=0.002) == 31 / 60
+    assert pytest.approx(times[-1], abs=0.002) == 183 / 60
+    assert out.frames is not None
+    assert out.frames < 40
+
+
 def test_matroska_milliseconds_are_put_back_on_the_grid(compress: Compress, tmp_path: Path) -> None:
     source = clips.plain(tmp_path / "in.mkv", rate="24000/1001")
     compress(source)

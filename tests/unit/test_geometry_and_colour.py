@@ -116,6 +116,14 @@ def test_a_constant_rate_is_thinned_evenly_or_left_alone(
     assert ("fps_capped" in codes(reasons)) is bool(filters)
 
 
+@pytest.mark.parametrize(("pauses", "fps", "keeps"), [(99, F(12), False), (100, F(12), True), (100, F(40), False)])
+def test_a_recording_that_pauses_too_often_to_say_where_is_thinned_only_if_it_has_too_many_frames(
+    pauses: int, fps: Fraction, keeps: bool
+) -> None:
+    track = video(fps_avg=fps, fps_peak=60.0, is_vfr=True, held_s=tuple(float(n) for n in range(1, pauses + 1)))
+    assert timing(track, Request(max_fps=F(30)))[0].keeps_all_frames is keeps
+
+
 @pytest.mark.parametrize(("fps", "cap"), [(F(40), F(30)), (F(31), F(30)), (F(44), F(30)), (F(60), F(58))])
 def test_a_rate_no_even_thinning_comes_close_to_is_thinned_by_time(fps: Fraction, cap: Fraction) -> None:
     clock, _ = timing(video(fps_avg=fps, fps_nominal=fps), Request(max_fps=cap))

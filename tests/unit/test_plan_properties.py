@@ -23,6 +23,7 @@ from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import FPS_TOLERANCE, timing
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, argv
 from reelpress.plan.worth import SampleFacts
+from reelpress.probe.media_timing import held_frames
 from reelpress.request import CODECS, Request
 
 from factories import audio, ffmpeg, host, media, other, subtitle, video
@@ -357,6 +358,7 @@ FUNCTIONS: dict[str, Any] = {
     "__builtins__": {}, "isnan": lambda x: float(math.isnan(x)), "gt": lambda a, b: float(a > b),
     "mod": lambda a, b: float(a % b), "not_": lambda a: float(a == 0),
     # FFmpeg's floor of not-a-number is not a number; Python's raises
+    "between": lambda x, low, high: float(low <= x <= high),
     "floor": lambda x: x if math.isnan(x) else float(math.floor(x)),
     "round": lambda x: math.floor(abs(x) + 0.5) * (1 if x >= 0 else -1),
 }  # fmt: skip
@@ -413,8 +415,23 @@ def variable(draw: DrawFn) -> tuple[VideoTrack, list[float]]:
     seconds = times[-1] - times[0] + sorted(gaps)[len(gaps) // 2] / 1000
     rate = F(len(times) / seconds).limit_denominator(100_000)
     track = video(fps_avg=rate, fps_nominal=None, fps_peak=1000 / sorted(gaps)[int(len(gaps) * 0.05)], is_vfr=True,
-                  frames=len(times), time_base=F(1, 1000), start_s=times[0], duration_s=seconds)  # fmt: skip
+                  frames=len(times), time_base=F(1, 1000), start_s=times[0], duration_s=seconds,
+                  held_s=held_frames([round(1000 * t) for t in times], F(1, 1000)))  # fmt: skip
     return track, times
+
+
+@thorough
+@given(variable(), CAPS)
+def test_what_stays_on_the_screen_is_never_what_a_cap_leaves_out(
+    made: tuple[VideoTrack, list[float]], cap: Fraction
+) -> None:
+    """Where frames come only with changes, the last one of a burst is what is looked at until the next."""
+    track, times = made
+    kept = kept_by(timing(track, Request(max_fps=cap))[0].filters, times)
+    assert kept[-1] == times[-1] or times[-1] - times[-2] >= 0.1
+    for before, time, after in zip(times, times[1:], times[2:], strict=False):
+        if time - before < 0.0995 and after - time > 0.2005:
+            assert time in kept
 
 
 @thorough
@@ -432,10 +449,10 @@ def test_capped_frames_are_a_subset_that_begins_with_the_first_and_fits_the_cap(
     if clock.keeps_all_frames:
         assert kept == times
         return
-    assert len(kept) <= float(cap) * FPS_TOLERANCE * seconds + 2
+    assert len(kept) <= float(cap) * FPS_TOLERANCE * seconds + 2 + len(track.held_s)
     assert clock.frames_at_most is not None
     assert len(kept) <= clock.frames_at_most
-    if len(times) > float(cap) * FPS_TOLERANCE * seconds + 2:
+    if len(times) > float(cap) * FPS_TOLERANCE * seconds + 2 + len(track.held_s):
         assert len(kept) < len(times), "a rate above the cap was let through whole"
 
 

@@ -76,6 +76,9 @@ class Crop(Value, frozen=True, kw_only=True):
     bottom: int
 
 
+MOST_HELD = 100
+
+
 class VideoTrack(Value, frozen=True, kw_only=True):
     """One real video stream (never a cover picture).
 
@@ -124,6 +127,8 @@ class VideoTrack(Value, frozen=True, kw_only=True):
         None  # from one keyframe to the next or to the end; None where that was not read, or has no times
     )
     clock_jumps: int = 0  # how often the container's clock jumped, where that was looked for; times run on behind it
+    # of variable rates: frames that stay after others came quickly, seconds from the first frame on; at most MOST_HELD
+    held_s: tuple[float, ...] = ()
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil
 
-from reelpress.facts.media import VideoTrack
+from reelpress.facts.media import MOST_HELD, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
 from reelpress.request import Request
@@ -16,6 +16,7 @@ FPS_TOLERANCE = 1.02
 FPS_PEAK_TOLERANCE = 1.5
 # Dropping every n-th frame evenly is preferred while it keeps at least this share of the cap (50 -> 25 for 30).
 EVEN_DECIMATION_SHARE = 0.75
+_SAME_S = 0.0004  # less than the millisecond that the coarsest containers count in
 
 
 class Size(Value, frozen=True, kw_only=True):
@@ -110,7 +111,8 @@ def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, .
     fps = track.fps_avg
     over = fps is not None and fps > cap * Fraction(FPS_TOLERANCE)
     peaks = bool(track.is_vfr) and track.fps_peak is not None and track.fps_peak > float(cap) * FPS_PEAK_TOLERANCE
-    if fps is None or not (over or peaks):
+    pauses_often = not over and len(track.held_s) >= MOST_HELD  # then each would have to be named
+    if fps is None or not (over or peaks) or pauses_often:
         return _keep_frames(track)
     even = ceil(Fraction(fps) / cap - Fraction(1, 50))
     if not track.is_vfr and even >= 2 and fps / even >= cap * Fraction(EVEN_DECIMATION_SHARE):
@@ -125,8 +127,10 @@ def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, .
         # One frame per slot of 1/cap. The quarter slot keeps a frame whose time was rounded down in its own slot.
         slot = f"floor((t-start_t)*{float(cap):g}+0.25)"
         before = f"floor((prev_selected_t-start_t)*{float(cap):g}+0.25)"
-        select = f"select='isnan(prev_selected_t)+gt({slot},{before})'"
-        at_most = None if track.duration_s is None else ceil(track.duration_s * cap) + 2
+        # What stays on the screen is kept, too: else what came just before would stay in its place.
+        held = "".join(f"+between(t-start_t,{t - _SAME_S:.4f},{t + _SAME_S:.4f})" for t in track.held_s)
+        select = f"select='isnan(prev_selected_t)+gt({slot},{before}){held}'"
+        at_most = None if track.duration_s is None else ceil(track.duration_s * cap) + 2 + len(track.held_s)
         text = f"At most {float(cap):g} frames a second are kept of {float(fps):.5g}; none is repeated."
     reason = Reason(code="fps_capped", text=text, fact=f"{float(fps):.5g} fps")
     base = _time_base(track)

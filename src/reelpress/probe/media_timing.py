@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 
+from reelpress.facts.media import MOST_HELD
 from reelpress.facts.values import Value
 
 _COMMON_RATES = tuple(
@@ -16,6 +17,9 @@ _COMMON_RATES = tuple(
         (12, 1), (15, 1), (20, 1), (100, 1), (120000, 1001), (120, 1), (240, 1), (15000, 1001), (12000, 1001), (5, 1),
     )
 )  # fmt: skip
+
+# What comes sooner than the one may be thinned by a cap on the rate; what stays for longer than the other is read.
+_QUICK_S, _HELD_S = 0.1, 0.2
 
 
 class Timing(Value, frozen=True, kw_only=True):
@@ -78,3 +82,17 @@ def frame_timing(
     fitting = [c for c in (*sane, *_COMMON_RATES) if abs(gaps / (c * time_base) - span) <= tolerance]
     fps = fitting[0] if fitting else (gaps / (span * time_base)).limit_denominator(100_000)
     return Timing(fps_avg=fps, fps_nominal=nominal or fps, fps_peak=float(fps), is_vfr=False)
+
+
+def held_frames(pts: Sequence[int], time_base: Fraction) -> tuple[float, ...]:
+    """Return when frames come that stay on the screen right after others came quickly, in seconds from the first on.
+
+    Of a screen that is recorded only while it changes these are what is read, and the last one of all is among them.
+    ``pts`` is sorted. They are at most ``MOST_HELD``, the first ones.
+    """
+    quick, held, last = _QUICK_S / time_base, _HELD_S / time_base, len(pts) - 1
+    ends = (
+        n for n in range(1, len(pts))
+        if pts[n] - pts[n - 1] < quick and (n == last or pts[n + 1] - pts[n] >= held)
+    )  # fmt: skip
+    return tuple(round(float((pts[n] - pts[0]) * time_base), 4) for n in islice(ends, MOST_HELD))

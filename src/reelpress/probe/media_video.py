@@ -22,7 +22,7 @@ from reelpress.probe.media_frames import (
 )
 from reelpress.probe.media_scan import StreamScan
 from reelpress.probe.media_stretches import Stretches, claimed_rates
-from reelpress.probe.media_timing import Timing, frame_timing
+from reelpress.probe.media_timing import Timing, frame_timing, held_frames
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name
 
 FIELD_ORDERS: dict[int, FieldOrder] = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -104,6 +104,7 @@ def build_video(
         keyframe_times_s=times.keyframe_times_s,
         longest_gop_s=times.longest_gop_s,
         clock_jumps=len(scan.jumps),
+        held_s=held_frames(scan.pts or (), scan.time_base) if timing.is_vfr and is_complete and not scan.jumps else (),
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,
