@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -115,3 +118,41 @@ def test_the_clock_of_a_round_is_its_own(houses, tmp_path):
     fresh = upload(house, tmp_path, "up1", completed_at=None, written_at=datetime.now(UTC).timestamp())
     Housekeeping(house).run_once(datetime.now(UTC).timestamp() + UPLOADS_LAST_S + DAY_S)
     assert not any(segment.exists() for segment in fresh)
+
+
+PROGRAM = """
+import sys, time
+sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from dbos import DBOS
+from conftest import open_house
+from job_table import put, row
+from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.housekeeping import Housekeeping
+from reelpress.jobs.worker import Worker
+from reelpress.jobs.workflows import forget_workflows
+from reelpress.settings import load
+
+house = open_house(Path(sys.argv[1]))
+worker = Worker(house, Encoding.here(load(environ={}, env_file=None)), capacity=1)
+worker.start()
+job = put(house.database)
+while row(house.database, job.id).status != "failed":
+    time.sleep(0.05)
+while not (ended := DBOS.list_workflows(completed_before="2999-01-01T00:00:00+00:00")):
+    time.sleep(0.05)
+keeping, day = Housekeeping(house, forget_workflows), 86400
+print(len(ended), keeping.run_once(time.time())["workflows"], end=" ")
+print(keeping.run_once(time.time() + (house.settings.keep_days + 1) * day)["workflows"], len(DBOS.list_workflows()))
+worker.drain(0)
+house.close()
+"""
+
+
+def test_workflows_go_by_their_age_whoever_forgot_their_jobs(tmp_path):
+    """In a process of its own: there is one workflow engine in each."""
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(here), str(here.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", "0", "1", "0"]

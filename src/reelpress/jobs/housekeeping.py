@@ -35,9 +35,9 @@ _MOST_AT_ONCE = 500
 
 
 class Housekeeping:
-    """Cleans up once an hour, in a thread. ``forget_workflows`` is told of jobs whose workflows may go."""
+    """Cleans up once an hour, in a thread. ``forget_workflows`` deletes those that ended before a time."""
 
-    def __init__(self, house: House, forget_workflows: Callable[[list[str]], None] = lambda _ids: None) -> None:
+    def __init__(self, house: House, forget_workflows: Callable[[float], int] = lambda _older_than: 0) -> None:
         self._house, self._forget = house, forget_workflows
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="reelpress-housekeeping", daemon=True)
@@ -62,7 +62,15 @@ class Housekeeping:
             forget_left_events(connection)
         webhooks = purge(house.database.engine, WEBHOOKS, older_than=oldest)
         uploads, orphans = self._sweep_store(now)
-        return {"jobs": jobs, "uploads": uploads, "webhooks": webhooks, "orphans": orphans, "ledger": forgotten}
+        workflows = self._forget(oldest)
+        return {
+            "jobs": jobs,
+            "workflows": workflows,
+            "uploads": uploads,
+            "webhooks": webhooks,
+            "orphans": orphans,
+            "ledger": forgotten,
+        }
 
     def _sweep_store(self, now: float) -> tuple[int, int]:
         """Give up old uploads and delete what is nobody's; return how many uploads and how many objects.
@@ -78,13 +86,12 @@ class Housekeeping:
         return len(given_up), len(orphans)
 
     def _forget_jobs(self, oldest: float) -> int:
-        old = sa.select(JOBS.c.id, JOBS.c.run).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)
+        old = sa.select(JOBS.c.id).where(JOBS.c.status.in_(FINISHED), JOBS.c.finished_at < oldest)
         alone = old.where(JOBS.c.kind.in_(("compress", "analysis", "quote"))).limit(_MOST_AT_ONCE)
         with self._house.database.writing() as connection:
-            rows = connection.execute(alone).all()
-            forget_rows(connection, [row.id for row in rows])
-        self._forget_runs([(row.id, row.run) for row in rows])
-        return len(rows)
+            ids = list(connection.execute(alone).scalars())
+            forget_rows(connection, ids)
+        return len(ids)
 
     def _forget_exports(self, oldest: float) -> int:
         """Forget exports with their clips, and drafts that nobody went on with."""
@@ -94,7 +101,6 @@ class Housekeeping:
         for export_id in self._ids(sa.and_(JOBS.c.kind == "export", sa.or_(finished, left))):
             with contextlib.suppress(JobRefused):  # somebody goes on with it after all
                 clips = forget_export(self._house.database, export_id, user_id=None)
-                self._forget_runs([(clip.id, clip.run) for clip in clips])
                 count += 1 + len(clips)
         return count
 
@@ -106,7 +112,6 @@ class Housekeeping:
         for video_id in self._ids(sa.and_(JOBS.c.kind == "video", JOBS.c.status.in_(FINISHED), unused)):
             with contextlib.suppress(JobRefused):
                 video, details = forget_video(self._house.database, video_id, user_id=None)
-                self._forget_runs([(video.id, video.run)])
                 remove_video_files(self._house.store, video, details)
                 count += 1
         return count
@@ -114,10 +119,6 @@ class Housekeeping:
     def _ids(self, which: sa.ColumnElement[bool]) -> list[str]:
         with self._house.database.reading() as connection:
             return list(connection.execute(sa.select(JOBS.c.id).where(which).limit(_MOST_AT_ONCE)).scalars())
-
-    def _forget_runs(self, runs: list[tuple[str, int]]) -> None:
-        if runs:
-            self._forget([f"{job_id}.{run}" for job_id, last in runs for run in range(1, last + 1)])
 
     def _go_on(self) -> None:
         # not all processes at the same moment

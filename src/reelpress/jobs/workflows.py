@@ -8,6 +8,7 @@ DBOS's queues: their limit on jobs per worker is one number for all workers, and
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
@@ -18,6 +19,7 @@ from reelpress.service_settings import ServiceSettings
 # Workflows are resumed by programs of the same value alone; it changes when the stages of a job change their order.
 WORKFLOW_VERSION = "1"
 
+_MOST_AT_ONCE = 500
 _TASKS: dict[str, Task] = {}
 _LAUNCHED = threading.Event()
 
@@ -76,10 +78,20 @@ class Workflows:
         DBOS.delete_queue(self._queue)
 
 
-def forget_workflows(workflow_ids: list[str]) -> None:
-    """Delete what is kept of workflows that ended; those that are gone are no error."""
-    if _LAUNCHED.is_set():
-        DBOS.delete_workflows(workflow_ids)
+def forget_workflows(older_than: float) -> int:
+    """Delete what is kept of workflows that ended before ``older_than``, in epoch seconds, and return how many.
+
+    They go by their own age and not with their jobs: a process without a worker forgets jobs, too, and has no DBOS.
+    """
+    if not _LAUNCHED.is_set():
+        return 0
+    before, count = datetime.fromtimestamp(older_than, UTC).isoformat(), 0
+    while ended := DBOS.list_workflows(
+        completed_before=before, limit=_MOST_AT_ONCE, load_input=False, load_output=False
+    ):
+        DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+        count += len(ended)
+    return count
 
 
 def _turn_on_wal(path: str) -> None:
