@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
@@ -27,6 +28,10 @@ from databases import database_url, new_postgres, postgres_server, postgres_url 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for _number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(_number, signal.SIG_DFL)
+
+# How long an example takes is nobody's fault on a busy machine.
+hypothesis.settings.register_profile("untimed", parent=hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # for machines with a GPU: `make test-gpu`
 collect_ignore = [] if os.environ.get("REELPRESS_TEST_GPU") else ["hardware"]
