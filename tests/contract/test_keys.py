@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelpress.errors import UsageError
@@ -54,7 +54,6 @@ def test_a_prefix_may_be_ours_or_nothing():
 segments = st.text(st.sampled_from("./\\ae\u0301\u200b\x00#1 é日"), max_size=12)
 
 
-@settings(deadline=None)
 @given(st.one_of(segments, st.text(max_size=40)))
 def test_what_is_accepted_stays_below_its_store(key: str):
     try:
@@ -69,7 +68,6 @@ def test_what_is_accepted_stays_below_its_store(key: str):
     assert len(key.encode()) <= MAX_KEY_BYTES
 
 
-@settings(deadline=None)
 @given(st.one_of(segments, st.text(max_size=300)))
 def test_every_name_becomes_a_segment_that_is_accepted(name: str):
     safe = safe_name(name)

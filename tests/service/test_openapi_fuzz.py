@@ -51,9 +51,7 @@ def test_no_request_breaks_the_service(fuzzed: schemathesis.BaseSchema, mode: Ge
     for operation in (found.ok() for found in fuzzed.get_all_operations()):
 
         @given(case=operation.as_strategy(generation_mode=mode))
-        @settings(
-            max_examples=CASES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-        )
+        @settings(max_examples=CASES, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
         def ask(case: schemathesis.Case) -> None:
             nonlocal asked
             if case.path.endswith("/events") and case.method == "GET":  # a stream would have no end

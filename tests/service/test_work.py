@@ -124,7 +124,7 @@ def test_priorities_go_before_turns(database):
     assert taken == [jobs[n].id for n in (2, 4, 1, 3, 0, 5)]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     acts=st.lists(st.sampled_from(["ann", "bob", "eve", "claim", "claim"]), min_size=1, max_size=40),
     backlog=st.integers(0, 12),

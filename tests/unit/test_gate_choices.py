@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reelpress.facts.gate import GateWish
@@ -210,7 +210,6 @@ def test_the_best_of_misses(tries: list[Seen], want: int | None) -> None:
     assert best_of(BOTH, tries) == want
 
 
-@settings(deadline=None)
 @given(duration_s=st.floats(0.1, 20_000), hard=st.floats(0, 1))
 def test_windows_are_inside_apart_and_include_where_most_bytes_are(duration_s: float, hard: float) -> None:
     at_s = hard * max(0.0, duration_s - 1)

@@ -37,7 +37,7 @@ from factories import (
 from test_plan_properties import videos, wishes
 
 thorough = settings(
-    max_examples=50, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    max_examples=50, derandomize=True, phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )  # fmt: skip
 # How much of the work a GPU does, most first.

@@ -176,7 +176,7 @@ class _CountingFile(io.BytesIO):
         return got
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(
@@ -203,7 +203,7 @@ def test_no_arrangement_of_boxes_makes_it_raise_or_read_without_bound(
     assert file.taken <= 500
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_well_formed_file_never_makes_it_raise(data: st.DataObject) -> None:
     record = box(b"dvcC", bytes(24))

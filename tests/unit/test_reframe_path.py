@@ -32,7 +32,7 @@ def path_of(seen: list[float], manner: Manner, low: float = 0.2, high: float = 0
     return solve_path(times, seen, [1.0] * len(seen), start_s=0.0, end_s=end_s, low=low, high=high, manner=manner)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(places, st.sampled_from([0.02, 0.078, 1.0]), st.sampled_from([0.0, 0.05]))
 def test_a_path_stays_inside_and_is_never_faster_than_allowed(seen: list[float], limit: float, comfort: float) -> None:
     keys = path_of(seen, Manner(comfort=comfort, speed_limit=limit))
@@ -42,13 +42,13 @@ def test_a_path_stays_inside_and_is_never_faster_than_allowed(seen: list[float],
         assert abs(p1 - p0) <= limit * (t1 - t0) + 1e-4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(0, 1), st.integers(1, 60))
 def test_who_stands_still_gets_a_window_that_does(at: float, count: int) -> None:
     assert len(path_of([at] * count, Manner())) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-0.9, 0.9), min_size=1, max_size=30), st.floats(0.3, 0.7))
 def test_who_stays_in_the_middle_half_gets_a_window_that_holds_still(sways: list[float], at: float) -> None:
     targets = [Target(t_s=0.2 * i, x=at + sway * COMFORT * SHARES[0], y=0.5) for i, sway in enumerate(sways)]

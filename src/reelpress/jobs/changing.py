@@ -8,12 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from reelpress.jobs.database import Database
-from reelpress.jobs.model import (
-    FINISHED,
-    UNFINISHED,
-    Job,
-    Status,
-)
+from reelpress.jobs.model import FINISHED, UNFINISHED, Job, Status
 from reelpress.jobs.reading import find_job, get_job, row_to_job
 from reelpress.jobs.submission import JobRefused, owned
 from reelpress.jobs.tables import JOBS

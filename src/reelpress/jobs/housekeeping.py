@@ -80,8 +80,9 @@ class Housekeeping:
         store, at = self._house.store, datetime.fromtimestamp(now, UTC)
         written = uploads_written_since(store, at - timedelta(seconds=UPLOADS_LAST_S))
         with self._house.database.writing() as connection:
-            given_up = give_up_uploads(connection, older_than=now - UPLOADS_LAST_S, keep=written)
-            keep = all_uploads(connection) | uploads_waited_for(connection)
+            waited_for = uploads_waited_for(connection)
+            given_up = give_up_uploads(connection, older_than=now - UPLOADS_LAST_S, keep=written | waited_for)
+            keep = all_uploads(connection) | waited_for
         orphans = sweep_orphans(store, older_than_s=UPLOADS_LAST_S, now=at, keep_uploads=keep)
         return len(given_up), len(orphans)
 

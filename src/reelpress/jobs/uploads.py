@@ -8,8 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from reelpress.facts.values import Value, from_json
-from reelpress.jobs.model import UNFINISHED, JobError, JobSpec
+from reelpress.facts.values import Value
+from reelpress.jobs.model import UNFINISHED
+from reelpress.jobs.reading import row_to_job
 from reelpress.jobs.tables import JOBS, UPLOADS
 from reelpress.storage.segments import UploadPlan
 
@@ -63,24 +64,20 @@ def count_open(connection: Connection, user_id: str) -> int:
 def uploads_waited_for(connection: Connection) -> set[str]:
     """Return the ids of uploads that a job has yet to fetch, or would fetch once more if somebody retried it."""
     may_run = JOBS.c.status.in_((*UNFINISHED, "dead", "failed"))
-    query = sa.select(JOBS.c.spec, JOBS.c.status, JOBS.c.error).where(may_run, JOBS.c.spec.contains('"upload"'))
-    found = set()
-    for row in connection.execute(query):
-        place = from_json(row.spec.encode(), JobSpec).input
-        is_final = row.status == "failed" and row.error and not from_json(row.error.encode(), JobError).retryable
-        if place.kind == "upload" and not is_final:
-            found.add(place.value)
-    return found
+    query = sa.select(JOBS).where(may_run, JOBS.c.spec.contains('"upload"'))
+    jobs = [row_to_job(row) for row in connection.execute(query).mappings()]
+    again = [job for job in jobs if job.status != "failed" or job.error is None or job.error.retryable]
+    return {job.spec.input.value for job in again if job.spec.input.kind == "upload"}
 
 
 def give_up_uploads(connection: Connection, *, older_than: float, keep: Collection[str]) -> set[str]:
     """Forget uploads that were begun, and completed if they were, before ``older_than``, and return their ids.
 
-    Those in ``keep`` stay; so do those that a job waits for.
+    Those in ``keep`` stay.
     """
     completed = sa.func.coalesce(UPLOADS.c.completed_at, UPLOADS.c.created_at)
     old = connection.execute(sa.select(UPLOADS.c.id).where(completed < older_than)).scalars()
-    gone = {upload_id for upload_id in old if upload_id not in keep} - uploads_waited_for(connection)
+    gone = set(old).difference(keep)
     for upload_id in gone:
         forget_upload(connection, upload_id)
     return gone

@@ -28,7 +28,7 @@ from reelpress.quality.speed import find_speed, judge_speed
 from reelpress.quality.views import judge_shape
 from reelpress.quality.vmaf import pool
 from reelpress.quality.windows import choose_windows
-from reelpress.quality.work import Pair, Work
+from reelpress.quality.work import Pair, Run, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,11 +49,11 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     sound_s, sound_findings = _listen(work, alignment)
     shape = judge_shape(work.reference.track, work.encoded.track)
     work.findings += [*shape, *findings, *sound_findings]
-    runs: Sequence[Window | None] = windows or (None,)
-    prove(work, pairs, runs)
     # looks at two windows may overlap: each window has its own, and all have one of the whole
-    of_run = pairs if len(pairs) == len(runs) else pairs * len(runs)
-    scored = [score_stretch(work, pair, window, alignment) for pair, window in zip(of_run, runs, strict=True)]
+    of_each = pairs if len(pairs) == len(windows) else pairs * max(1, len(windows))
+    runs: list[Run] = list(zip(windows or (None,), of_each, strict=True))
+    prove(work, runs)
+    scored = [score_stretch(work, run, alignment) for run in runs]
     by_frame = together(scored)
     if not by_frame.vmaf:
         raise MeasuringError("No frame could be scored.", reason="no_frames")

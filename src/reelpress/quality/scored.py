@@ -18,24 +18,23 @@ from reelpress.quality.graph import (
 from reelpress.quality.looking import MeasuringError, Times
 from reelpress.quality.selftest import SELF_FRAMES, judge_self
 from reelpress.quality.vmaf import LogReader, XpsnrReader
-from reelpress.quality.work import Pair, Work
+from reelpress.quality.work import Pair, Run, Work
 
 _EXACT_S = 0.0002  # lest rounding puts a frame before itself
 _SAME_S = 0.0015  # times that are told apart by less are one: Matroska rounds to milliseconds
 
 
-def prove(work: Work, pairs: Sequence[Pair], runs: Sequence[Window | None]) -> None:
+def prove(work: Work, runs: Sequence[Run]) -> None:
     """Score the reference against itself, a few frames of every stretch on the way that the encode will go.
 
     Raises :class:`MeasuringError` where identical pictures are not found identical.
     """
     frames, scores = 0, []
     reference = work.brought(work.reference)
-    for number, window in enumerate(runs):
-        wanted = pairs[min(number, len(pairs) - 1)][1].at_s
+    for window, (_, seen) in runs:
         from_s = window.start_s - HALF_TICK_S if window is not None else 0.0
         to_s = from_s + window.duration_s if window is not None else float("inf")
-        inside = [float(t) for t in wanted if from_s <= t < to_s][:SELF_FRAMES]
+        inside = [float(t) for t in seen.at_s if from_s <= t < to_s][:SELF_FRAMES]
         if not inside:
             continue
         reader = LogReader()
@@ -70,12 +69,13 @@ class Scored:
         self.xpsnr: tuple[float, ...] = ()
 
 
-def score_stretch(work: Work, pair: Pair, window: Window | None, alignment: Alignment) -> Scored:
-    """Score one stretch, of which ``pair`` is what was seen.
+def score_stretch(work: Work, run: Run, alignment: Alignment) -> Scored:
+    """Score one stretch.
 
     Raises :class:`MeasuringError` where other frames were compared than should have been.
     """
-    expected, leads = to_score(pair, window, alignment)
+    window, pair = run
+    expected, leads = _to_score(pair, window, alignment)
     if not expected:
         return Scored([], LogReader())
     encoded = work.brought(work.encoded)
@@ -105,7 +105,7 @@ def score_stretch(work: Work, pair: Pair, window: Window | None, alignment: Alig
     return found
 
 
-def to_score(pair: Pair, window: Window | None, alignment: Alignment) -> tuple[list[float], int]:
+def _to_score(pair: Pair, window: Window | None, alignment: Alignment) -> tuple[list[float], int]:
     """Return the times of the encode's frames to compare, on its own clock, and how many of them only lead there.
 
     They are all for which the reference has a picture. VMAF takes the first frame of all for one without movement, so

@@ -18,6 +18,7 @@ from reelpress.quality.looking import MeasuringError, Runner, Seen, Times, read_
 from reelpress.quality.views import View
 
 Pair = tuple[Seen, Seen]  # of the encode and of the reference, on their programme's clocks
+Run = tuple[Window | None, Pair]  # a stretch to score, ``None`` for all, and what was seen of it
 
 
 class Work:
