@@ -146,7 +146,7 @@ class Delivery:
                 setting = Setting(
                     job=self._job, source=self._source_url, target=partial.path, limits=self._limits(may_take_bytes),
                     versions={f.path: f.version for f in self._host.ffmpegs}, duration_s=expect.duration_s,
-                    max_bytes=expect.max_bytes, files=files, percent=percent,
+                    max_bytes=expect.max_bytes, track=self._source_facts.main_video, files=files, percent=percent,
                 )  # fmt: skip
                 execution = execute(
                     decided.attempts, setting, accept=judge.accept, on_event=judge.on_event, cancel=self._cancel,

@@ -343,6 +343,18 @@ def test_nothing_is_enlarged(compress: Compress, tmp_path: Path) -> None:
     assert (track.width, track.height) == (160, 90)
 
 
+def test_a_source_that_is_dense_first_and_still_afterwards_is_encoded_to_its_end(
+    compress: Compress, tmp_path: Path
+) -> None:
+    """After its first third nearly all is written; the rest, like a talk after its titles, takes next to nothing."""
+    source = clips.make(
+        tmp_path / "in.mp4", *clips.picture("1280x720", seconds=3.0),
+        "-vf", "noise=alls=40:allf=t,tpad=stop_duration=6:stop_mode=clone", *clips.X264, "-crf", "20",
+    )  # fmt: skip
+    receipt = compress(source, always_encode=False, crf=22.0)
+    assert receipt.output is not None
+
+
 def test_an_encode_that_would_grow_gives_way_to_a_remux(compress: Compress, tmp_path: Path) -> None:
     source = clips.with_sound(tmp_path / "in.mkv", "-crf", "45", "-b:a", "64k")
     receipt = compress(source, status="copied", always_encode=False, crf=10.0)

@@ -24,14 +24,15 @@ from reelpress.plan.tracks import TrackPlan, plan_tracks
 from reelpress.plan.worth import (
     CERTAIN_BPP,
     HOPELESS_BPP,
-    PROJECT_FACTOR,
     PROJECT_FROM,
+    REST_AT_LEAST,
     SAMPLE_FROM_DURATION_S,
     SampleFacts,
     outgrown,
     outlook,
     sample_windows,
     sampled_outlook,
+    spent_by,
 )
 from reelpress.request import CODECS, Request
 
@@ -524,23 +525,30 @@ def test_an_encode_is_stopped_once_it_is_too_large() -> None:
     assert outgrown(1001, 0.99, 1000) is not None
 
 
-@pytest.mark.parametrize(
-    ("done", "factor", "stops"),
-    [
-        (PROJECT_FROM, PROJECT_FACTOR * 1.01, True),
-        (PROJECT_FROM, PROJECT_FACTOR * 0.99, False),
-        (PROJECT_FROM - 0.01, PROJECT_FACTOR * 2, False),
-        (0.0, 1.0, False),
-        (None, 1.0, False),
-    ],
-)
-def test_a_projection_counts_from_a_third_on_and_beyond_its_margin(
-    done: float | None, factor: float, stops: bool
-) -> None:
+@pytest.mark.parametrize("done", [PROJECT_FROM, 0.5, 0.9])
+def test_an_encode_is_stopped_where_a_rest_that_needs_little_would_still_be_too_much(done: float) -> None:
     limit = 1_000_000
-    written = round(limit * factor * (done or 0.1))
-    assert written <= limit
-    assert (outgrown(written, done, limit) is not None) is stops
+    most = limit / (1 + REST_AT_LEAST * (1 - done) / done)
+    assert outgrown(round(most * 1.001), done, limit) is not None
+    assert outgrown(round(most * 0.999), done, limit) is None
+
+
+@pytest.mark.parametrize("done", [None, 0.0, PROJECT_FROM - 0.01])
+def test_a_beginning_tells_nothing_of_the_rest(done: float | None) -> None:
+    assert outgrown(1_000_000, done, 1_000_000, 0.3) is None
+
+
+def test_where_the_source_spent_its_bytes_first_so_may_the_encode() -> None:
+    assert outgrown(800_000, 0.35, 1_000_000) is not None
+    assert outgrown(800_000, 0.35, 1_000_000, 0.9) is None
+    assert outgrown(800_000, 0.35, 1_000_000, 0.1) is not None
+
+
+def test_what_a_source_spent_by_a_time_lies_between_what_was_read() -> None:
+    track = video(bytes_by_s=((0.0, 0), (2.0, 800), (2.0, 850), (10.0, 1000)))
+    times = (-1.0, 0.0, 1.0, 2.0, 6.0, 10.0, 11.0)
+    assert [spent_by(track, at) for at in times] == pytest.approx([0.0, 0.0, 0.4, 0.8, 0.925, 1.0, 1.0])
+    assert spent_by(video(), 1.0) is None
 
 
 @pytest.mark.parametrize("done", [None, 0.0, 0.29, 0.3, 0.5, 0.9, 1.0])

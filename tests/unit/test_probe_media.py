@@ -18,6 +18,7 @@ from reelpress.errors import Cancelled, InputError
 from reelpress.facts.formats import INPUT_FORMATS, PLAYLIST_FORMATS, STILL_IMAGE_FORMATS
 from reelpress.facts.media import ContentLight, MediaFacts, OtherTrack
 from reelpress.facts.values import from_json, to_json
+from reelpress.plan.worth import spent_by
 from reelpress.probe.media import HINTS, ProbeLimits, probe
 from reelpress.run.process import CancelToken
 
@@ -74,6 +75,21 @@ def test_a_plain_clip_is_described_in_full(flat: Path) -> None:
         True,
         False,
     )
+
+
+def test_where_the_bytes_of_a_stream_stand_is_noted(folder: Path) -> None:
+    """A still picture follows a moving one: all bytes come in the first half."""
+    moves = "select=lt(n\\,100)+eq(n\\,199),fps=25"  # the last picture but one stays for 4 s
+    path = clips.make(folder / "front.mp4", *clips.picture(seconds=8.0), "-vf", moves, *clips.X264, "-crf", "30")
+    video = probe(path).video[0]
+    times, sent = zip(*video.bytes_by_s, strict=True)
+    assert 30 < len(times) < 66
+    assert (times[0], sent[0]) == (0.0, 0)
+    assert (times[-1], sent[-1]) == (video.duration_s, video.size_bytes)
+    assert list(times) == sorted(times)
+    assert list(sent) == sorted(sent)
+    assert spent_by(video, 4.5) == pytest.approx(1.0, abs=0.1)
+    assert 0.3 < (spent_by(video, 2.0) or 0.0) < 0.7
 
 
 def test_facts_survive_a_trip_through_json(flat: Path) -> None:

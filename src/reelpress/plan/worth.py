@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Literal
 
 from reelpress.facts.media import MediaFacts, VideoTrack
@@ -29,9 +30,11 @@ SAMPLE_FROM_DURATION_S = 60.0  # shorter inputs are simply encoded and compared
 SAMPLE_SHARE = 0.02
 SAMPLE_WINDOWS = 3
 
-# Extrapolating a running encode is trusted from this share on, and only beyond this factor.
+# A running encode is judged by its beginning from this share of its length on, and stopped where it would be too large
+# even if its rest spent only so much of what its beginning did, for each of the source's bytes or seconds. Titles and
+# sport before an interview are dense first, and most of what grows by half or more is stopped early all the same.
 PROJECT_FROM = 0.3
-PROJECT_FACTOR = 1.3
+REST_AT_LEAST = 0.25
 
 
 class SampleFacts(Value, frozen=True, kw_only=True):
@@ -115,12 +118,30 @@ def outlook_of(reasons: tuple[Reason, ...]) -> str | None:
     return next((r.code.removeprefix("worth_") for r in reasons if r.code.startswith("worth_")), None)
 
 
-def outgrown(written_bytes: int, done: float | None, limit_bytes: int) -> str | None:
-    """Return why a running encode should stop, or ``None``; ``done`` is the share of the programme encoded."""
+def spent_by(track: VideoTrack, at_s: float) -> float | None:
+    """Return the share of a source's bytes, 0 to 1, that came before ``at_s``, in seconds from its first picture on.
+
+    ``None`` where that was not read.
+    """
+    curve = track.bytes_by_s
+    if not curve or not curve[-1][1]:
+        return None
+    after = bisect_left(curve, at_s, key=lambda point: point[0])
+    if after in {0, len(curve)}:
+        return float(after > 0)
+    (t0, b0), (t1, b1) = curve[after - 1 : after + 1]
+    return (b0 + (b1 - b0) * (at_s - t0) / (t1 - t0)) / curve[-1][1]
+
+
+def outgrown(written_bytes: int, done: float | None, limit_bytes: int, spent: float | None = None) -> str | None:
+    """Return why a running encode should stop, or ``None``.
+
+    ``done`` is the share of the programme encoded, ``spent`` the one of the source's bytes that stood for it.
+    """
     if written_bytes > limit_bytes:
         return f"{written_bytes} bytes written, {limit_bytes} allowed"
     if done is not None and PROJECT_FROM <= done <= 1:
-        projected = round(written_bytes / done)
-        if projected > limit_bytes * PROJECT_FACTOR:
+        projected = round(written_bytes / max(done, min(1.0, spent or 0.0)))
+        if written_bytes + REST_AT_LEAST * (projected - written_bytes) > limit_bytes:
             return f"on course for {projected} bytes at {done:.0%}, {limit_bytes} allowed"
     return None

@@ -25,6 +25,7 @@ _JUMP_BACK_S = 0.1  # how far a decode time may go back before FFmpeg shifts wha
 _MAX_RETRIES = 100
 _HEAD_PACKETS = 256
 _MAX_KEYFRAMES_KEPT = 16
+_MAX_BYTES_KEPT = 32
 
 
 class StreamScan:
@@ -48,7 +49,8 @@ class StreamScan:
         self.jumps: list[tuple[float, float]] = []  # (seconds into the stream, seconds jumped)
         self.sizes: set[tuple[int, int]] = set()
         self.keyframe_pts: list[int] = []  # at most twice as many as are wanted, spread over what was read
-        self._keyframe_stride = 1
+        self._keyframe_stride = self._bytes_stride = 1
+        self._bytes_by: list[tuple[int, int]] = []  # as many at most, and spread as well
         self._last_keyframe: int | None = None
         self._longest_gop = 0
         self._shift = 0
@@ -83,8 +85,15 @@ class StreamScan:
         self.end = end if self.end is None else max(self.end, end)
         if shown_at > self._last_pts:
             self._last_pts, self.last_duration = shown_at, duration
-        if self.pts is not None and len(self.pts) < MAX_TIMESTAMPS:
+        if self.pts is None:
+            return
+        if len(self.pts) < MAX_TIMESTAMPS:
             self.pts.append(shown_at)
+        if (self.shown - 1) % self._bytes_stride == 0:
+            self._bytes_by.append((shown_at, self.size_bytes - packet.size))
+            if len(self._bytes_by) == 2 * _MAX_BYTES_KEPT:
+                del self._bytes_by[1::2]
+                self._bytes_stride *= 2
 
     def _note_keyframe(self, packet: Packet[av.stream.Stream]) -> None:
         if self.keyframes % self._keyframe_stride == 0 and packet.pts is not None and self.kind == "video":
@@ -97,6 +106,15 @@ class StreamScan:
             self._longest_gop = self.longest_gop(at)
             self._last_keyframe = at
         self.keyframes += 1
+
+    def bytes_by_s(self) -> tuple[tuple[float, int], ...]:
+        """Return how many bytes come before a time, in seconds from the first picture shown, up to the end."""
+        if self.start is None or self.end is None:
+            return ()
+        points = [*self._bytes_by, (self.end, self.size_bytes)]
+        # packets come in the order of decoding, some a few frames before those shown earlier
+        times = sorted(max(0, at - self.start) for at, _ in points)
+        return tuple((round(float(t * self.time_base), 3), sent) for t, (_, sent) in zip(times, points, strict=True))
 
     def longest_gop(self, end: int) -> int:
         """Return the longest way from one keyframe to the next, or from the last one to ``end``."""

@@ -105,6 +105,7 @@ def build_video(
         longest_gop_s=times.longest_gop_s,
         clock_jumps=len(scan.jumps),
         held_s=held_frames(scan.pts or (), scan.time_base) if timing.is_vfr and is_complete and not scan.jumps else (),
+        bytes_by_s=scan.bytes_by_s() if is_complete else (),
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),
         decodes=decodes,

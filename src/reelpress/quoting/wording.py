@@ -6,7 +6,7 @@ import msgspec
 
 from reelpress.facts.prediction import Interval
 from reelpress.plan.model import Attempt, Encode
-from reelpress.plan.worth import PROJECT_FACTOR, PROJECT_FROM
+from reelpress.plan.worth import PROJECT_FROM, REST_AT_LEAST
 from reelpress.quoting.model import Offer
 from reelpress.receipt import Receipt
 
@@ -18,10 +18,10 @@ _AHEAD_FRAMES, _TOLD_AFTER_S = 50, 0.2
 def given_up(wall: Interval, share: float, *, beside_s: float, frames: int) -> Interval:
     """Return the seconds of a job whose encode is stopped once it has written all that is worth it, a ``share`` of it.
 
-    One that is on course for far more is stopped as soon as that can be told (`plan/worth.py`). ``beside_s`` is what of
+    One that is on course for far more is stopped sooner (`plan/worth.py`). ``beside_s`` is what of
     the job comes before the encode and is done in any case, ``frames`` what the encode would have written in all.
     """
-    at = PROJECT_FROM if share * PROJECT_FACTOR < 1 else min(1.0, share)
+    at = min(1.0, max(PROJECT_FROM, (share - REST_AT_LEAST) / (1 - REST_AT_LEAST)))  # `outgrown`, with even bytes
     ahead = _AHEAD_FRAMES / max(1, frames)
     low, likely = (
         beside_s + max(0.0, s - beside_s) * min(1.0, part + ahead) + _TOLD_AFTER_S

@@ -151,7 +151,7 @@ class _Walk:
             AttemptStarted(job=at.job.id, input=at.job.input, number=number + 1, of=len(self._attempts),
                            encoder=attempt.encoder, why=attempt.why, argv=shown, gpu=gpu)
         )  # fmt: skip
-        watch = Watch(at.job, at.target, at.duration_s, at.max_bytes, self._on_event, self._percent)
+        watch = Watch(at.job, at.target, at.duration_s, at.max_bytes, self._on_event, self._percent, at.track)
         done = run(
             command, limits=self._limits(attempt), cancel=self._cancel,
             env={"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reelpress.facts.failure import Failure, FailureKind
+from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import RUNG_WORDS, Attempt, Reason
 from reelpress.receipt import AttemptRecord
@@ -16,7 +17,8 @@ class Setting(Value, frozen=True, kw_only=True):
     """What every attempt of one job shares. ``versions`` maps an FFmpeg's path to its version, for the records.
 
     ``source`` is the URL that FFmpeg opens; records and events name a source that is no file of ours by ``<input>``,
-    since such a URL may hold a secret. ``files`` are those that stand in a filter graph. ``percent`` is how far the job
+    since such a URL may hold a secret. ``track`` is the source's, where an encode of it may not have more than
+    ``max_bytes``. ``files`` are those that stand in a filter graph. ``percent`` is how far the job
     was said to be before, which no event goes back behind.
     """
 
@@ -27,6 +29,7 @@ class Setting(Value, frozen=True, kw_only=True):
     versions: dict[str, str]
     duration_s: float | None
     max_bytes: int | None
+    track: VideoTrack | None = None
     files: dict[str, str] = {}  # noqa: RUF012 - msgspec copies it
     percent: float = 0.0
 

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from reelpress.events import OnEvent, Progressed
+from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
-from reelpress.plan.worth import outgrown
+from reelpress.plan.worth import outgrown, spent_by
 from reelpress.run.progress import Progress, ProgressParser
 
 _SPEED_WINDOW_S = 20.0
@@ -27,10 +28,11 @@ class Watch:
     """Turns FFmpeg's progress into events, and sees stalls and runaway outputs."""
 
     def __init__(
-        self, job: Job, target: Path, duration_s: float | None, max_bytes: int | None, on_event: OnEvent, percent: float
-    ) -> None:
+        self, job: Job, target: Path, duration_s: float | None, max_bytes: int | None, on_event: OnEvent,
+        percent: float, track: VideoTrack | None = None,
+    ) -> None:  # fmt: skip
         self._job, self._target, self._duration_s, self._max_bytes = job, target, duration_s, max_bytes
-        self._on_event = on_event
+        self._track, self._on_event = track, on_event
         self._parser = ProgressParser()
         self._latest: Progress | None = None
         self.percent = percent
@@ -58,7 +60,12 @@ class Watch:
         latest = self._latest
         if self._max_bytes is None or latest is None or latest.total_size_bytes is None:
             return None
-        return outgrown(latest.total_size_bytes, self._done(latest), self._max_bytes)
+        return outgrown(latest.total_size_bytes, self._done(latest), self._max_bytes, self._spent(latest))
+
+    def _spent(self, progress: Progress) -> float | None:
+        if self._track is None or progress.out_time_s is None:
+            return None
+        return spent_by(self._track, progress.out_time_s)
 
     def _done(self, progress: Progress) -> float | None:
         if not self._duration_s or progress.out_time_s is None:
@@ -75,7 +82,8 @@ class Watch:
             if speed and self._duration_s and progress.out_time_s is not None:
                 eta = max(0.0, (self._duration_s - progress.out_time_s) / speed)
         size = progress.total_size_bytes
-        predicted = round(size / done) if size and done and done >= 0.1 else None
+        share = self._spent(progress) or done  # an encode's bytes go where the source's do
+        predicted = round(size / share) if size and share and done and done >= 0.1 else None
         return Progressed(
             job=self._job.id, input=self._job.input, percent=None if done is None else round(self.percent, 1),
             frames=progress.frames, fps=progress.fps, speed=speed, eta_s=None if eta is None else round(eta, 1),
