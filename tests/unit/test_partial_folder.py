@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reelpress.errors import OutputError
-from reelpress.run import parts
+from reelpress.run import partial_folder, parts
 from reelpress.run.partial_folder import PartialFolder
 
 
@@ -29,6 +30,98 @@ def test_a_folder_gets_its_name_with_all_that_is_in_it_and_takes_the_place_of_an
             assert part.publish() == tmp_path / "out"
         assert (tmp_path / "out" / "ours").read_text() == content
         assert names_in(tmp_path) == ["out"]
+
+
+def no_exchange(_one: Path, _other: Path) -> int:
+    return errno.EINVAL
+
+
+@pytest.mark.parametrize("exchanging", [partial_folder.exchange, no_exchange])
+def test_an_old_folder_is_replaced_with_or_without_an_exchange(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanging: Callable[[Path, Path], int]
+) -> None:
+    monkeypatch.setattr(partial_folder, "exchange", exchanging)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ours").write_text("old")
+    with opened(tmp_path / "out", overwrite=True) as part:
+        (part.path / "ours").write_text("new")
+        part.publish()
+    assert (tmp_path / "out" / "ours").read_text() == "new"
+    assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_that_came_while_ours_was_made_is_not_replaced(tmp_path: Path, *, overwrite: bool) -> None:
+    with opened(tmp_path / "out", overwrite=overwrite) as part:
+        (part.path / "ours").write_bytes(b"one")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "poster.jpg").write_bytes(b"theirs")
+        with pytest.raises(OutputError, match="other things than a ladder" if overwrite else "exists"):
+            part.publish()
+    assert (tmp_path / "out" / "poster.jpg").read_bytes() == b"theirs"
+    assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("exchanging", [partial_folder.exchange, no_exchange])
+def test_what_comes_into_the_old_folder_in_the_last_moment_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanging: Callable[[Path, Path], int]
+) -> None:
+    def late(one: Path, other: Path) -> int:
+        if not list(tmp_path.glob("*/poster.jpg")):
+            (other / "poster.jpg").write_bytes(b"theirs")
+        return exchanging(one, other)
+
+    monkeypatch.setattr(partial_folder, "exchange", late)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ours").write_text("old")
+    with opened(tmp_path / "out", overwrite=True) as part:
+        (part.path / "ours").write_text("new")
+        with pytest.raises(OutputError, match="other things than a ladder"):
+            part.publish()
+    assert names_in(tmp_path / "out") == ["ours", "poster.jpg"]
+    assert (tmp_path / "out" / "ours").read_text() == "old"
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_what_cannot_be_given_back_is_kept_beside_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def once(one: Path, other: Path) -> int:
+        if list(tmp_path.glob("*/poster.jpg")):
+            return errno.EIO
+        (other / "poster.jpg").write_bytes(b"theirs")
+        return exchange(one, other)
+
+    exchange = partial_folder.exchange
+    monkeypatch.setattr(partial_folder, "exchange", once)
+    (tmp_path / "out").mkdir()
+    with opened(tmp_path / "out", overwrite=True) as part:
+        (part.path / "ours").write_text("new")
+        with pytest.raises(OutputError, match="other things than a ladder"):
+            part.publish()
+    with opened(tmp_path / "out", overwrite=True):  # whose sweep takes away what the dead left
+        (kept,) = tmp_path.glob("**/poster.jpg")
+    assert kept.parent.name.endswith(".reelpress-old")
+
+
+def test_an_old_folder_stays_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def broken(path: Path, target: Path) -> Path:
+        if path.name.endswith(parts.PART_SUFFIX):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(partial_folder, "exchange", no_exchange)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "ours").write_text("old")
+    with opened(tmp_path / "out", overwrite=True) as part:
+        (part.path / "ours").write_text("new")
+        monkeypatch.setattr(Path, "rename", broken)
+        with pytest.raises(OutputError, match="cannot write"):
+            part.publish()
+    assert (tmp_path / "out" / "ours").read_text() == "old"
+    assert names_in(tmp_path) == ["out"]
 
 
 def test_what_was_not_published_leaves_nothing(tmp_path: Path) -> None:

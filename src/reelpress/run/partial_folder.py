@@ -14,15 +14,19 @@ from typing import Self
 
 from reelpress.errors import OutputError
 from reelpress.run.partial import exchange, explained_target
-from reelpress.run.parts import claim, sweep, sync, sync_name
+from reelpress.run.parts import PART_SUFFIX, claim, sweep, sync, sync_name
+
+_OLD_SUFFIX = ".reelpress-old"  # nobody sweeps this away
 
 
 class PartialFolder:
     """A folder that does not exist under its own name until :meth:`publish`; a context manager."""
 
-    def __init__(self, target: Path, path: Path, fd: int, *, overwrite: bool) -> None:
+    def __init__(
+        self, target: Path, path: Path, fd: int, *, overwrite: bool, may_replace: Callable[[str], bool]
+    ) -> None:
         self.target, self.path = target, path
-        self._fd, self._overwrite = fd, overwrite
+        self._fd, self._overwrite, self._may_replace = fd, overwrite, may_replace
 
     @classmethod
     def open(cls, target: Path, *, overwrite: bool, may_replace: Callable[[str], bool]) -> Self:
@@ -35,22 +39,45 @@ class PartialFolder:
             _refuse(target, overwrite=overwrite, may_replace=may_replace)
             sweep(target, folders=True)
             path, fd = claim(target, _create)
-        return cls(target, path, fd, overwrite=overwrite)
+        return cls(target, path, fd, overwrite=overwrite, may_replace=may_replace)
 
     def publish(self) -> Path:
-        """Give the folder its own name, with all its files on the disk. Raises :class:`OutputError`."""
+        """Give the folder its own name, with all its files on the disk.
+
+        What came to be under that name meanwhile is held to what :meth:`open` asks. Raises :class:`OutputError`, and
+        then what was there is there still.
+        """
         with explained_target(self.target):
             for path in self.path.iterdir():
                 sync(path, os.O_RDONLY)
             sync(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            _refuse(self.target, overwrite=self._overwrite, may_replace=self._may_replace)
             if self._overwrite and os.path.lexists(self.target):
-                if exchange(self.path, self.target) == 0:
-                    sync_name(self.target)
-                    return self.target  # what was there before is under our name now, and goes with it
-                shutil.rmtree(self.target)
-            self.path.rename(self.target)  # over nothing but an empty folder
+                self._replace()
+            else:
+                self.path.rename(self.target)  # over nothing but an empty folder
             sync_name(self.target)
         return self.target
+
+    def _replace(self) -> None:
+        """Take the place of the folder that is there, which gets our name, and goes with it, if it may go."""
+        old = self.path.with_name(self.path.name.removesuffix(PART_SUFFIX) + _OLD_SUFFIX)
+        if exchange(self.path, self.target) == 0:
+            try:
+                _refuse_strange(self.path, self.target, self._may_replace)
+            except BaseException:
+                if exchange(self.path, self.target) != 0:
+                    self.path.rename(old)
+                raise
+            return
+        self.target.rename(old)
+        try:
+            _refuse_strange(old, self.target, self._may_replace)
+            self.path.rename(self.target)
+        except BaseException:
+            old.rename(self.target)
+            raise
+        old.rename(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -69,10 +96,14 @@ def _refuse(target: Path, *, overwrite: bool, may_replace: Callable[[str], bool]
         return
     if target.is_symlink() or not target.is_dir():
         raise OutputError(f"{target} exists and is no folder.", hint="choose another name")
-    names = [path.name for path in target.iterdir()]
-    if names and not overwrite:
+    if not overwrite and any(target.iterdir()):
         raise OutputError(f"{target} exists.", hint="Use --overwrite, or name another folder with -o.")
-    strange = next((name for name in names if not may_replace(name)), None)
+    _refuse_strange(target, target, may_replace)
+
+
+def _refuse_strange(folder: Path, target: Path, may_replace: Callable[[str], bool]) -> None:
+    """Raise :class:`OutputError` where a folder, which is or was the target, holds what may not be replaced."""
+    strange = next((path.name for path in folder.iterdir() if not may_replace(path.name)), None)
     if strange is not None:
         raise OutputError(
             f"{target} holds other things than a ladder; it is not replaced.",
