@@ -60,14 +60,14 @@ def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ..
             found = sorted(_videos(named, output))
             if not found:
                 raise UsageError(f"{named} holds no videos.", hint=f"looked for {' '.join(sorted(VIDEO_SUFFIXES))}")
-            sources += [(path, path.relative_to(named)) for path in found]
+            sources += [(path, _below(named, path)) for path in found]
         else:
             sources.append((named, Path(named.name)))
     many = len(sources) > 1 or any(_is_dir(p) for p in inputs)
     if output is None:
         items = [Item(source=source, target=default_target(source)) for source, _ in sources]
     elif many or _is_dir(output) or is_folder:
-        if output.exists() and not _is_dir(output):
+        if os.path.exists(output) and not _is_dir(output):  # noqa: PTH110 - as in _is_dir
             raise UsageError(f"-o {output} is a file, but there are several inputs.", hint="Name a folder.")
         items = [Item(source=source, target=output / relative.with_suffix(".mp4")) for source, relative in sources]
     else:
@@ -80,12 +80,17 @@ def _is_dir(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where the name is too long or a folder is closed
 
 
+def _below(named: Path, path: Path) -> Path:
+    """Return what an output is called in its folder: its input's path below the folder that was named."""
+    return path.relative_to(named) if path != named else Path(os.path.basename(os.path.realpath(named)) or "folder")
+
+
 def _videos(folder: Path, output: Path | None) -> list[Path]:
     found: list[Path] = []
-    outputs = None if output is None else output.resolve()
+    outputs = None if output is None else os.path.realpath(output)  # Path.resolve raises where links go in circles
     # a folder that cannot be listed stands for what is in it: its receipt says that nothing of it was done
     for root, folders, names in os.walk(folder, onerror=lambda error: found.append(Path(os.fsdecode(error.filename)))):
-        folders[:] = sorted(name for name in folders if (Path(root) / name).resolve() != outputs)
+        folders[:] = sorted(name for name in folders if os.path.realpath(Path(root) / name) != outputs)
         for name in names:
             path = Path(root) / name
             ours = name.endswith((PART_SUFFIX, COMPRESSED_SUFFIX))

@@ -69,7 +69,7 @@ def compress_file(
 
 def default_target(source: Path) -> Path:
     """Return where an output goes when nobody said."""
-    return source.with_name(f"{source.stem}.compressed.mp4")
+    return source.parent / f"{source.stem}.compressed.mp4"
 
 
 def facts_and_plan(

@@ -193,10 +193,15 @@ def test_a_folder_without_write_permission_is_refused(tmp_path: Path, short_clip
 def test_a_folder_that_may_not_be_entered_is_refused(tmp_path: Path, short_clip: Path):
     closed = tmp_path / "closed"
     closed.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).symlink_to(short_clip)
     closed.chmod(0o000)
     ended = reel.compress("-o", closed / "out.mp4", short_clip, cwd=tmp_path, prefix=UNPRIVILEGED)
+    several = reel.compress("-o", closed / "new", "a.mp4", "b.mp4", cwd=tmp_path, prefix=UNPRIVILEGED)
     closed.chmod(0o755)
     assert (ended.code, ended.receipt["status"]) == (5, "failed")
+    assert several.code == 5
+    assert {receipt["status"] for receipt in several.receipts} == {"failed"}
     assert reel.names_in(closed) == []
 
 

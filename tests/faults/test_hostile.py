@@ -419,8 +419,11 @@ def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path, short_clip: Pat
         ended = reel.compress("-o", "out.mp4", name, cwd=tmp_path, prefix=UNPRIVILEGED)
         assert (ended.code, ended.receipt["status"]) == (3, "rejected")
         assert "Permission denied" in ended.receipt["evidence"]
+    whole = reel.compress("-o", "out/", "folder", cwd=tmp_path, prefix=UNPRIVILEGED)
+    assert (whole.code, whole.receipt["error"]) == (3, "the folder cannot be listed")
+    assert whole.receipt["evidence"] == "Permission denied"
     (tmp_path / "folder").chmod(0o755)
-    assert reel.names_in(tmp_path) == ["closed.mp4", "folder"]
+    assert reel.names_in(tmp_path) == ["closed.mp4", "folder", "out"]
 
 
 def test_a_folder_without_videos_is_a_mistake_in_the_command(tmp_path: Path):

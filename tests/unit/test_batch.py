@@ -178,3 +178,61 @@ def test_nothing_of_a_folder_is_left_out_unsaid(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(os, "stat", stat)
     found = {item.source for item in collect([tmp_path], None)}
     assert found == {tmp_path / "a.mp4", closed if what == "listed" else closed / "b.mp4"}
+
+
+def closed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a folder not be listed, or looked into, as the system keeps others than root from it."""
+    real_scan, real_stat, real_lstat = os.scandir, os.stat, os.lstat
+
+    def refuse(path: object) -> None:
+        if isinstance(path, str | os.PathLike) and folder in Path(path).absolute().parents:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    def scan(path: str) -> object:
+        if Path(path).absolute() == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_scan(path)
+
+    def stat(path: object, **more: object) -> object:
+        refuse(path)
+        return real_stat(path, **more)  # type: ignore[arg-type]
+
+    def lstat(path: object, **more: object) -> object:
+        refuse(path)
+        return real_lstat(path, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os, "lstat", lstat)
+
+
+@pytest.mark.parametrize("output", ["out/", None])
+def test_a_named_folder_that_cannot_be_listed_is_one_input_whatever_the_output(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: str | None
+) -> None:
+    (tmp_path / "films").mkdir()
+    closed(monkeypatch, tmp_path / "films")
+    (item,) = collect([tmp_path / "films"], output)
+    assert item.source == tmp_path / "films"
+    assert item.target == (Path("out/films.mp4") if output else tmp_path / "films.compressed.mp4")
+    monkeypatch.chdir(tmp_path / "films")
+    (item,) = collect([Path()], output)
+    assert item.target == (Path("out/films.mp4") if output else Path(".compressed.mp4"))
+
+
+def test_a_folder_of_outputs_that_cannot_be_looked_at_is_left_to_each_job(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inputs = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    (tmp_path / "closed").mkdir()
+    closed(monkeypatch, tmp_path / "closed")
+    for output in (tmp_path / "closed" / "new", tmp_path / ("x" * 300)):
+        assert [item.target for item in collect(inputs, output)] == [output / "a.mp4", output / "b.mp4"]
+
+
+def test_a_folder_of_outputs_that_is_a_link_in_circles_is_left_to_each_job(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_bytes(b"x")
+    (tmp_path / "out").symlink_to("out")
+    (item,) = collect([tmp_path / "in"], tmp_path / "out")
+    assert item.target == tmp_path / "out" / "a.mp4"

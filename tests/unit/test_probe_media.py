@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from reelpress.facts.media import ContentLight, MediaFacts, OtherTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.plan.worth import spent_by
 from reelpress.probe.media import HINTS, ProbeLimits, probe
+from reelpress.probe.media_refusal import RefusedError, regular_size
 from reelpress.run.process import CancelToken
 
 import clips
@@ -475,6 +477,21 @@ def test_missing_empty_and_special_files_are_refused(tmp_path: Path) -> None:
     assert refused(tmp_path / "pipe.mp4").reason == "not_a_file"
     assert refused("/dev/zero").reason == "not_a_file"
     assert refused("https://example.org/a.mp4").reason == "missing"
+
+
+def test_what_may_not_be_read_is_told_from_what_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(*_given: object, **_more: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(RefusedError, match="the folder cannot be listed") as folder:
+        regular_size(str(tmp_path))
+    monkeypatch.setattr(Path, "stat", deny)
+    with pytest.raises(RefusedError, match="the file cannot be read") as file:
+        regular_size(str(tmp_path / "a.mp4"))
+    for caught in (folder, file):
+        assert (caught.value.refusal.kind, caught.value.refusal.evidence) == ("denied", "Permission denied")
+        assert "permissions" in HINTS[caught.value.refusal.kind]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ HINTS = {
     "missing": "check the name and the working directory",
     "empty": "the upload or the recording never wrote anything; get the file again",
     "not_a_file": "give a regular file, not a directory, device or pipe",
+    "denied": "check the permissions of it and of the folders it is in",
     "not_media": "check that this is the video itself and that the download finished",
     "playlist": "give the video itself; files that name other files are never followed",
     "image": "give a video; still pictures are not compressed here",

@@ -28,7 +28,7 @@ from reelpress.facts.formats import format_whitelist, protocol_whitelist
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.isobmff import read_boxes
 from reelpress.probe.media_reader import Reader
-from reelpress.probe.media_refusal import RefusedError, refuse_by_content, regular_size, why_not_opened
+from reelpress.probe.media_refusal import RefusedError, not_read, refuse_by_content, regular_size, why_not_opened
 from reelpress.probe.media_request import Answer, Refusal, Request
 
 # Opening decodes a picture of each stream to learn what an MP4 tells anyway, and what the first frames tell us later.
@@ -54,7 +54,7 @@ def _look(request: Request) -> Answer:
             head = file.read(4096)
             boxes = read_boxes(file, size)
     except OSError as error:
-        raise RefusedError("unreadable", "the file cannot be read", error.strerror or str(error)) from error
+        raise not_read(error) from error
     refuse_by_content(head, boxes)
     av.logging.set_level(av.logging.ERROR)
     options = {

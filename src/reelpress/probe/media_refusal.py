@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -41,13 +42,31 @@ def regular_size(path: str) -> int:
         status = Path(path).stat()
     except FileNotFoundError as error:
         raise RefusedError("missing", "there is no such file", error.strerror) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise not_read(error) from error
+    except ValueError as error:
         raise RefusedError("unreadable", "the file cannot be read", str(error)) from error
+    if stat.S_ISDIR(status.st_mode):
+        _refuse_closed(path)
     if not stat.S_ISREG(status.st_mode):
         raise RefusedError("not_a_file", "this is not a regular file", stat.filemode(status.st_mode))
     if status.st_size == 0:
         raise RefusedError("empty", "the file is empty", "0 bytes")
     return status.st_size
+
+
+def not_read(error: OSError, what: str = "the file cannot be read") -> RefusedError:
+    """Return what to say where the system does not let a file be read."""
+    kind = "denied" if isinstance(error, PermissionError) else "unreadable"
+    return RefusedError(kind, what, error.strerror or str(error))
+
+
+def _refuse_closed(folder: str) -> None:
+    """Raise :class:`RefusedError` where a folder cannot be listed, as the ones are that stand among videos found."""
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise not_read(error, "the folder cannot be listed") from error
 
 
 def _quote(head: bytes) -> str:
