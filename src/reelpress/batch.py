@@ -82,7 +82,7 @@ def _is_dir(path: Path) -> bool:
 
 def _below(named: Path, path: Path) -> Path:
     """Return what an output is called in its folder: its input's path below the folder that was named."""
-    return path.relative_to(named) if path != named else Path(os.path.basename(os.path.realpath(named)) or "folder")
+    return path.relative_to(named) if path != named else Path(Path(os.path.realpath(named)).name or "folder")
 
 
 def _videos(folder: Path, output: Path | None) -> list[Path]:

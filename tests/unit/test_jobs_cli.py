@@ -204,6 +204,13 @@ def test_a_file_that_is_none_is_refused_before_anything_is_sent(
         ("list", "--status", "sleeping"),
         ("list", "--url", "ftp://host"),
         ("list", "--url", "https://user:word@host"),
+        ("list", "--url", "http://host:port"),
+        ("list", "--url", "http://host:99999"),
+        ("list", "--url", "http://[::1"),
+        ("list", "--url", "http://xn--.x"),
+        ("list", "--url", "http://\udcff"),
+        ("list", "--key", "schlüssel"),
+        ("list", "--key", "rp_one\n"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_without_asking_the_service(
@@ -424,6 +431,28 @@ def test_download_appears_whole_under_the_jobs_name(cli: Cli, service: FakeServi
     assert done.stdout == "holiday.mp4: 160 kB, hash verified\n", done.stderr
     assert [path.name for path in cli.folder.iterdir()] == ["holiday.mp4"]
     assert (cli.folder / "holiday.mp4").read_bytes() == video(1)
+
+
+def test_names_that_are_no_utf_8_do_no_harm(cli: Cli, service: FakeService) -> None:
+    (cli.folder / "\udcff.mov").write_bytes(b"video")
+    cli.json("submit", "\udcff.mov")
+    assert service.uploads["upload_0"]["name"] == "\ufffd.mov"
+    service.put(a_job(1))
+    (facts,) = cli.json("download", ONE, "-o", "\udcff.mp4")
+    assert facts["file"] == "\ufffd.mp4"
+    assert (cli.folder / "\udcff.mp4").read_bytes() == video(1)
+    for command in ("watch", "logs", "download"):
+        done = cli(command, "\udcff")
+        assert (done.returncode, "bug" in done.stderr) == (2, False), done.stderr
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/out.mp4"])
+def test_a_download_whose_name_cannot_be_says_so(cli: Cli, service: FakeService, name: str) -> None:
+    service.put(a_job(1))
+    (cli.folder / "file").touch()
+    done = cli("download", ONE, "-o", name)
+    assert done.returncode == 5
+    assert done.stderr.startswith(f"reelpress: cannot write {name}")
 
 
 def test_download_with_a_wrong_hash_leaves_nothing(cli: Cli, service: FakeService) -> None:

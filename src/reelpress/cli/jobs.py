@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import quote
 
 import click
 import msgspec
 
 from reelpress.cli.job_lines import exit_code, name_of, print_error, print_event, print_job, short
-from reelpress.cli.remote import Service
+from reelpress.cli.remote import Service, path_of
 from reelpress.cli.render import human_bytes, print_receipt
 from reelpress.cli.sending import input_of, say_sent
 from reelpress.cli.watching import watch
@@ -142,7 +142,7 @@ def run_logs(job_id: str, *, url: str, key: str | None, as_json: bool) -> int:
 def run_receipt(job_id: str, *, url: str, key: str | None, as_json: bool) -> int:
     """Show a job's receipt."""
     with _service(url, key) as service:
-        content = service.ask("GET", f"/v1/jobs/{quote(job_id, safe='')}/receipt")
+        content = service.ask("GET", f"{path_of(job_id)}/receipt")
     if as_json:
         click.echo(content.strip())
         return int(ExitCode.DONE)
@@ -171,7 +171,7 @@ def run_download(
         wanted = _wanted(job, transcript)
         stem = Path(name_of(job)).stem or job.id
         target = output or Path(f"{stem}.{transcript or 'mp4'}".replace("/", "_"))
-        if target.exists() and not overwrite:
+        if os.path.lexists(target) and not overwrite:
             raise OutputError(f"{target} exists.", hint="Name another with -o, or pass --overwrite.")
         path = f"/v1/jobs/{job.id}/transcript/{transcript}" if transcript else f"/v1/jobs/{job.id}/output"
         with PartialFile.open(target, overwrite=overwrite) as partial, service.download(path) as blocks:
@@ -192,7 +192,7 @@ def run_download(
             partial.publish()
     if as_json:
         facts = {"job": job.id, "file": str(target), "size_bytes": wanted.size_bytes, "sha256": wanted.sha256}
-        click.echo(msgspec.json.encode(facts))
+        click.echo(to_json(facts))
     else:
         click.echo(f"{target}: {human_bytes(wanted.size_bytes)}, hash verified")
     return int(ExitCode.DONE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from reelpress.errors import ExitCode, ReelpressError, UsageError
+from reelpress.facts.values import to_json
 from reelpress.jobs.model import Job, JobEvent
 from reelpress.version import VERSION
 
@@ -71,11 +73,11 @@ class Service:
     """The API at an address. All methods raise :class:`ServiceRefused`."""
 
     def __init__(self, url: str, key: str | None, *, transport: httpx.BaseTransport | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise UsageError(f"--url cannot be {url!r}.", hint="accepted: http://HOST:PORT or https://HOST")
+        scheme, host = _checked(url)
+        if key and not (key.isascii() and key.isprintable()):
+            raise UsageError("--key cannot be that.", hint="A key is of letters, digits, '-' and '_'; copy it again.")
         self.url = url.rstrip("/")
-        self.is_exposed = bool(key) and parts.scheme == "http" and parts.hostname not in _LOCAL
+        self.is_exposed = bool(key) and scheme == "http" and host not in _LOCAL
         headers = {"User-Agent": f"reelpress/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport)
         # for signed addresses of the store: the key is none of its business
@@ -101,9 +103,11 @@ class Service:
     ) -> bytes:
         """Return an answer. Asked again when the service is busy, and when the line breaks if that can do no harm."""
         repeatable = method != "POST" or "Idempotency-Key" in (headers or {})
+        content = None if body is None else to_json(body)  # which knows names of files that are no UTF-8
+        headers = {**(headers or {}), **({} if body is None else {"Content-Type": "application/json"})}
         for pause_s in (*(0.5 * 2**n for n in range(_ATTEMPTS - 1)), None):
             try:
-                response = self._http.request(method, path, json=body, params=params, headers=headers)
+                response = self._http.request(method, path, content=content, params=params, headers=headers)
             except httpx.TransportError as error:
                 if pause_s is None or not (repeatable or isinstance(error, httpx.ConnectError)):
                     raise self._no_answer(error) from None
@@ -116,11 +120,11 @@ class Service:
 
     def job(self, job_id: str) -> Job:
         """Return a job."""
-        return _read(self.ask("GET", f"/v1/jobs/{quote(job_id, safe='')}"), Job)
+        return _read(self.ask("GET", f"{path_of(job_id)}"), Job)
 
     def act(self, job_id: str, what: str) -> Job:
         """Cancel or retry a job, and return it."""
-        return _read(self.ask("POST", f"/v1/jobs/{quote(job_id, safe='')}/{what}"), Job)
+        return _read(self.ask("POST", f"{path_of(job_id)}/{what}"), Job)
 
     def submit(self, asked: Mapping[str, Any], idempotency_key: str) -> Job:
         """Submit a job; the same key never makes a second one."""
@@ -146,7 +150,7 @@ class Service:
         events: list[JobEvent] = []
         last = 0
         while True:
-            content = self.ask("GET", f"/v1/jobs/{quote(job_id, safe='')}/events", params={"poll": last})
+            content = self.ask("GET", f"{path_of(job_id)}/events", params={"poll": last})
             page = _read(content, _EventPage)
             if not page.events:
                 return events
@@ -155,7 +159,8 @@ class Service:
 
     def follow(self, job_ids: Sequence[str]) -> Iterator[Progress | JobEvent | None]:
         """Yield what happens to jobs, for ever; ``None`` whenever a connection begins: then read all else anew."""
-        params = {"job": list(job_ids)} if len(job_ids) <= _MOST_NAMED else {}
+        named = [os.fsencode(one).decode("utf-8", "replace") for one in job_ids]  # as typed: no job may be called so
+        params = {"job": named} if len(job_ids) <= _MOST_NAMED else {}
         last: str | None = None
         heard, pause_s = time.monotonic(), 0.5
         while True:
@@ -208,6 +213,24 @@ class Service:
             evidence=str(error) or type(error).__name__,
             hint="Start it with `reelpress serve`, or say where it is: --url or REELPRESS_URL.",
         )  # fmt: skip
+
+
+def path_of(job_id: str) -> str:
+    """Return where a job is on the service, whatever was typed as its id."""
+    return f"/v1/jobs/{quote(os.fsencode(job_id), safe='')}"
+
+
+def _checked(url: str) -> tuple[str, str]:
+    """Return the scheme and the host of a service's address. Raises :class:`UsageError`."""
+    try:
+        parts = urlsplit(url)
+        httpx.Request("GET", url)
+        if parts.scheme in ("http", "https") and parts.hostname and not parts.username and not parts.query:
+            _ = parts.port  # raises where that is no number, or too large a one
+            return parts.scheme, parts.hostname
+    except (httpx.InvalidURL, ValueError):
+        pass
+    raise UsageError(f"--url cannot be {url!r}.", hint="accepted: http://HOST:PORT or https://HOST")
 
 
 def _good(response: httpx.Response) -> httpx.Response:
