@@ -95,10 +95,12 @@ def load(
     base: Settings | None = None,
     environ: Mapping[str, str] | None = None,
     env_file: Path | str | None = ".env",
+    codec: str | None = None,
 ) -> Settings:
     """Read all settings: ``flags`` (by setting name, text as typed), then the environment, then ``env_file``.
 
-    ``environ`` replaces the process's environment; ``base`` replaces environment and file. Raises
+    ``environ`` replaces the process's environment; ``base`` replaces environment and file. ``codec`` is for work that
+    knows but one: of preset and CRF, what no flag says and was said with another codec in mind is left out. Raises
     :class:`UsageError` for values outside what is accepted, for two names of one setting that disagree, and for
     names that are almost, but not quite, one of ours.
     """
@@ -112,6 +114,9 @@ def load(
         settings = msgspec.structs.replace(base, **{**parsed, **over})
     else:
         settings = Settings(**{**in_force(SETTINGS, parsed, environ=environ, env_file=env_file), **over})
+    if codec is not None and settings.codec != codec:
+        said = {name: parsed.get(name) for name in ("preset", "crf")}
+        settings = msgspec.structs.replace(settings, codec=codec, **said)
     _check_preset(settings)
     _check_quality(settings)
     return settings

@@ -67,8 +67,11 @@ def make_ladder(
 ) -> Receipt:
     """Make a ladder of one video in the folder ``target`` and return its receipt; this does not raise.
 
-    It is H.264 by x264 on the CPU, whatever the request says of codec and hardware. The source is only ever read.
+    It is H.264 by x264 on the CPU, whatever the request says of codec and hardware; preset and CRF of another codec
+    are left out. The source is only ever read.
     """
+    if request.codec != "h264":
+        request = msgspec.structs.replace(request, preset=None, crf=None)
     cpu = msgspec.structs.replace(request, codec="h264", hardware="off", always_encode=True, resolution="fixed")
     return _Work(source, target, host, cpu, wish, policy, overwrite, on_event, cancel or CancelToken()).finish()
 

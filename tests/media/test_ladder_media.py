@@ -184,3 +184,16 @@ def test_the_command_prints_a_table_or_events(tmp_path: Path) -> None:
     assert len(lines[-1]["ladder"]["rungs"]) == 2
     missing = CliRunner().invoke(app, ["ladder", str(tmp_path / "no.mp4"), "-o", str(tmp_path / "three"), *more])
     assert missing.exit_code == 3
+
+
+def test_settings_of_another_codec_are_none_of_a_ladders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = made(tmp_path / "a.mp4", seconds=1)
+    for name, text in (("CODEC", "av1"), ("PRESET", "8"), ("CRF", "60")):
+        monkeypatch.setenv(f"COMPRESSION_{name}", text)
+    for preset in ((), ("--preset", "lean")):
+        folder = tmp_path / f"out{len(preset)}"
+        done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(folder), "--rungs", "1", *preset])
+        assert done.exit_code == 0, done.output
+    asked = msgspec.structs.replace(ASKED, codec="av1", preset="8", crf=60)
+    made_of = make_ladder(source, tmp_path / "by-request", host=HOST, request=asked, wish=SHORT)
+    assert made_of.status == "encoded", made_of.error

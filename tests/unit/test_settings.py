@@ -215,6 +215,21 @@ def test_quality_is_judged_by_the_codecs_own_scale(codec: str, crf: str, known: 
         assert "accepted" in (refusal({"COMPRESSION_CRF": crf}, codec=codec).hint or "")
 
 
+def test_work_of_one_codec_leaves_out_what_was_said_of_another() -> None:
+    av1 = {"COMPRESSION_CODEC": "av1", "COMPRESSION_PRESET": "8", "COMPRESSION_CRF": "60"}
+
+    def only(environ: dict[str, str], **flags: str) -> tuple[str, str | None, float | None]:
+        found = load(flags, environ=environ, env_file=None, codec="h264")
+        return found.codec, found.preset, found.crf
+
+    assert only(av1) == ("h264", None, None)
+    assert only(av1, preset="lean", crf="20") == ("h264", "lean", 20)
+    h264 = {"COMPRESSION_PRESET": "slow", "COMPRESSION_CRF": "21"}
+    assert only(h264) == ("h264", "slow", 21)
+    with pytest.raises(UsageError, match="'8' for h264"):
+        only(av1, preset="8")
+
+
 # --- who wins ---
 
 

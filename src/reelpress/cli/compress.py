@@ -33,13 +33,18 @@ _SEVERITY = (
 
 
 def settings_and_request(
-    flags: Mapping[str, str | None], *, max_size: str | None, hardware: str | None, always_encode: bool
+    flags: Mapping[str, str | None],
+    *,
+    max_size: str | None,
+    hardware: str | None,
+    always_encode: bool,
+    codec: str | None = None,
 ) -> tuple[Settings, Request]:
-    """Read settings under the given flags. Raises :class:`UsageError`."""
+    """Read settings under the given flags; ``codec`` as :func:`load` takes it. Raises :class:`UsageError`."""
     width, height = split_size(max_size) if max_size is not None else (None, None)
     box = {"max_width": None if width is None else str(width), "max_height": None if height is None else str(height)}
     check_hardware(hardware)
-    settings = load({**flags, **box})
+    settings = load({**flags, **box}, codec=codec)
     return settings, request_from(settings, hardware=hardware, always_encode=always_encode)
 
 

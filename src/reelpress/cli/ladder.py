@@ -33,7 +33,7 @@ def run_ladder(
     as_json: bool,
 ) -> int:
     """Make the ladder and return the exit code."""
-    settings, request = settings_and_request(flags, max_size=max_size, hardware="off", always_encode=True)
+    settings, request = settings_and_request(flags, max_size=max_size, hardware="off", always_encode=True, codec="h264")
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
     cancel = CancelToken()
