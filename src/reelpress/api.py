@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -135,7 +136,9 @@ async def in_thread(work: Callable[[OnEvent], T], *, on_event: OnEvent | None, s
         return await asyncio.shield(working)
     except asyncio.CancelledError:
         stop()
-        await asyncio.wait([working])
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):  # asked again: the work ends no sooner for that
+                await asyncio.wait([working])
         raise
 
 
@@ -152,12 +155,15 @@ def compress_many(
 ) -> tuple[Receipt, ...]:
     """Compress several inputs, each to its own output, ``jobs`` at a time; one failure touches no other.
 
-    Receipts come in the order of ``inputs``. ``on_event`` is called from several threads, never two at once.
+    ``jobs`` ``None`` is as the settings say. Receipts come in the order of ``inputs``. ``on_event`` is called from
+    several threads, never two at once. Raises :class:`UsageError` for arguments or settings that cannot be meant.
     """
-    request, policy, host = _prepare({}, settings, hardware, always_encode=always_encode)
+    chosen = load({"jobs": None if jobs is None else str(jobs)}, base=settings)
+    request, policy, host = _prepare({}, chosen, hardware, always_encode=always_encode)
     receipts = run_batch(
         [Item(source=source, target=target) for source, target in inputs.items()],
-        host=host, request=request, policy=policy, jobs=jobs, overwrite=overwrite, on_event=on_event, cancel=cancel,
+        host=host, request=request, policy=policy, jobs=chosen.jobs, overwrite=overwrite, on_event=on_event,
+        cancel=cancel,
     )  # fmt: skip
     for receipt in receipts:
         log_receipt(receipt)

@@ -19,7 +19,8 @@ import msgspec
 import pytest
 
 import reelpress
-from reelpress import legacy
+from reelpress import api, legacy
+from reelpress.api import in_thread
 from reelpress.facts.host import EncoderFacts
 from reelpress.plan.encoders import ENCODERS, cpu_row
 from reelpress.probe import gpu_finding, gpu_survey
@@ -254,6 +255,32 @@ def test_cancelling_the_task_ends_ffmpeg_before_it_returns_and_leaves_nothing(sl
     assert took_s < 10
 
 
+def test_a_second_cancel_waits_for_the_end_of_the_work_too() -> None:
+    stopped, may_end, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_relay: Any) -> None:
+        stopped.wait(30)
+        may_end.wait(30)
+        has_ended.set()
+
+    async def cancel_thrice() -> None:
+        task = asyncio.create_task(in_thread(work, on_event=None, stop=stopped.set))
+        for _ in range(3):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            task.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        has_returned = task.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not has_returned
+        assert has_ended.is_set()
+
+    asyncio.run(cancel_thrice())
+
+
 def ffmpegs_at_work_on(path: Path) -> list[int]:
     """Processes that live and have the path on their command line, other than this one."""
     found = []
@@ -291,6 +318,25 @@ def test_many_inputs_end_each_for_itself_in_the_order_given(source: Path, tmp_pa
         own = [e for e in events if e.job == receipt.job]
         assert type(own[0]).__name__ == "Started"
         assert own[-1] is receipt
+
+
+def test_as_many_at_once_as_the_settings_say_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+
+    def run_batch(_items: Any, *, jobs: int | None, **_more: Any) -> tuple[()]:
+        asked.append(jobs)
+        return ()
+
+    monkeypatch.setattr(api, "run_batch", run_batch)
+    reelpress.compress_many({})
+    monkeypatch.setenv("REELPRESS_JOBS", "3")
+    reelpress.compress_many({})
+    reelpress.compress_many({}, settings=msgspec.structs.replace(QUICK, jobs=4))
+    reelpress.compress_many({}, jobs=2)
+    assert asked == [None, 3, 4, 2]
+    for jobs in (0, -1):
+        with pytest.raises(reelpress.UsageError, match="jobs"):
+            reelpress.compress_many({}, jobs=jobs)
 
 
 def test_no_inputs_are_no_receipts() -> None:
