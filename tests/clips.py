@@ -86,6 +86,18 @@ def still(out: Path) -> Path:
     return make(out, *picture(seconds=0.04), "-frames:v", "1", "-update", "1")
 
 
+def timeless(out: Path) -> Path:
+    """One frame of WebM, of which nothing tells how long it is shown."""
+    frame = ("-f", "lavfi", "-i", "mandelbrot=size=320x180:rate=25", "-frames:v", "1")
+    make(out, *frame, "-vf", "noise=alls=40:allf=t", "-c:v", "libvpx", "-f", "webm")
+    content = out.read_bytes()
+    for known in (b"\x23\xe3\x83\x84", b"\x44\x89\x88"):  # DefaultDuration and Duration, with the sizes of their values
+        at, size = content.index(known), len(known) + (known[-1] & 0x7F)
+        content = content[:at] + bytes((0xEC, 0x80 | (size - 2))).ljust(size, b"\0") + content[at + size :]  # Void
+    out.write_bytes(content)
+    return out
+
+
 def everything(out: Path, folder: Path) -> Path:
     """Matroska with two sounds, a subtitle, a font, a cover, chapters and tags."""
     cover, words, font = still(folder / "cover.png"), folder / "words.srt", folder / "letters.ttf"

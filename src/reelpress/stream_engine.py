@@ -32,6 +32,8 @@ from reelpress.plan.rungs import LADDER_LINES, MOST_RUNGS, Rung, choose_rungs, t
 from reelpress.plan.streaming import MASTER, MPD, SEGMENT_S, Streams, ladder_attempt, streams
 from reelpress.policy import RunPolicy
 from reelpress.quality.resolution import survey
+from reelpress.quality.sample_encode import TrialError
+from reelpress.quality.samples import SampleError
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 from reelpress.run.execute import execute
@@ -163,10 +165,15 @@ class _Work:
         fps = _fps(facts, self.request)
         # keyframes come as often as in the ladder
         every = () if fps is None else ("-g:v:0", str(max(1, round(fps * Fraction(self.wish.segment_s)))))
-        points = survey(
-            self.source, facts, self.host, self.request, trials(tuple(names)), names, options=every,
-            cancel=self.cancel, spend=self.book.spend,
-        )  # fmt: skip
+        try:
+            points = survey(
+                self.source, facts, self.host, self.request, trials(tuple(names)), names, options=every,
+                cancel=self.cancel, spend=self.book.spend,
+            )  # fmt: skip
+        except SampleError as error:
+            raise InputError(error.what, evidence=error.evidence) from error
+        except TrialError as error:
+            raise EncodeError(error.what, evidence=error.evidence, hint=error.hint) from error
         return choose_rungs(points, names, most=self.wish.most_rungs)
 
     def _encode_of(self, facts: MediaFacts, rung: Rung) -> Encode:

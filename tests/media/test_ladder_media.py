@@ -186,6 +186,14 @@ def test_the_command_prints_a_table_or_events(tmp_path: Path) -> None:
     assert missing.exit_code == 3
 
 
+def test_a_frame_that_is_shown_for_no_time_makes_no_ladder(tmp_path: Path) -> None:
+    source = clips.timeless(tmp_path / "one.webm")
+    refused = make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    assert (refused.status, refused.exit_code) == ("rejected", 3)
+    assert "how long" in (refused.error or "")
+    assert not (tmp_path / "out").exists()
+
+
 def test_settings_of_another_codec_are_none_of_a_ladders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = made(tmp_path / "a.mp4", seconds=1)
     for name, text in (("CODEC", "av1"), ("PRESET", "8"), ("CRF", "60")):

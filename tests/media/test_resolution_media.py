@@ -93,6 +93,14 @@ def test_where_nothing_scores_the_size_of_the_box_stays_and_the_cause_is_told(tm
     assert "libvmaf" in (found.reasons[0].fact or "")
 
 
+def test_a_frame_that_is_shown_for_no_time_is_measured_by_nothing(tmp_path: Path) -> None:
+    source = clips.timeless(tmp_path / "one.webm")
+    assert not probe(source).duration_s
+    found = settle(source)
+    assert [r.code for r in found.reasons] == ["resolution_unmeasured"]
+    assert "how long" in (found.reasons[0].fact or "")
+
+
 def test_cancelling_ends_it(tmp_path: Path) -> None:
     stop = CancelToken()
     stop.cancel()

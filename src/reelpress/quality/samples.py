@@ -48,7 +48,7 @@ class Sample(Value, frozen=True, kw_only=True):
 
 
 class SampleError(ReelpressError):
-    """A stretch of the source could not be decoded, or gave no frame; nothing can be said from it."""
+    """A stretch of the source could not be decoded, or gave no frame, or no time; nothing can be said from it."""
 
     code = "sample_failed"
 
@@ -93,6 +93,8 @@ def cut_samples(
             raise SampleError(
                 f"The stretch at {window.start_s:.1f} s could not be decoded.", evidence=done.last_words()
             )
+        if sample.seconds == 0:
+            raise SampleError("Nobody knows how long the programme is.", evidence="one frame, shown for no time")
         made.append(sample)
         left = None if left is None else max(1, left - sample.size_bytes)
     return tuple(made)
