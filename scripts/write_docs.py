@@ -75,7 +75,8 @@ def cli_page() -> str:
     lines = [
         "# Command line",
         "",
-        "Standard output is the result, standard error is talk; progress bars appear on a terminal only. With",
+        "Standard output is the result, standard error is talk; progress bars and colours appear on a terminal only,",
+        "and no colours where `NO_COLOR` is set or `TERM` is `dumb`. With",
         "`--json` standard output is NDJSON, described in [json.md](json.md). Exit codes are in",
         "[errors.md](errors.md). Written by `make docs` from the program's own help.",
     ]

@@ -39,6 +39,11 @@ def endings(text: str) -> tuple[str, ...]:
     return found
 
 
+def folders(text: str) -> tuple[str, ...]:
+    """Return folders with ``:`` between; what is empty among them is none, and never the working folder."""
+    return () if text.lower() == "none" else tuple(part for each in text.split(":") if (part := each.strip()))
+
+
 SERVICE_SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="data_dir", env=("REELPRESS_DATA_DIR",), default="reelpress-data", accepts="a folder", flag="--data-dir",
@@ -114,7 +119,7 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="local_paths", env=("REELPRESS_LOCAL_PATHS",), default="none", accepts="folders with ':' between, none",
-        parse=lambda text: () if text.lower() in ("", "none") else tuple(text.split(":")),
+        parse=folders,
         help="Folders of this machine from which jobs may name inputs by path.",
     ),
     Setting(

@@ -554,8 +554,14 @@ def test_a_folder_with_its_outputs_inside_holds_the_same_inputs_again(tmp_path: 
 
 def test_an_empty_name_is_not_the_working_folder(tmp_path: Path) -> None:
     """An unset variable in a script gives one."""
-    done = subprocess.run(
-        [sys.executable, "-m", "reelpress", "compress", ""], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "empty" in done.stderr
+    for arguments in (
+        ("compress", ""),
+        ("compress", "a.mp4", "-o", ""),
+        ("ladder", "a.mp4", "-o", ""),
+        ("clips", "a.mp4", "--clip", "0+1", "-o", ""),
+        ("jobs", "download", "job_1", "-o", ""),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "reelpress", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "name is empty" in done.stderr) == (2, True), done.stderr

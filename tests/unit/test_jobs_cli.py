@@ -245,6 +245,19 @@ def test_list_fits_a_terminal_of_80_columns_and_shows_no_control_characters(cli:
     assert "evil\\x1b" in plain
 
 
+@pytest.mark.parametrize(
+    ("environ", "is_coloured"), [({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_are_left_out_where_nobody_wants_them(
+    cli: Cli, service: FakeService, environ: dict[str, str], *, is_coloured: bool
+) -> None:
+    service.put(a_job(1))
+    cli.environ |= environ
+    shown = cli.on_terminal("list")
+    assert ONE in shown
+    assert ("\x1b[" in shown) == is_coloured
+
+
 def test_a_long_list_is_read_page_by_page(cli: Cli, service: FakeService) -> None:
     for number in range(1201):
         service.put(a_job(number, "queued"))

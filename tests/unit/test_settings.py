@@ -13,6 +13,7 @@ import pytest
 from reelpress.errors import ExitCode, UsageError
 from reelpress.plan.encoders import GPU_PRESETS, X264_PRESETS, cpu_row
 from reelpress.request import Request
+from reelpress.service_settings import load_service
 from reelpress.settings import Settings, load, parse, request_from, split_size
 from reelpress.settings_table import SETTINGS, Setting
 
@@ -271,6 +272,15 @@ def test_a_base_replaces_environment_and_file_but_not_flags(monkeypatch: pytest.
 def test_a_base_does_not_make_a_wrong_preset_right() -> None:
     with pytest.raises(UsageError, match="av1"):
         load({"codec": "av1"}, base=read({"COMPRESSION_PRESET": "faster"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "folders"),
+    [("/srv/in", ("/srv/in",)), ("/srv/in:", ("/srv/in",)), (":/a: :/b", ("/a", "/b")), (":", ()), ("none", ())],
+)
+def test_an_empty_name_among_folders_is_not_the_working_folder(text: str, folders: tuple[str, ...]) -> None:
+    settings = load_service({}, environ={"REELPRESS_LOCAL_PATHS": text}, env_file=None)
+    assert settings.local_paths == folders
 
 
 @pytest.mark.parametrize(("name", "env"), NAMES)

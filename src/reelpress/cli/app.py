@@ -172,7 +172,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)  # a service manager's stop cleans up like Ctrl-C
     try:
         # outside standalone mode Click hands back the code of the Exit that a command raised
-        code = int(app(prog_name="reelpress", standalone_mode=False) or ExitCode.DONE)
+        code = int(app(prog_name="reelpress", standalone_mode=False, color=_colour()) or ExitCode.DONE)
     except (KeyboardInterrupt, click.Abort):
         code = int(ExitCode.INTERRUPTED)
     except click.ClickException as error:
@@ -191,6 +191,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = code or int(ExitCode.OUTPUT_FAILED)
     sys.exit(code)
+
+
+def _colour() -> bool | None:
+    """Return ``False`` where nobody wants colours (no-color.org, a terminal that knows none), else ``None``."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
 def _complain(lines: list[str]) -> None:

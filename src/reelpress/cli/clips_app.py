@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reelpress.cli.options import GATE_NAMES, GATES, HARDWARE, JSON, with_options
+from reelpress.cli.options import GATE_NAMES, GATES, HARDWARE, JSON, OUTPUT_PATH, with_options
 
 _CLIPS = (
     click.option(
@@ -41,16 +41,14 @@ _LOOK = (
     "--output",
     metavar="DIR",
     required=True,
-    type=click.Path(path_type=Path),
+    type=OUTPUT_PATH,
     help="Folder of the clips; made if need be.",
 )
 @with_options(_LOOK)
 @with_options(GATES)
 @click.option("--timeout", "timeout_s", metavar="SECONDS", help="Time one attempt may take [auto].")
 @click.option("-j", "--jobs", metavar="N", help="Clips at the same time [by cores and GPU sessions].")
-@click.option(
-    "--receipt-dir", metavar="DIR", type=click.Path(path_type=Path), help="Write each clip's receipt here, as JSON."
-)
+@click.option("--receipt-dir", metavar="DIR", type=OUTPUT_PATH, help="Write each clip's receipt here, as JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are in the way.")
 @click.option("--allow-private", is_flag=True, help="Let the URL lead into private networks.")
 @JSON

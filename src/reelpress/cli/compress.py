@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reelpress.api import policy_from
 from reelpress.batch import Item, collect, run_batch
+from reelpress.cli.options import refuse_unnamed_output
 from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt, print_summary
 from reelpress.cli.stopping import stop_signals
 from reelpress.errors import ExitCode, OutputError, UsageError
@@ -70,6 +71,7 @@ def run_compress(
     if not all(inputs):
         # an unset variable in a script must not mean the whole working folder
         raise UsageError("An input's name is empty.", hint="Name a file or a folder; this folder is `.`")
+    refuse_unnamed_output(output)
     items = collect([Path(name) for name in inputs], output)
     if receipt is not None:
         _refuse_receipt(receipt, items)

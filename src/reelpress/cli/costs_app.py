@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reelpress.cli.options import with_options
+from reelpress.cli.options import OUTPUT_PATH, with_options
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout (docs/costs.md).")
 _DATABASE = (
@@ -69,7 +69,7 @@ def perf() -> None:
 @perf.command(epilog="Example: reelpress perf baseline --since 7d")
 @click.option("--since", metavar="WHEN", default="7d", show_default=True, help="Jobs since then are normal.")
 @click.option("--until", metavar="WHEN", help="Up to then [now].")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write it to this file, too.")
+@click.option("-o", "--output", metavar="FILE", type=OUTPUT_PATH, help="Write it to this file, too.")
 @with_options(_DATABASE)
 @_JSON
 def baseline(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from reelpress.cli.options import OUTPUT_PATH
+
 _Command = Callable[..., None]
 _REMOTE = (
     click.option(
@@ -165,7 +167,7 @@ def receipt(job_id: str, *, url: str, key: str | None, as_json: bool) -> None:
 
 @jobs.command(epilog="Example: reelpress jobs download ID -o small.mp4")
 @_ID
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Named as the job by default.")
+@click.option("-o", "--output", metavar="FILE", type=OUTPUT_PATH, help="Named as the job by default.")
 @click.option("--transcript", type=click.Choice(["vtt", "srt", "json"]), help="This instead of the video.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
 @_with(_REMOTE)

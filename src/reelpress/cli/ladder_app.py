@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from reelpress.cli.options import JSON
+from reelpress.cli.options import JSON, OUTPUT_PATH
 
 
 @click.command(epilog="Example: reelpress ladder talk.mov -o talk-stream/")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("-o", "--output", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Folder to make.")
+@click.option("-o", "--output", metavar="DIR", required=True, type=OUTPUT_PATH, help="Folder to make.")
 @click.option("--max-size", metavar="WxH", default="1920x1080", show_default=True, help="Box of the top rung.")
 @click.option("--max-fps", metavar="RATE", help="Cap on frames per second; none is repeated [30].")
 @click.option("--preset", metavar="NAME", help="x264 preset [lean].")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
+
+from reelpress.errors import UsageError
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -22,6 +26,24 @@ GATES = (
     click.option("--on-miss", metavar="keep|deliver", help="Then deliver nothing, or the best [keep]."),
 )
 GATE_NAMES = ("min_vmaf", "min_vmaf_worst", "max_size_ratio", "vmaf_windows", "vmaf_retries", "on_miss")
+
+
+def refuse_unnamed_output(text: str | None) -> None:
+    """Raise :class:`UsageError` for an empty name: an unset variable in a script must not mean the working folder."""
+    if text == "":
+        raise UsageError("The output's name is empty.", hint="Name a file or a folder; this folder is `.`")
+
+
+class OutputPath(click.Path):
+    """The name of what a command writes; never empty."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as Click declares it
+        """Return the path. Raises :class:`UsageError`."""
+        refuse_unnamed_output(value)
+        return super().convert(value, param, ctx)
+
+
+OUTPUT_PATH = OutputPath(path_type=Path)
 
 
 def with_options(options: Sequence[Option]) -> Callable[[Command], Command]:
