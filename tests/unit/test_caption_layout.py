@@ -109,6 +109,32 @@ def test_pages_follow_the_words() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("times_s", "end_s", "turned_s"),
+    [
+        ([0, 0.3, 0.6, 0.9, 1.04, 1.2, 1.3, 1.4], 1.57, 0.87),
+        ([0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2], 1.57, 0.7),
+        ([0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4], 1.57, 0.8),
+    ],
+    ids=["late", "early", "in between"],
+)
+def test_every_page_is_on_long_enough_to_be_read(times_s: list[float], end_s: float, turned_s: float) -> None:
+    text = "aaa bbb ccc ddd eee fff ggg hhh"
+    words = tuple(
+        CaptionWord(start_s=at, end_s=at + 0.1, text=word) for at, word in zip(times_s, text.split(), strict=True)
+    )
+    one, two = shown(cue := Cue(start_s=0, end_s=end_s, text=text, words=words), arrange(text, width_of, BOX, 9))
+    assert (one.start_s, two.end_s) == (0, end_s)
+    assert one.end_s == two.start_s == pytest.approx(turned_s)
+    assert most_pages(cue) == 2
+
+
+def test_pages_that_have_no_time_to_be_read_are_on_equally_long() -> None:
+    text = "aaa bbb ccc ddd eee fff ggg hhh"
+    cue = Cue(start_s=0, end_s=1, text=text)
+    assert [page.end_s for page in shown(cue, arrange(text, width_of, BOX, 2))] == [0.5, 1]
+
+
 def dialogue(document: str) -> list[tuple[str, str, str]]:
     """Start, end and bare text of every event."""
     found = re.findall(r"^Dialogue: 0,([\d:.]+),([\d:.]+),Caption,,0,0,0,,(.*)$", document, re.MULTILINE)

@@ -80,16 +80,24 @@ def most_pages(cue: Cue) -> int:
 
 
 def shown(cue: Cue, pages: Sequence[Page]) -> list[Shown]:
-    """Return when each page of a cue is on: from its first word to that of the next page."""
-    found = _paged(cue, pages, spoken(cue))
-    if len(pages) > 1 and min(page.end_s - page.start_s for page in found) < _FLASH_S:
-        return _paged(cue, pages, shared(cue))
-    return found
+    """Return when each page of a cue is on: from its first word to that of the next page, but long enough to be read.
 
-
-def _paged(cue: Cue, pages: Sequence[Page], parts: Sequence[Spoken]) -> list[Shown]:
-    times = [cue.start_s, *(_reached_s(parts, page.part.start) for page in pages[1:]), cue.end_s]
+    Where there is no time for that, all are on equally long.
+    """
+    times = _turned_s(cue, pages, spoken(cue))
+    if min(end_s - start_s for start_s, end_s in pairwise(times)) < _FLASH_S:
+        times = _turned_s(cue, pages, shared(cue))
+    least_s = min(SHORTEST_PAGE_S, (cue.end_s - cue.start_s) / len(pages))
+    for place in range(1, len(pages)):
+        times[place] = max(times[place], times[place - 1] + least_s)
+    for place in range(len(pages) - 1, 0, -1):
+        times[place] = min(times[place], times[place + 1] - least_s)
     return [Shown(page, start_s, end_s) for page, (start_s, end_s) in zip(pages, pairwise(times), strict=True)]
+
+
+def _turned_s(cue: Cue, pages: Sequence[Page], parts: Sequence[Spoken]) -> list[float]:
+    """Return when a cue begins, when each further page of it is reached, and when it ends."""
+    return [cue.start_s, *(_reached_s(parts, page.part.start) for page in pages[1:]), cue.end_s]
 
 
 def _reached_s(parts: Sequence[Spoken], at: int) -> float:
