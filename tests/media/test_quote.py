@@ -17,10 +17,13 @@ from reelpress.plan.model import Encode
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quoting.model import Quote
+from reelpress.quoting.prediction import ErrorTable
 from reelpress.quoting.quote import QuoteOptions, quote_file
 from reelpress.quoting.rehearsal import RehearsalError, cut_down
+from reelpress.quoting.scoring import Scorer
 from reelpress.quoting.stretches import order_of
 from reelpress.request import Request
+from reelpress.run.process import CancelToken
 
 import clips
 
@@ -189,3 +192,16 @@ def test_where_no_stretch_can_be_encoded_the_facts_have_to_do(
     assert offer.predicted is not None
     assert offer.predicted.basis == "facts"
     assert "17.2 s" in next(r.text for r in offer.reasons if r.code == "not_sampled")
+
+
+def test_what_cannot_be_scored_for_one_offer_cannot_for_the_next(tmp_path: Path) -> None:
+    flat = clips.plain(tmp_path / "flat.mp4", size="160x90", rate="10", seconds=1)
+    stays = r"setts=duration=if(eq(N\,9)\,110*DURATION\,DURATION)"  # its last picture, for 11 seconds
+    source = clips.make(tmp_path / "stays.mp4", "-i", str(flat), "-c", "copy", "-bsf:v", stays)
+    facts = probe(source)
+    decided = plan(facts, HOST, Request(**CHEAP))
+    assert isinstance(decided, Encode)
+    scorer = Scorer(source, facts, tmp_path, HOST, cancel=CancelToken(), spend=lambda _cpu_s: None)
+    for _ in range(2):
+        said = scorer.score(decided, decided.attempts[0], ErrorTable().sampled, head_only=False)
+        assert said == (None, "No picture begins at 1.6 s or later")

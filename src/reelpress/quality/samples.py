@@ -48,7 +48,7 @@ class Sample(Value, frozen=True, kw_only=True):
 
 
 class SampleError(ReelpressError):
-    """A stretch of the source could not be decoded, or gave no frame, or no time; nothing can be said from it."""
+    """A stretch of the source could not be decoded, or holds no picture, or no time; nothing can be said from it."""
 
     code = "sample_failed"
 
@@ -88,11 +88,13 @@ def cut_samples(
         done = run(args, limits=limits, cancel=cancel)
         spend(done.cpu_s)
         refuse_cancelled(done)
-        sample = _described(path, window, track) if done.returncode == 0 else None
-        if sample is None:
+        if done.returncode != 0:
             raise SampleError(
                 f"The stretch at {window.start_s:.1f} s could not be decoded.", evidence=done.last_words()
             )
+        sample = _described(path, window, track)
+        if sample is None:  # its last picture stays on the screen
+            raise SampleError(f"No picture begins at {window.start_s:.1f} s or later.")
         if sample.seconds == 0:
             raise SampleError("Nobody knows how long the programme is.", evidence="one frame, shown for no time")
         made.append(sample)

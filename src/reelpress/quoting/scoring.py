@@ -38,7 +38,7 @@ class Scorer:
     ) -> None:
         self._source, self._facts, self._folder, self._host = source, facts, folder, host
         self._cancel, self._spend = cancel, spend
-        self._kept: dict[tuple[str, str, bool], tuple[Sample, ...]] = {}
+        self._kept: dict[tuple[str, str, bool], tuple[Sample, ...] | SampleError] = {}
 
     def score(
         self, decided: Encode, attempt: Attempt, errors: Errors, *, head_only: bool
@@ -58,7 +58,7 @@ class Scorer:
                 cancel=self._cancel, spend=self._spend,
             )  # fmt: skip
         except (SampleError, TrialError) as error:
-            return None, f"{error.what} {error.evidence or ''}".strip()
+            return None, f"{error.what} {error.evidence or ''}".strip().removesuffix(".")
         means = [part.vmaf for part in made.parts]
         off = errors.vmaf
         if len(means) > 1:
@@ -67,14 +67,24 @@ class Scorer:
         return Interval(low=max(0.0, mean - off), likely=mean, high=min(100.0, mean + off)), None
 
     def _samples(self, ffmpeg: str, filters: str, pix_fmt: str, head_only: bool) -> Sequence[Sample]:
+        """Return what encodes are compared with; what cannot be cut for one offer cannot for the next."""
         key = filters, pix_fmt, head_only
         if key not in self._kept:
-            track = self._facts.main_video
-            windows = scored_windows(track.duration_s if track is not None else None, head_only=head_only)
-            folder = self._folder / f"kept-{len(self._kept)}"
-            folder.mkdir()
-            self._kept[key] = cut_samples(
+            self._kept[key] = self._cut(ffmpeg, filters, pix_fmt, head_only)
+        kept = self._kept[key]
+        if isinstance(kept, SampleError):
+            raise kept
+        return kept
+
+    def _cut(self, ffmpeg: str, filters: str, pix_fmt: str, head_only: bool) -> tuple[Sample, ...] | SampleError:
+        track = self._facts.main_video
+        windows = scored_windows(track.duration_s if track is not None else None, head_only=head_only)
+        folder = self._folder / f"kept-{len(self._kept)}"
+        folder.mkdir()
+        try:
+            return cut_samples(
                 ffmpeg, self._source, self._facts, windows, folder, filters=filters, pix_fmt=pix_fmt,
                 cancel=self._cancel, spend=self._spend,
             )  # fmt: skip
-        return self._kept[key]
+        except SampleError as error:
+            return error
