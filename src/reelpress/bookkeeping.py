@@ -19,7 +19,7 @@ from reelpress.errors import ExitCode, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.prediction import Predicted
-from reelpress.observe.prices import Tariff
+from reelpress.observe.prices import Tariff, no_price
 from reelpress.plan.forecast import Forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
 from reelpress.receipt import (
@@ -122,7 +122,7 @@ class Book:
         if self.predicted is None:
             wall, cpu_s = forecast.wall_s, forecast.cpu_s
             known = wall is not None and cpu_s is not None and wall.likely > 0
-            usd = self._tariff.cost(wall_s=wall.likely, cpu_s=cpu_s).usd if known and wall and cpu_s else None
+            usd = self._tariff.cost(wall_s=wall.likely, cpu_s=cpu_s).whole_usd if known and wall and cpu_s else None
             self.predicted = Predicted(
                 basis=forecast.basis, outcome="encoded", encoder=encoder, size_bytes=forecast.size_bytes, wall_s=wall,
                 usd=None if usd is None or wall is None else wall.times(usd / wall.likely),
@@ -221,9 +221,8 @@ class Book:
         )  # fmt: skip
 
     def _basis(self) -> str:
-        unknown = [name for name in ("memory", "gpu") if getattr(self._cost, name) is None]
-        missing = f"; no price is known for {' and '.join(unknown)}, which is left out" if unknown else ""
-        return self._tariff.text + missing
+        unpriced = self._cost.unpriced
+        return f"{self._tariff.text}; {no_price(unpriced)}, which is left out" if unpriced else self._tariff.text
 
 
 def _with_audio_encoded(streams: tuple[StreamDecision, ...]) -> tuple[StreamDecision, ...]:

@@ -106,6 +106,16 @@ class CostParts(Value, frozen=True, kw_only=True):
         """All that is known together."""
         return sum(self.known.values())
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The parts of a machine that were used and have no known price."""
+        return tuple(name for name in ("memory", "gpu") if getattr(self, name) is None)
+
+    @property
+    def whole_usd(self) -> float | None:
+        """All of it; ``None`` where a part of the machine has no known price."""
+        return None if self.unpriced else self.usd
+
     def __add__(self, other: CostParts) -> CostParts:
         """Return both together; a part that one of them does not know stays unknown."""
         return CostParts(**{name: _sum(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__})

@@ -43,6 +43,12 @@ def test_cpu_and_gpu_stand_side_by_side(worlds: Worlds, pool: Executor, tmp_path
         assert predicted.size_bytes is not None
         assert predicted.wall_s is not None
         assert predicted.vmaf is not None, offer.reasons
+    # nobody said what an hour of the GPU costs
+    assert cpu.predicted is not None
+    assert gpu.predicted is not None
+    assert cpu.predicted.usd is not None
+    assert gpu.predicted.usd is None
+    assert "no price is known for gpu" in quote.usd_basis
     assert quote.of_job("h264", may_use_gpu=True) == gpu.predicted
     assert quote.of_job("h264", may_use_gpu=False) == cpu.predicted
 

@@ -15,11 +15,14 @@ from reelpress.bench.model import (
     Measurement,
     Score,
 )
-from reelpress.bench.page import BEGIN, END, page, put_into
+from reelpress.bench.page import BEGIN, END, cells_of, page, put_into
 from reelpress.bench.results import changes, promises, rows, speedups
-from reelpress.bench.runner import public
+from reelpress.bench.runner import measured, public
 from reelpress.errors import UsageError
 from reelpress.plan.model import Rung
+from reelpress.receipt import CostParts
+
+from receipts import receipt
 
 L4 = BenchGpu(
     name="NVIDIA L4", memory_mb=23034, driver_version="535.216.03", compute_capability="8.9", nvenc_api="12.1",
@@ -160,3 +163,13 @@ def test_a_run_that_a_stranger_sent_is_words_on_a_page() -> None:
     assert "](" not in text.replace("\\]", "")
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in table} == {12}
+
+
+def test_what_has_no_price_leaves_a_row_without_dollars() -> None:
+    parts = CostParts(cpu=0.25, gpu=None)
+    used = measured("300 MB", "nvdec", 1, receipt(usd=0.25, usd_parts=parts), None)
+    assert used.usd is None
+    row, *_ = rows(run_of(took("nvdec", 20.0, usd=used.usd)))
+    assert cells_of(row, None)[6] == "-"
+    priced = measured("300 MB", "cpu", 1, receipt(usd=0.25, usd_parts=CostParts(cpu=0.25)), None)
+    assert priced.usd == 0.25

@@ -10,7 +10,7 @@ from reelpress.facts.prediction import Interval, around
 from reelpress.quality.framecrc import Packet, PacketReader
 from reelpress.quoting.prediction import Errors, Stretch, size_of, speed_of, wall_of
 from reelpress.quoting.stretches import UNCOUNTED_TAIL_S
-from reelpress.quoting.wording import given_up
+from reelpress.quoting.weighing import given_up
 
 FPS = 25
 EXACT = Errors(size=0.0, wall=0.0, vmaf=0.0)

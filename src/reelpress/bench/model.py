@@ -27,7 +27,7 @@ class Measurement(Value, frozen=True, kw_only=True):
 
     ``encode_s`` is of that with FFmpeg at work. ``energy_j`` is what the GPU drew meanwhile, all that it does included,
     by NVML; ``None`` where it does not tell or none was used. ``peak_memory_bytes`` is FFmpeg's own. ``usd`` is by the
-    tariff of the run.
+    tariff of the run; ``None`` where a part of what was used has no price, as ``tariff`` says then.
     """
 
     material: str
@@ -39,7 +39,7 @@ class Measurement(Value, frozen=True, kw_only=True):
     encode_s: float
     cpu_s: float
     size_bytes: int | None
-    usd: float
+    usd: float | None
     energy_j: float | None = None
     peak_memory_bytes: int | None = None
     failure: str | None = None

@@ -89,9 +89,11 @@ def run_bench(
                     on_step(Step(done=len(measurements), of=total, text=f"{text}: VMAF"))
                     scores.append(score_output(one, target, way.decided, way.rung, host))
                 target.unlink(missing_ok=True)
+    uses_gpu = any(one.gpu is not None for one in measurements)
     return BenchRun(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"), reelpress_version=VERSION,
-        machine=_machine(seen, load_before), choice=_choice(request), tariff=policy.tariff(host).text, rounds=rounds,
+        machine=_machine(seen, load_before), choice=_choice(request), rounds=rounds,
+        tariff=policy.tariff(host).basis(uses_gpu=uses_gpu),
         materials=tuple(one.about for one in inputs), measurements=tuple(measurements), scores=tuple(scores),
         absent=tuple(dict.fromkeys(map(public, absent))), calibration=host.calibration,
     )  # fmt: skip
@@ -144,11 +146,18 @@ def _job(
     energy = None
     if last is not None and last.gpu is not None and last.gpu in before and last.gpu in after:
         energy = round((after[last.gpu] - before[last.gpu]) / 1000, 1)
+    return measured(one.about.name, rung, number, receipt, energy)
+
+
+def measured(material: str, rung: Rung, number: int, receipt: Receipt, energy_j: float | None) -> Measurement:
+    """Return what a receipt says of a job; ``number`` is its round."""
+    last = receipt.attempts[-1] if receipt.attempts else None
     return Measurement(
-        material=one.about.name, rung=rung, round=number, encoder=last.encoder if last else None, gpu=receipt.gpu,
+        material=material, rung=rung, round=number, encoder=last.encoder if last else None, gpu=receipt.gpu,
         wall_s=receipt.wall_s, encode_s=round(sum(s.wall_s for s in receipt.stages if s.name == "encode"), 3),
-        cpu_s=receipt.cpu_s, size_bytes=receipt.result.size_bytes if receipt.result else None, usd=receipt.usd,
-        energy_j=energy, peak_memory_bytes=last.peak_memory_bytes if last else None, failure=_failure(receipt),
+        cpu_s=receipt.cpu_s, size_bytes=receipt.result.size_bytes if receipt.result else None,
+        usd=receipt.usd_parts.whole_usd, energy_j=energy_j, failure=_failure(receipt),
+        peak_memory_bytes=last.peak_memory_bytes if last else None,
     )  # fmt: skip
 
 

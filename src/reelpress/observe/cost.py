@@ -83,7 +83,7 @@ def cost_report(
         sums[key].add(entry)
         total.add(entry)
         days[day] += entry.usd
-        unpriced += entry.usd_parts.memory is None or entry.usd_parts.gpu is None
+        unpriced += bool(entry.usd_parts.unpriced)
     lines = [each.line(key) for key, each in sums.items()]
     lines.sort(key=lambda line: line.key if by == "day" else (-line.usd, line.key))
     return CostReport(
@@ -99,8 +99,7 @@ def day_of(at: float) -> str:
 
 def usd_per_programme_s(entry: Entry) -> float | None:
     """Return what a second of output cost; ``None`` where nothing was made, or a part has no price."""
-    priced = entry.usd_parts.memory is not None and entry.usd_parts.gpu is not None
-    return entry.usd / entry.duration_s if entry.made and entry.duration_s and priced else None
+    return entry.usd / entry.duration_s if entry.made and entry.duration_s and not entry.usd_parts.unpriced else None
 
 
 def others_of(encoder: str, device: str | None) -> tuple[str, ...]:

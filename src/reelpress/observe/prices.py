@@ -8,7 +8,7 @@ seconds it used. The figures stand in ``prices.toml`` beside this module; a file
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,6 +88,16 @@ class Tariff(Value, frozen=True, kw_only=True):
         if gpu_s > 0:
             gpu = None if gpu is None or self.usd_per_gpu_s is None else gpu + gpu_s * self.usd_per_gpu_s
         return CostParts(cpu=cpu_s * self.usd_per_cpu_s + wall_s * self.cpu_usd_per_wall_s, memory=memory, gpu=gpu)
+
+    def basis(self, *, uses_gpu: bool) -> str:
+        """Return ``text``, and what has no price, where nothing is said of what a job costs without all its parts."""
+        unpriced = self.cost(wall_s=1.0, cpu_s=1.0, gpu_s=1.0 if uses_gpu else 0.0).unpriced
+        return f"{self.text}; {no_price(unpriced)}: nothing is said of what uses it" if unpriced else self.text
+
+
+def no_price(parts: Sequence[str]) -> str:
+    """Return in words that parts of a cost have no price."""
+    return f"no price is known for {' and '.join(parts)}"
 
 
 def by_cpu_hour(usd_per_cpu_hour: float, usd_per_gpu_hour: float | None = None) -> Rates:

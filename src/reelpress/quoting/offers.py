@@ -14,17 +14,18 @@ from reelpress.errors import Cancelled
 from reelpress.facts.formats import container_args, protocol_whitelist
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.prediction import Interval, Outcome, Predicted, around
+from reelpress.facts.prediction import Interval, Predicted, around
 from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.policy import RunPolicy
 from reelpress.quality.framecrc import Packet, packets_of
-from reelpress.quoting.model import Offer, Worth
+from reelpress.quoting.model import Offer
 from reelpress.quoting.prediction import Errors, ErrorTable, size_of, speed_of, wall_of
 from reelpress.quoting.rehearsal import RehearsalError, Rehearsed, rehearse
 from reelpress.quoting.scoring import Scorer
 from reelpress.quoting.stretches import Order, order_of
-from reelpress.quoting.wording import failed, given_up, saving_text, settings_of, that_ran, why_not, with_saving
+from reelpress.quoting.weighing import priced, weighed, with_saving
+from reelpress.quoting.wording import failed, saving_text, settings_of, that_ran, why_not
 from reelpress.request import Codec, Request
 from reelpress.run.process import CancelToken
 
@@ -120,9 +121,9 @@ class Offering:
             basis="facts", outcome="copied", encoder="copy", wall_s=around(wall, self._errors.facts.wall),
             size_bytes=around(size, 0.02), vmaf=Interval(low=100, likely=100, high=100),
         )  # fmt: skip
-        return self._priced(
-            msgspec.structs.replace(offer, outcome="copied", encoder="copy", predicted=predicted), host, wall, 0.0
-        )
+        offer = msgspec.structs.replace(offer, outcome="copied", encoder="copy", predicted=predicted)
+        offer = with_saving(offer, size)
+        return priced(offer, self._policy.tariff(host), wall_s=wall, cpu_s=wall, gpu_s=0.0)
 
     def _by_facts(self, offer: Offer, decided: Encode, host: HostFacts, planned_s: float) -> Offer:
         said = forecast(self._facts, decided, host.cores)
@@ -130,7 +131,9 @@ class Offering:
             basis="facts", outcome="encoded", encoder=offer.encoder, size_bytes=said.size_bytes, wall_s=said.wall_s
         )
         offer = self._weighed(msgspec.structs.replace(offer, predicted=predicted), decided, planned_s)
-        return self._priced(offer, host, said.cpu_s, 0.0) if said.cpu_s is not None else offer
+        if said.wall_s is None or said.cpu_s is None:
+            return offer
+        return priced(offer, self._policy.tariff(host), wall_s=said.wall_s.likely, cpu_s=said.cpu_s, gpu_s=0.0)
 
     def _whole(self, offer: Offer, decided: Encode | Copy, host: HostFacts, request: Request) -> Offer:
         """Do the job once, on scratch, and tell what it came to."""
@@ -152,10 +155,11 @@ class Offering:
         if receipt.status not in ("encoded", "copied", "skipped"):
             return failed(offer, receipt.error or "The rehearsal came to nothing.", receipt.evidence)
         errors = self._errors.rehearsed
+        usd = receipt.usd_parts.whole_usd
         predicted = Predicted(
             basis="rehearsed", outcome=receipt.status, encoder=receipt.encoder,
             size_bytes=around(receipt.result.size_bytes, errors.size) if receipt.result is not None else None,
-            wall_s=around(median(walls), errors.wall), usd=around(receipt.usd, errors.wall),
+            wall_s=around(median(walls), errors.wall), usd=None if usd is None else around(usd, errors.wall),
             vmaf=Interval(low=100, likely=100, high=100) if receipt.status == "copied" else None,
         )  # fmt: skip
         offer = msgspec.structs.replace(
@@ -178,7 +182,8 @@ class Offering:
             basis="sampled", outcome="encoded", encoder=done.attempt.encoder, size_bytes=size, wall_s=wall
         )
         offer = msgspec.structs.replace(offer, predicted=predicted, encoder=done.attempt.encoder)
-        offer = self._priced(self._weighed(offer, decided, planned_s), host, cpu_s, gpu_s)
+        offer = self._weighed(offer, decided, planned_s)
+        offer = priced(offer, self._policy.tariff(host), wall_s=wall.likely, cpu_s=cpu_s, gpu_s=gpu_s)
         return self._scored(offer, decided, done.attempt, errors, head_only=order.head_only)
 
     def _whole_of(
@@ -228,30 +233,7 @@ class Offering:
         return self._packets or []
 
     def _weighed(self, offer: Offer, decided: Encode, planned_s: float) -> Offer:
-        """Say whether an encode of the size that is predicted would be delivered."""
-        limit, predicted = decided.expect.max_bytes, offer.predicted
-        offer = with_saving(offer, self._facts.size_bytes)
-        if predicted is None or predicted.size_bytes is None or limit is None:
-            return msgspec.structs.replace(offer, why=saving_text(offer))
-        size = predicted.size_bytes
-        if size.high <= limit:
-            return msgspec.structs.replace(offer, why=saving_text(offer))
-        instead: Outcome = "copied" if isinstance(decided.otherwise, Copy) else "skipped"
-        words = {"copied": "it would be moved into an MP4 as it is", "skipped": "the input would be kept as it is"}
-        text = f"at most {limit} bytes are worth delivering, and an encode would have about {size.likely:.0f}"
-        worth: Worth = "no" if size.likely > limit else "doubtful"
-        if worth == "doubtful":
-            return msgspec.structs.replace(offer, worth=worth, why=f"May not pay: {text}.")
-        predicted = msgspec.structs.replace(
-            predicted, outcome=instead, encoder="copy" if instead == "copied" else None,
-            size_bytes=around(self._facts.size_bytes, 0.02) if instead == "copied" else None,
-            wall_s=None if predicted.wall_s is None else given_up(
-                predicted.wall_s, limit / size.likely, beside_s=self._probe_s + planned_s,
-                frames=decided.expect.frames or decided.expect.frames_at_most or 0,
-            ),
-        )  # fmt: skip
-        why = f"Not worth it: {text}; {words[instead]}."
-        return msgspec.structs.replace(offer, outcome=instead, worth="no", why=why, predicted=predicted)
+        return weighed(offer, decided, self._facts.size_bytes, beside_s=self._probe_s + planned_s)
 
     def _scored(
         self, offer: Offer, decided: Encode, attempt: Attempt, errors: Errors, *, head_only: bool = False
@@ -264,14 +246,3 @@ class Offering:
             unmeasured = Reason(code="vmaf_unmeasured", text=f"No VMAF is predicted: {unsaid}.", fact=None)
             offer = msgspec.structs.replace(offer, reasons=(*offer.reasons, unmeasured))
         return msgspec.structs.replace(offer, why=offer.why or saving_text(offer), predicted=scored)
-
-    def _priced(self, offer: Offer, host: HostFacts, cpu_s: float, gpu_s: float) -> Offer:
-        """Add dollars: what the work is charged, with the interval of its seconds."""
-        predicted = offer.predicted
-        if predicted is None or predicted.wall_s is None:
-            return offer
-        wall = predicted.wall_s
-        usd = self._policy.tariff(host).cost(wall_s=wall.likely, cpu_s=cpu_s, gpu_s=gpu_s).usd
-        money = wall.times(usd / wall.likely) if wall.likely else around(usd, 0.0)
-        rounded = Interval(low=round(money.low, 8), likely=round(money.likely, 8), high=round(money.high, 8))
-        return msgspec.structs.replace(offer, predicted=msgspec.structs.replace(predicted, usd=rounded))

@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def quote_file(
         quote=number, input=named or os.fspath(source), size_bytes=look.facts.size_bytes,
         duration_s=look.facts.duration_s, video=file.video,
         offers=tuple(_signed(offer, number) for offer in made),
-        assumes=_assumes(host, policy), usd_basis=policy.tariff(host).text,
+        assumes=_assumes(host, policy), usd_basis=_usd_basis(made, host, policy),
         took_s=round(time.monotonic() - began, 3), cpu_s=round(sum(stage.cpu_s for stage in book.stages), 3),
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         host=f"{platform.system()} {platform.machine()}, {host.cores} cores", reelpress_version=VERSION,
@@ -146,6 +147,11 @@ def _signed(offer: Offer, number: str) -> Offer:
     if predicted is None:
         return offer
     return msgspec.structs.replace(offer, predicted=msgspec.structs.replace(predicted, quote=number))
+
+
+def _usd_basis(offers: Sequence[Offer], host: HostFacts, policy: RunPolicy) -> str:
+    uses_gpu = any(o.device == "nvidia" and o.predicted is not None for o in offers)
+    return policy.tariff(host).basis(uses_gpu=uses_gpu)
 
 
 def _assumes(host: HostFacts, policy: RunPolicy) -> str:
