@@ -9,7 +9,7 @@ from reelpress.facts.prediction import Interval, Predicted, around
 from reelpress.observe.prices import by_cpu_hour, tariff
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode, Skip
-from reelpress.quoting.model import Offer
+from reelpress.quoting.model import Offer, OfferOutcome, Quote
 from reelpress.quoting.weighing import priced, weighed
 from reelpress.request import Request
 
@@ -86,3 +86,16 @@ def test_a_size_under_the_limit_is_worth_it_and_one_that_reaches_over_it_doubtfu
     assert weighed(offer(INPUT_BYTES * 0.98), limited(INPUT_BYTES), INPUT_BYTES, beside_s=0.0).worth == "doubtful"
     free = weighed(offer(2 * INPUT_BYTES), limited(None), INPUT_BYTES, beside_s=0.0)
     assert (free.worth, free.why) == ("yes", "100% larger.")
+
+
+def test_a_job_is_told_what_the_gpu_would_come_to_also_where_its_encode_is_not_kept() -> None:
+    def said(outcome: OfferOutcome) -> Predicted | None:
+        on_gpu = msgspec.structs.replace(offer(3.0), device="nvidia", outcome=outcome)
+        quote = Quote(
+            quote="quo_1", input="in", size_bytes=5, duration_s=None, video=None, offers=(offer(2.0), on_gpu),
+            assumes="", usd_basis="", took_s=0.0, cpu_s=0.0, made_at="", host="", reelpress_version="",
+        )  # fmt: skip
+        return quote.of_job("h264", may_use_gpu=True)
+
+    assert [said(outcome) for outcome in ("encoded", "copied", "skipped")] == [offer(3.0).predicted] * 3
+    assert said("failed") == offer(2.0).predicted

@@ -12,6 +12,7 @@ from reelpress.request import Codec
 # "unavailable": this machine has no such encoder, or no GPU that was proven to work; "failed": the rehearsal did not
 # come to an output, and so would the job not.
 OfferOutcome = Literal["encoded", "copied", "skipped", "rejected", "unavailable", "failed"]
+_ENDS = ("encoded", "copied", "skipped")  # how a job ends that comes to something
 Worth = Literal["yes", "no", "doubtful"]
 
 
@@ -60,8 +61,11 @@ class Quote(Value, frozen=True, kw_only=True, tag_field="event", tag="quote"):
     reelpress_version: str
 
     def of_job(self, codec: str, *, may_use_gpu: bool) -> Predicted | None:
-        """Return what was said of the job that is done with a codec: on a GPU if one would encode, else the CPU."""
+        """Return what was said of the job that is done with a codec: on a GPU if one works, else the CPU.
+
+        An encode of the GPU that is not kept counts, too: the CPU makes no other one then.
+        """
         said = [offer for offer in self.offers if offer.codec == codec and offer.predicted is not None]
-        on_gpu = [o for o in said if o.device == "nvidia" and o.outcome == "encoded"] if may_use_gpu else []
+        on_gpu = [o for o in said if o.device == "nvidia" and o.outcome in _ENDS] if may_use_gpu else []
         on_cpu = [o for o in said if o.device == "cpu"]
         return next((offer.predicted for offer in (*on_gpu, *on_cpu)), None)
