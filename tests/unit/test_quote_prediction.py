@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from reelpress.facts.prediction import Interval, around
@@ -24,8 +25,9 @@ def stretch(start_s: float, rate_at, seconds: float = 5.5, key: int = 0, wall_s:
     sizes = [rate_at(start_s + n / FPS) for n in range(round(seconds * FPS))]
     sizes[0] += key
     return Stretch(
-        end_s=start_s + seconds, video=packets(0.0, sizes), audio_bytes=0, other_bytes=0, wall_s=wall_s, cpu_s=wall_s
-    )
+        start_s=start_s, duration_s=seconds, video=packets(0.0, sizes), audio_bytes=0, other_bytes=0, wall_s=wall_s,
+        cpu_s=wall_s,
+    )  # fmt: skip
 
 
 def predicted(stretches: list[Stretch], duration_s: float, source: tuple[Packet, ...] = ()) -> Interval:
@@ -77,11 +79,33 @@ def test_the_end_of_a_stretch_is_not_counted() -> None:
 
 def test_sound_and_the_container_grow_with_the_programme() -> None:
     bare = Stretch(
-        end_s=15.5, video=packets(0.0, [1000] * 138), audio_bytes=88_000, other_bytes=1500 + 138 * 8, wall_s=1.0,
-        cpu_s=1.0,
+        start_s=10.0, duration_s=5.5, video=packets(0.0, [1000] * 138), audio_bytes=88_000,
+        other_bytes=1500 + 138 * 8, wall_s=1.0, cpu_s=1.0,
     )  # fmt: skip
     found = predicted([bare], 60.0)
-    assert found.likely == pytest.approx(60 * FPS * 1000 + 88_000 * 60 / 5.52 + 1500 + 60 * FPS * 8, rel=0.002)
+    assert found.likely == pytest.approx(60 * FPS * 1000 + 88_000 * 60 / 5.5 + 1500 + 60 * FPS * 8, rel=0.002)
+
+
+def test_sound_lasts_as_long_as_a_stretch_however_few_pictures_that_has() -> None:
+    # three pictures a second, in a programme that has 25
+    still = Stretch(
+        start_s=10.0, duration_s=5.5, video=packets(0.0, [1000] * 17), audio_bytes=88_000, other_bytes=1500, wall_s=1.0,
+        cpu_s=1.0,
+    )  # fmt: skip
+    silent = msgspec.structs.replace(still, audio_bytes=0)
+    sound = predicted([still], 60.0).likely - predicted([silent], 60.0).likely
+    assert sound == pytest.approx(88_000 * 60 / 5.5)
+
+
+def test_a_second_of_a_stretch_is_placed_from_its_start_and_not_by_its_last_picture() -> None:
+    def rate(t: float) -> int:
+        return 4000 if t < 12 else 1000
+
+    source = packets(0.0, [2 * rate(n / FPS) for n in range(60 * FPS)])
+    full = [stretch(at, rate) for at in (10.0, 30.0, 50.0)]
+    # the first one's last picture stays for three seconds
+    pausing = [msgspec.structs.replace(full[0], duration_s=8.5), *full[1:]]
+    assert predicted(pausing, 60.0, source).likely == pytest.approx(predicted(full, 60.0, source).likely)
 
 
 def test_what_starting_takes_is_counted_once() -> None:

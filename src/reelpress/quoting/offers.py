@@ -193,12 +193,10 @@ class Offering:
         track, expect = self._facts.main_video, decided.expect
         assert track is not None  # noqa: S101
         duration = track.duration_s or 0.0
-        covered = sum(len(s.video) for s in done.stretches)
         fps = float(track.fps_avg or 30)
         frames = expect.frames
         if frames is None:  # frames are dropped: as many as in the stretches
-            shown = sum(max(p.at_s for p in s.video) - min(p.at_s for p in s.video) for s in done.stretches)
-            fps = min(fps, covered / shown) if shown else fps
+            fps = min(fps, sum(len(s.video) for s in done.stretches) / sum(s.duration_s for s in done.stretches))
             frames = round(duration * fps)
             frames = frames if expect.frames_at_most is None else min(frames, expect.frames_at_most)
         copied = {s.index for s in decided.streams if s.kind == "audio" and s.action == "copy"}

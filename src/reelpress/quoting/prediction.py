@@ -81,11 +81,13 @@ def learned(entries: Iterable[Entry]) -> ErrorTable:
 class Stretch(Value, frozen=True, kw_only=True):
     """One stretch of a programme as a job encoded it.
 
-    ``end_s`` is where it ends in the programme. ``video`` are the packets of its video in the order they were written,
-    ``audio_bytes`` all its sound, ``other_bytes`` what the container adds. ``wall_s`` is FFmpeg from start to end.
+    ``start_s`` is where it begins in the programme, ``duration_s`` how much of that it covers: pictures may pause.
+    ``video`` are the packets of its video in the order they were written, ``audio_bytes`` all its sound,
+    ``other_bytes`` what the container adds. ``wall_s`` is FFmpeg from start to end.
     """
 
-    end_s: float
+    start_s: float
+    duration_s: float
     video: tuple[Packet, ...]
     audio_bytes: int
     other_bytes: int
@@ -145,8 +147,7 @@ def size_of(
     """
     video, relative = _total([_seconds(stretch, fps) for stretch in stretches], source, duration_s)
     video += _keyframes(stretches, encoder, fps, duration_s)
-    covered_s = sum(len(s.video) for s in stretches) / fps
-    audio = sum(s.audio_bytes for s in stretches) / covered_s * duration_s
+    audio = sum(s.audio_bytes for s in stretches) / sum(s.duration_s for s in stretches) * duration_s
     packets = sum(len(s.video) for s in stretches)
     beside = BARE_MP4_BYTES + max(0, sum(s.other_bytes - BARE_MP4_BYTES for s in stretches)) / packets * frames
     total = video + audio + copied_audio_bytes + beside
@@ -163,10 +164,10 @@ def _counted(stretch: Stretch, fps: float) -> tuple[Packet, ...]:
 
 def _seconds(stretch: Stretch, fps: float) -> list[_Second]:
     """Return the counted part second by second."""
-    last = max((p.at_s for p in stretch.video), default=0.0) + 1 / fps
+    first = min((p.at_s for p in stretch.video), default=0.0)
     bins: dict[int, list[Packet]] = {}
     for packet in _counted(stretch, fps):
-        bins.setdefault(math.floor(stretch.end_s - last + packet.at_s), []).append(packet)
+        bins.setdefault(math.floor(stretch.start_s + packet.at_s - first), []).append(packet)
     return [
         (float(at), len(found) / fps, float(sum(p.size_bytes for p in found))) for at, found in sorted(bins.items())
     ]

@@ -156,7 +156,7 @@ class _Work:
             raise RehearsalError(f"The stretch at {window.start_s:.1f} s came to no picture.")
         audio = sum(p.size_bytes for stream, packets in streams.items() if stream for p in packets)
         return Stretch(
-            end_s=window.start_s + window.duration_s, video=tuple(video), audio_bytes=audio,
+            start_s=window.start_s, duration_s=window.duration_s, video=tuple(video), audio_bytes=audio,
             other_bytes=max(0, path.stat().st_size - audio - sum(p.size_bytes for p in video)),
             wall_s=record.wall_s, cpu_s=record.cpu_s,
         )  # fmt: skip
