@@ -103,6 +103,23 @@ def test_auto_knows_cloud_run_by_its_environment() -> None:
     assert on(chosen("own:0.36/h")).cost(wall_s=10, cpu_s=99).usd == pytest.approx(0.001)
 
 
+def test_an_instance_without_a_gpu_is_charged_none_whatever_an_hour_of_one_costs() -> None:
+    without = chosen("auto", environ={"K_SERVICE": "video"}, gpu_hour=0.72)
+    assert on(without, has_gpu=False).cost(wall_s=60, cpu_s=1).gpu == 0.0
+    assert "GPU" not in on(without, has_gpu=False).text
+    # the price stands in for a list's own, whatever became of the GPU, and for one that a list does not say
+    of_list = on(chosen("cloud-run-l4", gpu_hour=0.72), has_gpu=False).cost(wall_s=60, cpu_s=1)
+    of_machine = on(chosen("cloud-run-cpu", gpu_hour=0.72, has_gpu=True)).cost(wall_s=60, cpu_s=1)
+    assert of_list.gpu == of_machine.gpu == pytest.approx(60 * 0.72 / 3600)
+
+
+def test_a_price_of_a_machine_as_a_whole_has_its_gpu(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text("[[compute]]\nname = 'a'\ntitle = ''\nbilled = 'instance'\nusd_per_machine_s = 0.5\n")
+    whole = on(chosen("a", own_file=str(file), gpu_hour=0.72, has_gpu=True)).cost(wall_s=60, cpu_s=1, gpu_s=9)
+    assert whole.usd == 30.0
+
+
 @pytest.mark.parametrize("named", ["cloud-run-t4", "own:free/h", "own:-1/h", "own:1", "CLOUD RUN"])
 def test_a_list_that_is_none_is_refused_with_those_that_are(named: str) -> None:
     with pytest.raises(UsageError) as raised:
@@ -129,6 +146,9 @@ def test_an_own_file_goes_before_ours(tmp_path: Path) -> None:
         "[[compute]]\nname = 'a'\ntitle = ''\nbilled = 'used'\nusd_per_vcpu_s = -1.0\n",
         "[[compute]]\nname = 'a'\ntitle = ''\nbilled = 'used'\nusd_per_cpu_s = 1.0\n",
         "[[gpus]]\nname = 'a'\n",
+        "compute = 3\n",
+        "compute = ['x']\n",
+        "storage = {name = 'a'}\n",
         "not toml",
     ],
 )

@@ -133,7 +133,10 @@ def _read(path: Path) -> PriceBook:
     unknown = sorted(set(plain) - set(PriceBook.__struct_fields__))
     if unknown:
         raise ValueError(f"unknown: {', '.join(unknown)}")
-    for rows, kind in ((plain.get("compute", []), Rates), (plain.get("storage", []), StorageRates)):
+    for named, kind in (("compute", Rates), ("storage", StorageRates)):
+        rows = plain.get(named, [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f"{named} is no list of tables")
         for row in rows:
             strange = sorted(set(row) - set(kind.__struct_fields__))
             if strange:
@@ -162,7 +165,7 @@ def choose_rates(
     """Return the rates that a setting names: a list's name, ``own:USD/h``, ``cpu-hour``, or ``auto``.
 
     ``auto`` is Cloud Run where its environment says so (``K_SERVICE``), with an L4 where there is a GPU; elsewhere CPU
-    seconds are charged. ``usd_per_gpu_hour`` stands in for what a list says of a GPU, or does not say.
+    seconds are charged. ``usd_per_gpu_hour`` stands in for what a list says of a GPU, or where there is one does not.
 
     Raises :class:`UsageError` for a name that is none.
     """
@@ -182,7 +185,7 @@ def choose_rates(
         raise UsageError(
             f"REELPRESS_PRICES cannot be {named!r}.", hint=f"accepted: auto, {CPU_HOUR}, own:USD/h, {known}"
         )
-    if usd_per_gpu_hour is not None:
+    if usd_per_gpu_hour is not None and (found.usd_per_gpu_s is not None or (has_gpu and not found.usd_per_machine_s)):
         found = msgspec.structs.replace(found, usd_per_gpu_s=usd_per_gpu_hour / 3600)
     return found
 
