@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -118,10 +120,47 @@ def test_a_slower_week_fails_the_check_by_the_database_and_by_a_file(house, tmp_
     assert run("perf", "history", *place, "--size", "huge").output == "No job made anything in this time.\n"
 
 
+def costing(usd: float, **changes):
+    """A receipt of a job that is no other's."""
+    parts = CostParts(cpu=usd)
+    return receipt(source=file_record(size_bytes=10**6), usd=usd, usd_parts=parts, **{"clip": None, **changes})
+
+
+def total_of(folder: Path) -> dict:
+    done = run("costs", "--receipts", str(folder), "--since", "2026-11-01", "--json")
+    return json.loads(done.output)["report"]["total"]
+
+
 def test_receipts_are_enough_without_a_service(tmp_path) -> None:
-    one = receipt(source=file_record(size_bytes=10**6), usd=0.02, usd_parts=CostParts(cpu=0.02), clip=None)
-    (tmp_path / "receipts.ndjson").write_bytes(to_json(one) + b"\n" + to_json(one) + b"\nno json\n[]\n")
+    lines = to_json(costing(0.02, job="a")) + b"\n" + to_json(costing(0.02, job="b"))
+    (tmp_path / "receipts.ndjson").write_bytes(lines + b"\nno json\n[]\n")
     (tmp_path / "other.json").write_text('{"event": "receipt", "schema": 0}')
-    found = json.loads(run("costs", "--receipts", str(tmp_path), "--since", "2026-11-01", "--json").output)
-    assert found["report"]["total"]["usd"] == pytest.approx(0.04)
+    (tmp_path / "folder.json").mkdir()
+    assert total_of(tmp_path)["usd"] == pytest.approx(0.04)
     assert run("costs", "--receipts", str(tmp_path), "--since", "2027-01-01").output == "No job ended in this time.\n"
+
+
+def test_a_job_is_counted_once_in_however_many_files_its_receipt_is(tmp_path) -> None:
+    one = costing(0.02)
+    (tmp_path / "log.ndjson").write_bytes(to_json(one) + b"\n" + to_json(costing(0.02, job="another")) + b"\n")
+    (tmp_path / "one.json").write_bytes(to_json(one))
+    # tried again under the same name
+    (tmp_path / "again.json").write_bytes(to_json(costing(0.02, started_at="2026-11-21T01:00:00+00:00")))
+    total = total_of(tmp_path)
+    assert (total["jobs"], total["usd"]) == (3, pytest.approx(0.06))
+
+
+def test_receipts_are_read_however_they_are_written(tmp_path) -> None:
+    (tmp_path / "indented.json").write_bytes(msgspec.json.format(to_json(costing(0.02, job="a")), indent=2))
+    listed = [json.loads(to_json(costing(0.02, job=name))) for name in "bc"]
+    (tmp_path / "listed.json").write_text(json.dumps(listed, indent=1))
+    odd = [to_json(costing(0.02, job=name, input="a\u2028b\x85c.mp4")) for name in "de"]
+    (tmp_path / "odd.jsonl").write_bytes(b"\r\n".join(odd))
+    assert total_of(tmp_path)["jobs"] == 5
+
+
+@pytest.mark.parametrize("when", ["yesterday", "", "9999-12-31T23:59:59.9+00:00"])
+def test_a_receipt_without_a_time_is_passed_over(when, tmp_path) -> None:
+    (tmp_path / "good.json").write_bytes(to_json(costing(0.02)))
+    (tmp_path / "bad.json").write_bytes(to_json(costing(0.02, job="bad", started_at=when)))
+    assert total_of(tmp_path)["jobs"] == 1

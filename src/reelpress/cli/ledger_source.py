@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,10 +77,12 @@ def open_service_database(flags: Mapping[str, str | None]) -> Iterator[tuple[Dat
 def from_receipts(path: Path, since: float, until: float | None) -> list[Entry]:
     """Return the lines that receipts would have in a ledger: of a file, or of all JSON files under a folder.
 
-    Raises :class:`InputError` where there is no receipt at all.
+    A run of a job is one line, in however many files its receipt stands. Raises :class:`InputError` where there is no
+    receipt at all.
     """
-    files = sorted(f for f in path.rglob("*") if f.suffix in _ENDINGS) if path.is_dir() else [path]
-    found = [_entry(receipt) for receipt in _receipts(files)]
+    files = sorted(f for f in path.rglob("*") if f.suffix in _ENDINGS and f.is_file()) if path.is_dir() else [path]
+    runs = {(receipt.job, receipt.started_at): receipt for receipt in _receipts(files)}
+    found = [entry for receipt in runs.values() if (entry := _entry(receipt)) is not None]
     if not found:
         hint = "reelpress compress --receipt FILE makes them."
         raise InputError("There are no receipts.", evidence=str(path), hint=hint)
@@ -95,17 +97,32 @@ def _receipts(files: Iterable[Path]) -> Iterator[Receipt]:
             raise InputError(f"{file} cannot be read.", evidence=error.strerror) from None
         except UnicodeDecodeError:
             continue
-        for line in text.splitlines():
-            try:
-                plain = msgspec.json.decode(line)
-                if isinstance(plain, dict) and plain.get("event") == "receipt":
+        for plain in _values(text):
+            if isinstance(plain, dict) and plain.get("event") == "receipt":
+                with suppress(msgspec.ValidationError):  # a receipt of another version
                     yield from_plain(plain, Receipt)
-            except (msgspec.DecodeError, msgspec.ValidationError):
-                continue  # another kind of JSON, or a receipt of another version
 
 
-def _entry(receipt: Receipt) -> Entry:
-    ended = datetime.fromisoformat(receipt.started_at).timestamp() + receipt.wall_s
+def _values(text: str) -> list[object]:
+    """Return what a file of JSON holds: one value, those of a list, or one for each line that is one."""
+    try:
+        whole = msgspec.json.decode(text)
+        return whole if isinstance(whole, list) else [whole]
+    except msgspec.DecodeError:
+        found: list[object] = []
+        for line in text.split("\n"):  # alone: other ends of lines may stand inside a text
+            with suppress(msgspec.DecodeError):
+                found.append(msgspec.json.decode(line))
+        return found
+
+
+def _entry(receipt: Receipt) -> Entry | None:
+    """Return a receipt's line; ``None`` where its time is none."""
+    try:
+        ended = datetime.fromisoformat(receipt.started_at).timestamp() + receipt.wall_s
+        datetime.fromtimestamp(ended, UTC)
+    except (ValueError, OverflowError):
+        return None
     status = {"failed": "failed", "rejected": "failed", "cancelled": "cancelled"}.get(receipt.status, "done")
     return entry_of(
         receipt, job=receipt.job, run=1, user_id="local", kind="clip" if receipt.clip is not None else "compress",
