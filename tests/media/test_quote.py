@@ -10,7 +10,9 @@ import pytest
 
 from reelpress.engine import compress_file
 from reelpress.errors import InputError
+from reelpress.facts.gate import GateWish
 from reelpress.facts.host import HostFacts
+from reelpress.facts.prediction import around
 from reelpress.facts.quality import Window
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
@@ -205,3 +207,31 @@ def test_what_cannot_be_scored_for_one_offer_cannot_for_the_next(tmp_path: Path)
     for _ in range(2):
         said = scorer.score(decided, decided.attempts[0], ErrorTable().sampled, head_only=False)
         assert said == (None, "No picture begins at 1.6 s or later")
+
+
+def test_a_job_that_is_handed_a_look_takes_none_of_its_seconds(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise AssertionError("It looks again.")
+
+    monkeypatch.setattr("reelpress.engine.look_at", fail)
+    options = QuoteOptions(codecs=("h264",), looked_at=True)
+    [offer] = quoted(short, tmp_path, options=options).offers
+    assert offer.outcome == "encoded"
+    (tmp_path / "kept").mkdir()
+    [offer] = quoted(short, tmp_path / "kept", options=options, max_input_bytes=1000, always_encode=False).offers
+    assert offer.predicted is not None
+    assert offer.predicted.wall_s == around(0.0, 0.0)
+
+
+def test_what_a_gate_takes_is_said_to_be_left_out_where_the_job_was_not_done(short: Path, tmp_path: Path) -> None:
+    def assumed(name: str, *, quick: bool, gate: GateWish) -> str:
+        (tmp_path / name).mkdir()
+        options = QuoteOptions(codecs=("h264",), quick=quick)
+        return quoted(short, tmp_path / name, options=options, gate=gate).assumes
+
+    gate = GateWish(max_size_ratio=5.0)
+    assert "without what a gate asks for" in assumed("quick", quick=True, gate=gate)
+    assert "gate" not in assumed("whole", quick=False, gate=gate)
+    assert "gate" not in assumed("none", quick=True, gate=GateWish())

@@ -80,7 +80,10 @@ def run_compress(
     if quote:
         from reelpress.cli.quote import quoted
 
-        items = quoted(items, host=host, request=request, policy=policy_from(settings), as_json=as_json)
+        items = quoted(
+            items, host=host, request=request, policy=policy_from(settings), as_json=as_json,
+            first_looked_at=look is not None,
+        )  # fmt: skip
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
     with reader, stop_signals() as stop_if:
         receipts = run_batch(

@@ -69,15 +69,19 @@ def run_quote(
 
 
 def quoted(
-    items: Sequence[Item], *, host: HostFacts, request: Request, policy: RunPolicy, as_json: bool
+    items: Sequence[Item], *, host: HostFacts, request: Request, policy: RunPolicy, as_json: bool, first_looked_at: bool
 ) -> tuple[Item, ...]:
-    """Quote every input, print that, and return the items with what was said; of an input that cannot be, nothing."""
-    options, out = QuoteOptions(codecs=(request.codec,)), []
+    """Quote every input, print that, and return the items with what was said; of an input that cannot be, nothing.
+
+    ``first_looked_at`` says that the first job will be handed a look.
+    """
+    out = []
     with temporary_folder("quote-") as folder:
         for number, item in enumerate(items):
             place = folder / str(number)
             place.mkdir()
             predicted = None
+            options = QuoteOptions(codecs=(request.codec,), looked_at=first_looked_at and number == 0)
             with contextlib.suppress(InputError):  # the job will say it
                 made = quote_file(item.source, place, host=host, request=request, options=options, policy=policy)
                 _show(made, as_json=as_json)

@@ -49,8 +49,9 @@ class QuoteStages(InputDesk):
         request = self.encoding.request_of(self.spec)
         request = msgspec.structs.replace(request, hardware=self.hardware(request.hardware))
         options = QuoteOptions(
-            codecs=wanted.codecs, quick=wanted.quick, budget_s=wanted.budget_s, errors=self._errors()
-        )
+            codecs=wanted.codecs, quick=wanted.quick, budget_s=wanted.budget_s, errors=self._errors(),
+            looked_at=True,
+        )  # fmt: skip
         need = Need(input_bytes=0, output_bytes=min(fetched.size_bytes, _SCRATCH_BYTES) + _SCRATCH_BYTES)
         with self.house.scratch.reserve(need, job_folder=self.folder):
             made = quote_file(

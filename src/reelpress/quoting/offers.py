@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from statistics import median
 
@@ -15,6 +16,7 @@ from reelpress.facts.formats import container_args, protocol_whitelist
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.prediction import Interval, Predicted, around
+from reelpress.look import Look
 from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
 from reelpress.policy import RunPolicy
@@ -47,7 +49,10 @@ def unavailable(codec: Codec, why: str) -> Offer:
 
 
 class Offering:
-    """Makes the offers of one codec for one input; what they share is done once."""
+    """Makes the offers of one codec for one input; what they share is done once.
+
+    ``probe_s`` is what looking at the input takes of a job: nothing where it is handed a ``look``.
+    """
 
     def __init__(
         self,
@@ -60,13 +65,14 @@ class Offering:
         budget_s: float,
         errors: ErrorTable,
         probe_s: float,
+        look: Future[Look] | None,
         scorer: Scorer,
         cancel: CancelToken,
         spend: Callable[[float], None],
     ) -> None:
         self._source, self._facts, self._folder, self._policy = source, facts, folder, policy
         self._quick, self._budget_s, self._errors, self._probe_s = quick, budget_s, errors, probe_s
-        self._scorer, self._cancel, self._spend = scorer, cancel, spend
+        self._look, self._scorer, self._cancel, self._spend = look, scorer, cancel, spend
         self._packets: list[Packet] | None = None
 
     def make(self, decided: Plan, host: HostFacts, request: Request, *, planned_s: float) -> Offer:
@@ -100,9 +106,7 @@ class Offering:
     def _not_encoded(self, decided: Copy | Skip | Reject, host: HostFacts, request: Request, planned_s: float) -> Offer:
         reasons = decided.reasons
         text = reasons[0].text if reasons else ""
-        offer = Offer(
-            codec=request.codec, device="cpu", outcome="rejected", worth="no", why=text, reasons=reasons,
-        )  # fmt: skip
+        offer = Offer(codec=request.codec, device="cpu", outcome="rejected", worth="no", why=text, reasons=reasons)
         if isinstance(decided, Reject):
             return msgspec.structs.replace(offer, device="cpu" if request.hardware == "off" else "nvidia")
         size = self._facts.size_bytes
@@ -121,8 +125,7 @@ class Offering:
             basis="facts", outcome="copied", encoder="copy", wall_s=around(wall, self._errors.facts.wall),
             size_bytes=around(size, 0.02), vmaf=Interval(low=100, likely=100, high=100),
         )  # fmt: skip
-        offer = msgspec.structs.replace(offer, outcome="copied", encoder="copy", predicted=predicted)
-        offer = with_saving(offer, size)
+        offer = with_saving(msgspec.structs.replace(offer, outcome="copied", encoder="copy", predicted=predicted), size)
         return priced(offer, self._policy.tariff(host), wall_s=wall, cpu_s=wall, gpu_s=0.0)
 
     def _by_facts(self, offer: Offer, decided: Encode, host: HostFacts, planned_s: float) -> Offer:
@@ -143,7 +146,7 @@ class Offering:
         while True:
             receipt = compress_file(
                 self._source, target, host=host, request=wanted, policy=self._policy, overwrite=True,
-                cancel=self._cancel,
+                cancel=self._cancel, look=self._look,
             )  # fmt: skip
             target.unlink(missing_ok=True)
             self._spend(receipt.cpu_s)

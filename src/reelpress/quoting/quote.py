@@ -7,6 +7,7 @@ import platform
 import secrets
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,10 +15,9 @@ import msgspec
 
 from reelpress.bookkeeping import Book, describe
 from reelpress.facts.host import HostFacts
-from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.gpus import gpus_of
-from reelpress.look import look_at
+from reelpress.look import Look, look_at
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import Encode, Reject
 from reelpress.planning import plan_with_samples
@@ -39,12 +39,14 @@ class QuoteOptions(Value, frozen=True, kw_only=True):
     """How a quote is made: for which codecs, how thoroughly, and how far off earlier ones were.
 
     ``quick`` asks the facts alone. No further stretch is begun ``budget_s`` after an offer was; what is begun ends.
+    ``looked_at`` says that jobs will be handed a look at their input, which then is none of their seconds.
     """
 
     codecs: tuple[Codec, ...]
     quick: bool = False
     budget_s: float = BUDGET_S
     errors: ErrorTable = ErrorTable()
+    looked_at: bool = False
 
 
 def quote_file(
@@ -76,16 +78,14 @@ def quote_file(
     made = [
         offer
         for codec in options.codecs
-        for offer in _offers(
-            path, look.facts, folder, host, request_for(request, codec), policy, options, scorer, stop, book
-        )
+        for offer in _offers(path, look, folder, host, request_for(request, codec), policy, options, scorer, stop, book)
     ]
     file = describe(path, look.facts, None)
     return Quote(
         quote=number, input=named or os.fspath(source), size_bytes=look.facts.size_bytes,
         duration_s=look.facts.duration_s, video=file.video,
         offers=tuple(_signed(offer, number) for offer in made),
-        assumes=_assumes(host, policy), usd_basis=_usd_basis(made, host, policy),
+        assumes=_assumes(made, host, request, policy), usd_basis=_usd_basis(made, host, policy),
         took_s=round(time.monotonic() - began, 3), cpu_s=round(sum(stage.cpu_s for stage in book.stages), 3),
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         host=f"{platform.system()} {platform.machine()}, {host.cores} cores", reelpress_version=VERSION,
@@ -101,7 +101,7 @@ def request_for(request: Request, codec: Codec) -> Request:
 
 def _offers(
     path: Path,
-    facts: MediaFacts,
+    look: Look,
     folder: Path,
     host: HostFacts,
     request: Request,
@@ -112,9 +112,11 @@ def _offers(
     book: Book,
 ) -> list[Offer]:
     """Return the offers of one codec: on the CPU and on a GPU, or one where it makes no difference."""
+    facts = look.facts
     offering = Offering(
         path, facts, folder, policy, quick=options.quick, budget_s=options.budget_s, errors=options.errors,
-        probe_s=book.stages[0].wall_s, scorer=scorer, cancel=cancel, spend=book.spend,
+        probe_s=0.0 if options.looked_at else book.stages[0].wall_s, look=_done(look) if options.looked_at else None,
+        scorer=scorer, cancel=cancel, spend=book.spend,
     )  # fmt: skip
     made: list[Offer] = []
     for device in _DEVICES[request.hardware]:
@@ -137,6 +139,12 @@ def _offers(
     return made
 
 
+def _done(look: Look) -> Future[Look]:
+    done: Future[Look] = Future()
+    done.set_result(look)
+    return done
+
+
 def _why_no_gpu(decided: Encode, host: HostFacts) -> str:
     why = next((r.text for r in decided.reasons if r.code == "cpu_only"), None)
     return (why or host.gpu_note or "no GPU encodes this here").removeprefix("Encoded on the CPU: ").rstrip(".")
@@ -154,11 +162,15 @@ def _usd_basis(offers: Sequence[Offer], host: HostFacts, policy: RunPolicy) -> s
     return policy.tariff(host).basis(uses_gpu=uses_gpu)
 
 
-def _assumes(host: HostFacts, policy: RunPolicy) -> str:
+def _assumes(offers: Sequence[Offer], host: HostFacts, request: Request, policy: RunPolicy) -> str:
     jobs = (
         "one job at a time" if policy.at_once == 1 else f"{policy.at_once} jobs at a time share the price, not the time"
     )
-    return f"{jobs}, on all {host.cores} cores, with nothing else at work on this machine"
+    is_left_out = request.gate.is_set and any(
+        o.predicted is not None and o.outcome == "encoded" and o.predicted.basis != "rehearsed" for o in offers
+    )
+    gate = ", and without what a gate asks for: scores, and encodes made again" if is_left_out else ""
+    return f"{jobs}, on all {host.cores} cores, with nothing else at work on this machine{gate}"
 
 
 def default_codecs(request: Request) -> tuple[Codec, ...]:
