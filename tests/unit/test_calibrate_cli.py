@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,14 @@ import msgspec
 import pytest
 
 import reelpress
+from reelpress.calibrating.measure import Measured
+from reelpress.cli.calibrate import run_calibrate
 from reelpress.cli.doctor_screen import screen
 from reelpress.diagnosis.findings import CalibrationState, Findings
+from reelpress.errors import OutputError
 from reelpress.facts.values import from_json
 from reelpress.plan.calibration import CurveState
-from reelpress.probe.calibration import read_calibration
+from reelpress.probe.calibration import calibration_file, read_calibration
 
 import clips
 
@@ -103,6 +107,65 @@ def test_a_file_that_is_no_video_is_refused_and_nothing_is_stored(tmp_path: Path
     done = calibrate(tmp_path / "cache", "--quick", "--only-files", str(tmp_path / "no.mp4"))
     assert done.returncode == 3, done.stderr
     assert read_calibration(tmp_path / "cache") is None
+
+
+def measuring(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, measured: Measured, *, as_json: bool = True
+) -> int:  # fmt: skip
+    """Run the command with a measurement that has an end of its own."""
+    monkeypatch.setenv("REELPRESS_CACHE_DIR", str(folder))
+    monkeypatch.setattr("reelpress.cli.calibrate.measure", lambda *_, **__: measured)
+    return run_calibrate(
+        (), quick=False, all_presets=False, only_files=False, clip_size=None, clip_seconds=None, show=False,
+        forget=False, as_json=as_json,
+    )  # fmt: skip
+
+
+def test_what_could_not_be_finished_costs_no_curve_that_still_holds(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = read_calibration(cache)
+    assert before is not None
+    shutil.copy(calibration_file(cache), tmp_path)
+    x264, *others = before.curves
+    unfinished = tuple(msgspec.structs.replace(curve, points=()) for curve in others)
+    failed = tuple((f"{curve.encoder} {curve.preset}", "no room") for curve in others)
+    made = msgspec.structs.replace(before, made_at="2030-01-01T00:00:00+00:00", curves=(x264,))
+    assert measuring(monkeypatch, tmp_path, Measured(calibration=made, failed=failed, unfinished=unfinished)) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kept"], told["not_stored"]) == (["libx265 fast", "libsvtav1 8"], None)
+    stored = read_calibration(tmp_path)
+    assert stored is not None
+    assert [curve.points for curve in stored.curves] == [curve.points for curve in before.curves]
+
+    nothing = msgspec.structs.replace(made, curves=())
+    done = measuring(monkeypatch, tmp_path, Measured(calibration=nothing, failed=failed), as_json=False)
+    assert (done, read_calibration(tmp_path)) == (1, stored)
+    assert "Not stored: No curve was finished." in capsys.readouterr().out
+
+
+def test_what_was_measured_is_shown_where_it_cannot_be_stored(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = read_calibration(cache)
+    assert made is not None
+    calibration_file(tmp_path).mkdir()
+    with pytest.raises(OutputError, match="could not be written"):
+        measuring(monkeypatch, tmp_path, Measured(calibration=made))
+    told = json.loads(capsys.readouterr().out)
+    assert [row["encoder"] for row in told["rows"]] == ["libx264", "libx265", "libsvtav1"]
+    assert "could not be written" in told["not_stored"]
+    assert not list(tmp_path.glob(".calibration-*"))
+
+
+def test_a_file_with_a_stretch_without_a_new_picture_is_an_input_that_cannot_be_used(tmp_path: Path) -> None:
+    """Its last picture is shown for half a minute."""
+    held = ("-bsf:v", r"setts=duration=if(eq(N\,24)\,750\,1)")
+    source = clips.plain(tmp_path / "slides.mp4", *held, size="160x120", seconds=1.0)
+    done = calibrate(tmp_path / "cache", "--quick", "--only-files", str(source))
+    assert done.returncode == 3, done.stderr
+    assert "evidence: " in done.stderr
+    assert "hint: " in done.stderr
 
 
 def test_it_is_forgotten(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelpress.facts.calibration import Calibration, Curve, CurvePoint
+from reelpress.calibrating.keeping import together
+from reelpress.facts.calibration import Calibration, CalibrationClip, Curve, CurvePoint
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import to_json
 from reelpress.plan.calibration import (
@@ -265,6 +266,71 @@ def test_each_curve_says_why_it_no_longer_holds() -> None:
         "it was measured with driver 535.1; this is 610.43.02",
         "it was measured on NVIDIA L4, which is not here",
     ]
+
+
+# --- a new one beside the one before ---
+
+
+def over(clips: str, *curves: Curve, made_at: str = "2026-11-20T05:40:00+00:00") -> Calibration:
+    """A calibration over the usual clips, whose contents are told by a word."""
+    made = tuple(
+        CalibrationClip(name=name, sha256=clips, width=1280, height=720, seconds=3.0, frames=90)
+        for name in ("motion", "noise", "dark")
+    )
+    return msgspec.structs.replace(calibration(*curves), clips=made, made_at=made_at)
+
+
+NOW = "2026-11-22T05:40:00+00:00"
+X264, P1 = curve("libx264", "lean", falling), nvenc(falling)
+P4 = msgspec.structs.replace(P1, preset="p4")
+FAILED = msgspec.structs.replace(P1, points=())
+
+
+def test_the_first_calibration_is_stored_and_an_empty_one_never() -> None:
+    made = over("a", X264)
+    assert together(made, (FAILED,), None, gpu_host()).store == made
+    for earlier in (None, over("a", X264)):
+        found = together(over("a"), (FAILED, msgspec.structs.replace(X264, points=())), earlier, gpu_host())
+        assert (found.store, found.why_not) == (None, "No curve was finished.")
+
+
+def test_a_curve_that_was_not_finished_is_kept_of_the_earlier_one_with_its_date() -> None:
+    """Workers held the GPU's slots: what was measured on the same clips a day before still holds."""
+    slower = msgspec.structs.replace(X264, points=X264.points[:6])
+    found = together(over("a", slower, made_at=NOW), (FAILED,), over("a", X264, P1), gpu_host())
+    kept = msgspec.structs.replace(P1, made_at="2026-11-20T05:40:00+00:00")
+    assert found.kept == (kept,)
+    assert found.store == over("a", slower, kept, made_at=NOW)
+    told = reason(planned(gpu_host(calibration=found.store), crf=24.0), "gpu_settings")
+    assert "FFmpeg n9.0.2, 2026-11-20, against" in (told.fact or "")
+    assert together(over("a", X264), (FAILED,), found.store, gpu_host()).kept == (kept,)
+
+
+def test_curves_of_other_clips_are_never_mixed_and_the_earlier_ones_stay() -> None:
+    found = together(over("b", X264, made_at=NOW), (FAILED,), over("a", X264, P1), gpu_host())
+    assert found.store is None
+    assert found.why_not is not None
+    assert found.why_not.startswith("The calibration of 2026-11-20 has h264_nvenc p1 over other clips")
+    # the same where its encoder was not found to work this time, and was not even tried
+    assert together(over("b", X264, made_at=NOW), (), over("a", X264, P1), gpu_host()).store is None
+    reference = msgspec.structs.replace(X264, points=())
+    assert together(over("b", P1), (reference,), over("a", X264, P1), gpu_host()).store is None
+
+
+def test_a_whole_calibration_takes_the_place_of_one_of_other_clips() -> None:
+    """Fewer presets were asked for: that is no loss."""
+    made = over("b", X264, P1, made_at=NOW)
+    earlier = over("a", X264, P1, curve("libx264", "medium", falling), P4)
+    assert together(made, (), earlier, gpu_host()).store == made
+    assert together(made, (msgspec.structs.replace(P4, points=()),), earlier, gpu_host()).store is None
+
+
+@pytest.mark.parametrize("changes", [{"driver_version": "999.1"}, {"gpu": "Another GPU"}, {"ffmpeg_version": "8.1"}])
+@pytest.mark.parametrize("clips", ["a", "b"])
+def test_a_curve_that_no_longer_holds_is_not_kept(changes: dict[str, object], clips: str) -> None:
+    stale = msgspec.structs.replace(P1, **changes)
+    made = over(clips, X264, made_at=NOW)
+    assert together(made, (FAILED,), over("a", X264, stale), gpu_host()).store == made
 
 
 # --- the file ---

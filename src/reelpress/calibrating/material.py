@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from reelpress.errors import HardwareError, InputError
+from reelpress.errors import HardwareError, InputError, OutputError
 from reelpress.facts.calibration import CalibrationClip
 from reelpress.facts.formats import QUIET
 from reelpress.facts.host import HostFacts
@@ -45,7 +45,7 @@ class Clip(Value, frozen=True, kw_only=True):
 
 
 def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: str, folder: Path) -> Clip:
-    """Draw one of :data:`GENERATED` into ``folder``. Raises :class:`SampleError`."""
+    """Draw one of :data:`GENERATED` into ``folder``. Raises :class:`OutputError`."""
     path = folder / f"{name}.mp4"
     done = run(
         (
@@ -57,25 +57,40 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
         limits=_LIMITS,
     )  # fmt: skip
     if done.returncode != 0:
-        raise SampleError(f"The clip {name} could not be drawn.", evidence=done.last_words())
+        raise _not_drawn(name, done.last_words())
     windows = (Window(start_s=0.0, duration_s=seconds),)
-    return _clip(name, path, probe(path), windows, ffmpeg=ffmpeg, folder=folder, filters="null", size=size)
+    try:
+        return _clip(name, path, probe(path), windows, ffmpeg=ffmpeg, folder=folder, filters="null", size=size)
+    except SampleError as error:
+        raise _not_drawn(name, f"{error.what} {error.evidence or ''}".rstrip()) from error
+
+
+def _not_drawn(name: str, evidence: str) -> OutputError:
+    return OutputError(
+        f"The clip {name} could not be drawn.", evidence=evidence, hint="Is there room in the temporary folder?"
+    )  # fmt: skip
 
 
 def clip_of_file(number: int, file: Path, host: HostFacts, *, folder: Path) -> Clip:
     """Keep stretches of a video as the default plan would give them to an encoder, under a name that is not its own.
 
-    Raises :class:`InputError` for what cannot be used, and :class:`SampleError`.
+    Raises :class:`InputError` for what cannot be used: no video, or a stretch of it that gives no picture.
     """
     facts = probe(file)
     decided = plan(facts, host, Request(hardware="off", always_encode=True))
     if not isinstance(decided, Encode):
         raise InputError(f"{file.name} is nothing to encode.", evidence=decided.reasons[0].text)
     attempt, expect = decided.attempts[0], decided.expect
-    return _clip(
-        f"file {number}", file, facts, windows(expect.duration_s or 0.0), ffmpeg=attempt.ffmpeg, folder=folder,
-        filters=attempt.args[attempt.args.index("-filter:v:0") + 1], size=(expect.width, expect.height),
-    )  # fmt: skip
+    try:
+        return _clip(
+            f"file {number}", file, facts, windows(expect.duration_s or 0.0), ffmpeg=attempt.ffmpeg, folder=folder,
+            filters=attempt.args[attempt.args.index("-filter:v:0") + 1], size=(expect.width, expect.height),
+        )  # fmt: skip
+    except SampleError as error:
+        raise InputError(
+            f"{file.name} cannot be measured with.", evidence=f"{error.what} {error.evidence or ''}".rstrip(),
+            hint="Name another file, or a part of this one in which every stretch of two seconds has new pictures.",
+        ) from error  # fmt: skip
 
 
 def windows(duration_s: float) -> tuple[Window, ...]:

@@ -53,10 +53,14 @@ class Step(Value, frozen=True, kw_only=True):
 
 
 class Measured(Value, frozen=True, kw_only=True):
-    """The calibration, and which curves could not be finished, with what was said."""
+    """The calibration, and which curves could not be finished, with what was said.
+
+    ``unfinished`` are those of ``failed``, in its order and without points.
+    """
 
     calibration: Calibration
     failed: tuple[tuple[str, str], ...] = ()
+    unfinished: tuple[Curve, ...] = ()
 
 
 def with_gpus(host: HostFacts, *, cache_dir: Path | None) -> HostFacts:
@@ -89,6 +93,7 @@ def measure(
     done = 0
     curves: list[Curve] = []
     failed: list[tuple[str, str]] = []
+    unfinished: list[Curve] = []
     for order in wanted:
         points: list[CurvePoint] = []
         try:
@@ -99,6 +104,7 @@ def measure(
                     done += 1
         except TrialError as error:
             failed.append((order.label, error.evidence or error.what))
+            unfinished.append(_curve(order, ()))
             done += len(clips) * len(order.qualities) - len(points)
             continue
         curves.append(_curve(order, tuple(points)))
@@ -108,7 +114,7 @@ def measure(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"), reelpress_version=VERSION, cpu=cpu_model(),
             cores=host.cores, clips=tuple(clip.about for clip in clips), curves=tuple(curves),
         ),
-        failed=tuple(failed),
+        failed=tuple(failed), unfinished=tuple(unfinished),
     )  # fmt: skip
 
 

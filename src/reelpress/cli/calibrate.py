@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reelpress.calibrating.measure import Scope, Step, measure, with_gpus
+from reelpress.calibrating.keeping import together
+from reelpress.calibrating.measure import Measured, Scope, Step, measure, with_gpus
 from reelpress.calibrating.summary import COLUMNS, Row, summary
 from reelpress.cli.progress_line import ProgressLine
 from reelpress.cli.render import human_time, plain_text
-from reelpress.errors import ExitCode, UsageError
+from reelpress.errors import ExitCode, OutputError, UsageError
 from reelpress.facts.calibration import Calibration
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value, to_json
 from reelpress.plan.calibration import CurveState, EqualQuality, curve_states
-from reelpress.probe.calibration import calibration_file, forget_calibration, store_calibration
+from reelpress.probe.calibration import calibration_file, forget_calibration, read_calibration, store_calibration
 from reelpress.probe.host import default_cache_dir, probe_host
 from reelpress.run.temporary import temporary_folder
 from reelpress.settings import Settings, load, split_size
@@ -31,12 +32,17 @@ _QUICK = {"width": 640, "height": 360, "seconds": 2.0}
 
 
 class CalibrationReport(Value, frozen=True, kw_only=True, tag_field="event", tag="calibration"):
-    """What ``--json`` prints: the points, what they say, which curves hold now, and what could not be finished."""
+    """What ``--json`` prints: the points, what they say, which curves hold now, and what could not be finished.
+
+    ``kept`` are names of curves of the calibration before. ``not_stored`` is a sentence where that one stays instead.
+    """
 
     calibration: Calibration
     rows: tuple[Row, ...]
     curves: tuple[CurveState, ...]
     failed: tuple[tuple[str, str], ...] = ()
+    kept: tuple[str, ...] = ()
+    not_stored: str | None = None
     file: str
 
 
@@ -52,7 +58,7 @@ def run_calibrate(
     forget: bool,
     as_json: bool,
 ) -> int:
-    """Do what was asked for and return the exit code: 1 where an encoder's curve could not be finished."""
+    """Do what was asked for and return the exit code: 1 where a curve could not be finished, or nothing was stored."""
     settings = load()
     folder = settings.cache_path or default_cache_dir()
     if forget:
@@ -63,7 +69,7 @@ def run_calibrate(
     if show:
         if host.calibration is None:
             raise UsageError("Nothing was measured on this machine yet.", hint="Run `reelpress calibrate`.")
-        return _tell(_report(host.calibration, host, folder, ()), as_json=as_json, took_s=None)
+        return _tell(_report(host.calibration, host, folder), as_json=as_json, took_s=None)
     scope = _scope(files, settings, quick, all_presets, only_files, clip_size, clip_seconds)
     started = time.monotonic()
     with (
@@ -71,9 +77,28 @@ def run_calibrate(
         ProgressLine(sys.stderr) as progress,
     ):
         measured = measure(host, scope, work, on_step=lambda step: progress.tell(_step_text(step)))
-    store_calibration(folder, measured.calibration)
-    report = _report(measured.calibration, host, folder, measured.failed)
-    return _tell(report, as_json=as_json, took_s=time.monotonic() - started)
+    report, unwritten = _stored(measured, host, folder)
+    code = _tell(report, as_json=as_json, took_s=time.monotonic() - started)
+    if unwritten is not None:
+        raise unwritten  # after minutes of measuring what was found is told first
+    return code
+
+
+def _stored(measured: Measured, host: HostFacts, folder: Path) -> tuple[CalibrationReport, OutputError | None]:
+    """Store what was measured beside, or not at all, what was before; return what to tell, and what went wrong."""
+    keeping = together(measured.calibration, measured.unfinished, read_calibration(folder), host)
+    unwritten = None
+    if keeping.store is not None:
+        try:
+            store_calibration(folder, keeping.store)
+        except OutputError as error:
+            unwritten = error
+    report = msgspec.structs.replace(
+        _report(keeping.store or measured.calibration, host, folder),
+        failed=measured.failed, kept=tuple(f"{curve.encoder} {curve.preset}" for curve in keeping.kept),
+        not_stored=unwritten.what if unwritten is not None else keeping.why_not,
+    )  # fmt: skip
+    return report, unwritten
 
 
 def _scope(
@@ -106,11 +131,9 @@ def _scope(
     return scope
 
 
-def _report(
-    calibration: Calibration, host: HostFacts, folder: Path, failed: tuple[tuple[str, str], ...]
-) -> CalibrationReport:
+def _report(calibration: Calibration, host: HostFacts, folder: Path) -> CalibrationReport:
     return CalibrationReport(
-        calibration=calibration, rows=summary(calibration), curves=curve_states(calibration, host), failed=failed,
+        calibration=calibration, rows=summary(calibration), curves=curve_states(calibration, host),
         file=str(calibration_file(folder)),
     )  # fmt: skip
 
@@ -120,7 +143,7 @@ def _tell(report: CalibrationReport, *, as_json: bool, took_s: float | None) -> 
         sys.stdout.write(to_json(report).decode() + "\n")
     else:
         print_report(report, Console(file=sys.stdout, highlight=False), took_s=took_s)
-    return int(ExitCode.CHECK_NOT_MET if report.failed else ExitCode.DONE)
+    return int(ExitCode.CHECK_NOT_MET if report.failed or report.not_stored else ExitCode.DONE)
 
 
 def print_report(report: CalibrationReport, console: Console, *, took_s: float | None) -> None:
@@ -156,7 +179,12 @@ _spread(at_23),
     for why in dict.fromkeys(state.why_not for state in report.curves if state.why_not is not None):
         which = ", ".join(f"{s.encoder} {s.preset}" for s in report.curves if s.why_not == why)
         console.print(Text(plain_text(f"Not used: {which}: {why}.")), style="yellow")
-    console.print(Text(plain_text(f"Kept in {report.file}")), soft_wrap=True)
+    if report.kept:
+        console.print(Text(plain_text(f"Kept of an earlier calibration: {', '.join(report.kept)}.")))
+    if report.not_stored is not None:
+        console.print(Text(plain_text(f"Not stored: {report.not_stored}")), style="red")
+    else:
+        console.print(Text(plain_text(f"Kept in {report.file}")), soft_wrap=True)
 
 
 def _spread(equal: EqualQuality | None) -> str:

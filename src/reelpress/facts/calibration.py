@@ -46,6 +46,7 @@ class Curve(Value, frozen=True, kw_only=True):
     """One encoder with one preset, on what it ran: all three have to be the same for the points to hold.
 
     ``preset`` is as the encoder is told it (``lean``, ``8``, ``p1``). The GPU's fields are ``None`` on the CPU.
+    ``made_at`` is that of an earlier measurement of the same clips that it was kept from, ``None`` for this one's.
     """
 
     encoder: str
@@ -54,6 +55,7 @@ class Curve(Value, frozen=True, kw_only=True):
     gpu: str | None = None
     driver_version: str | None = None
     compute_capability: str | None = None
+    made_at: str | None = None
     points: tuple[CurvePoint, ...] = ()
 
 

@@ -154,7 +154,7 @@ def calibrated_cq(
     return CqChoice(
         cq=min(max(round(equal.quality, 1), 1.0), row.crf_max), calibrated=True,
         provenance=f"calibrated on {mine.gpu}, driver {mine.driver_version}, FFmpeg {mine.ffmpeg_version}, "
-        f"{calibration.made_at[:10]}, against {reference.encoder} {reference.preset}, {_basis(equal)}",
+        f"{_date(calibration, mine)}, against {reference.encoder} {reference.preset}, {_basis(equal)}",
     )  # fmt: skip
 
 
@@ -174,8 +174,8 @@ def calibrated_default(calibration: Calibration | None, host: HostFacts, row: En
         return None
     crf = round(equal.quality) if row.crf_integer else round(2 * equal.quality) / 2
     text = (
-        f"calibrated with FFmpeg {mine.ffmpeg_version}, {calibration.made_at[:10]}: looks like {h264.name} "
-        f"{h264.preset_default} at CRF {REFERENCE_CRF:g}, {_basis(equal)}"
+        f"calibrated with FFmpeg {mine.ffmpeg_version}, {_date(calibration, mine)}: looks like "
+        f"{h264.name} {h264.preset_default} at CRF {REFERENCE_CRF:g}, {_basis(equal)}"
     )
     return float(min(max(crf, 0), row.crf_max)), text
 
@@ -210,6 +210,10 @@ def _why_not(curve: Curve, host: HostFacts) -> str | None:
 def _first_curve(curves: Sequence[Curve], encoder: str, presets: Sequence[str]) -> Curve | None:
     found = {curve.preset: curve for curve in reversed(curves) if curve.encoder == encoder}
     return next((found[preset] for preset in presets if preset in found), None)
+
+
+def _date(calibration: Calibration, curve: Curve) -> str:
+    return (curve.made_at or calibration.made_at)[:10]
 
 
 def _basis(equal: EqualQuality) -> str:

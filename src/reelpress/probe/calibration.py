@@ -38,9 +38,13 @@ def store_calibration(folder: Path, calibration: Calibration) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".calibration-")
-        with os.fdopen(handle, "wb") as out:
-            out.write(to_json(calibration))
-        Path(name).replace(file)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(to_json(calibration))
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise OutputError(f"{file} could not be written.", evidence=str(error)) from error
 
