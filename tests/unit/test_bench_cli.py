@@ -8,14 +8,22 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import reelpress
 from reelpress.bench.model import BenchRun
 from reelpress.bench.page import BEGIN, END
+from reelpress.calibrating.measure import Measured
+from reelpress.cli.bench import Wishes, run_bench_command
+from reelpress.errors import OutputError
+from reelpress.facts.calibration import Calibration, Curve
 from reelpress.facts.values import from_json
+from reelpress.probe.calibration import read_calibration, store_calibration
+from reelpress.probe.host import probe_host
 
 import clips
 
@@ -80,6 +88,9 @@ def test_a_saved_run_is_read_compared_and_put_into_a_page(saved: Path) -> None:
     assert shown == json.loads(saved.read_text())
 
 
+_SMALL = ("--sizes", "100kB", "--picture", "160x160", "--rounds", "1", "--hardware", "off")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -90,6 +101,8 @@ def test_a_saved_run_is_read_compared_and_put_into_a_page(saved: Path) -> None:
         (("--read", "no.json"), 3, "no saved run"),
         (("--read", "other.json"), 3, "no saved run"),
         (("--save", "nowhere/x.json"), 2, "folder does not exist"),
+        (("--save", "folder", *_SMALL), 5, "cannot write"),
+        (("--save", "x" * 300, *_SMALL), 5, "choose a shorter name"),
         (("--write-readme", "other.json"), 2, "no place for the table"),
         (("--sizes", "99GB,98GB,97GB,96GB,95GB,94GB,93GB,92GB,91GB"), 5, "free"),
         (("no.mp4",), 3, "no such file"),
@@ -99,5 +112,87 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_measured(
     tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     (tmp_path / "other.json").write_text('{"schema": 1}')
+    (tmp_path / "folder").mkdir()
     done = bench(tmp_path, *arguments)
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+    assert "making a file" not in done.stderr
+
+
+class Bench:
+    """The command on a tiny file, with a run of its own making: ``meanwhile`` happens while it measures."""
+
+    def __init__(self, folder: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.source = clips.plain(folder / "source.mp4", size="160x120", seconds=0.4)
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.cache = folder / "cache"
+        monkeypatch.setenv("REELPRESS_CACHE_DIR", str(self.cache))
+        run = from_json(saved.read_bytes(), BenchRun)
+
+        def measured(*_: object, **__: object) -> BenchRun:
+            self.meanwhile()
+            return run
+
+        monkeypatch.setattr("reelpress.cli.bench.run_bench", measured)
+
+    def __call__(self, *, calibrate: bool = False, save: Path | None = None, page: Path | None = None) -> int:
+        wishes = Wishes(
+            files=(self.source,), sizes=None, picture="320x180", rounds=1, codec=None, hardware="off", save=save,
+            calibrate=calibrate, work_dir=None, against=(), read=(), write_readme=page, as_json=False,
+        )  # fmt: skip
+        return run_bench_command(wishes)
+
+
+@pytest.fixture
+def command(tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, saved, monkeypatch)
+
+
+def test_what_was_written_into_the_page_while_it_measured_is_not_lost(command: Bench, tmp_path: Path) -> None:
+    page, link = tmp_path / "page.md", tmp_path / "link.md"
+    page.write_bytes(f"before\r\n{BEGIN}\r\n{END}\r\nafter\r\n".encode())
+    page.chmod(0o640)
+    link.symlink_to(page)
+    command.meanwhile = lambda: page.write_bytes(page.read_bytes() + b"written meanwhile\r\n")
+    assert command(page=link) == 0
+    text = page.read_bytes().decode()
+    assert text.endswith(f"{END}\r\nafter\r\nwritten meanwhile\r\n")
+    assert "| on the CPU | libx264 |" in text
+    assert text.count("\n") == text.count("\r\n") > 6
+    assert (link.is_symlink(), page.stat().st_mode & 0o777) == (True, 0o640)
+
+
+def test_results_are_told_and_the_page_is_written_though_they_cannot_be_saved(
+    command: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, save = tmp_path / "page.md", tmp_path / "run.json"
+    page.write_text(f"{BEGIN}\n{END}\n")
+    command.meanwhile = save.mkdir
+    with pytest.raises(OutputError, match=r"cannot write .*run\.json"):
+        command(save=save, page=page)
+    assert "300 MB on the CPU in less than 300 s" in capsys.readouterr().out
+    assert "| on the CPU | libx264 |" in page.read_text()
+
+
+def test_a_quick_calibration_takes_the_place_of_none_that_holds_and_tells_its_failures(
+    command: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = Curve(
+        encoder="libx264", preset="lean", ffmpeg_version=probe_host(cache_dir=command.cache).ffmpegs[0].version
+    )
+    quick = Calibration(made_at="2026-11-22T00:00:00+00:00", reelpress_version="0", cpu=None, cores=2, curves=(curve,))
+    found = Measured(calibration=quick)
+    monkeypatch.setattr("reelpress.cli.bench.measure", lambda *_, **__: found)
+    stale = msgspec.structs.replace(quick, curves=(msgspec.structs.replace(curve, ffmpeg_version="0.1"),))
+    store_calibration(command.cache, stale)
+    assert command(calibrate=True) == 0
+    assert read_calibration(command.cache) == quick
+    assert "Not calibrated" not in capsys.readouterr().err
+
+    careful = msgspec.structs.replace(quick, made_at="2026-11-20T00:00:00+00:00")
+    store_calibration(command.cache, careful)
+    found = Measured(calibration=quick, failed=(("h264_nvenc p1", "no slot for 60 s"),))
+    assert command(calibrate=True) == 1
+    told = capsys.readouterr().err
+    assert "Not calibrated: h264_nvenc p1: no slot for 60 s" in told
+    assert "The calibration of 2026-11-20 stays" in told
+    assert read_calibration(command.cache) == careful

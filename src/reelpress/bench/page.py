@@ -21,7 +21,7 @@ def page(runs: Sequence[BenchRun]) -> str:
 
 
 def put_into(text: str, tables: str) -> str:
-    """Return a page with these tables between its two comments, whatever stood there.
+    """Return a page with these tables between its two comments, whatever stood there, in lines that end as its own.
 
     Raises :class:`UsageError` where a page has not exactly one of each, in their order.
     """
@@ -31,7 +31,8 @@ def put_into(text: str, tables: str) -> str:
             "The page has no place for the table.", evidence=f"wanted: {BEGIN} and {END}, once each",
             hint="Put the two comments on lines of their own.",
         )  # fmt: skip
-    return f"{text[: begin + len(BEGIN)]}\n{tables}\n{text[end:]}"
+    lines = f"\n{tables}\n".replace("\n", "\r\n" if "\r\n" in text else "\n")
+    return f"{text[: begin + len(BEGIN)]}{lines}{text[end:]}"
 
 
 def machine_text(machine: Machine) -> str:

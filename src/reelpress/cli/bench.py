@@ -13,25 +13,27 @@ from rich.console import Console
 
 from reelpress.api import policy_from
 from reelpress.bench.material import generated_input, named_input
-from reelpress.bench.model import SCHEMA, BenchRun
-from reelpress.bench.page import page, put_into
+from reelpress.bench.model import BenchRun
+from reelpress.bench.page import page
 from reelpress.bench.results import rows
 from reelpress.bench.runner import run_bench
+from reelpress.calibrating.keeping import holding
 from reelpress.calibrating.material import scorer_of
 from reelpress.calibrating.measure import Scope, measure, with_gpus
+from reelpress.cli.bench_files import page_with, read_run, refuse_unwritable, write_whole
 from reelpress.cli.bench_screen import print_run
 from reelpress.cli.progress_line import ProgressLine
-from reelpress.cli.render import human_bytes
-from reelpress.errors import ExitCode, InputError, OutputError, UsageError
-from reelpress.facts.values import Value, from_json, to_json
+from reelpress.cli.render import human_bytes, plain_text
+from reelpress.errors import ExitCode, OutputError, ReelpressError, UsageError
+from reelpress.facts.host import HostFacts
+from reelpress.facts.values import Value, to_json
 from reelpress.probe.calibration import store_calibration
 from reelpress.probe.host import default_cache_dir, probe_host
 from reelpress.run.temporary import temporary_folder
-from reelpress.settings import load, request_from, split_size
+from reelpress.settings import Settings, load, request_from, split_size
 from reelpress.settings_table import quantity
 
 _SIZES = "100MB,300MB,500MB"
-_MOST_BYTES = 16 * 2**20  # a saved run has some tens of KB
 _SPARE = 1.3  # of what files take: outputs lie beside them, one at a time
 
 
@@ -53,42 +55,62 @@ class Wishes(Value, frozen=True, kw_only=True):
     as_json: bool
 
 
+class _Calibrated(Value, frozen=True, kw_only=True):
+    """A machine with what was just measured of it, lines to tell of that, and whether a curve could not be finished."""
+
+    host: HostFacts
+    told: tuple[str, ...] = ()
+    failed: bool = False
+
+
 def run_bench_command(wishes: Wishes) -> int:
-    """Do what was asked for; the exit code is 1 where a way failed."""
+    """Do what was asked for; the exit code is 1 where a way failed, or a curve of a calibration."""
     before = [read_run(path) for path in wishes.against]
-    if wishes.save is not None and not wishes.save.absolute().parent.is_dir():
-        raise UsageError(f"--save {wishes.save}: its folder does not exist.", hint="Create it first.")
-    # before an hour is spent
-    readme = _readable(wishes.write_readme) if wishes.write_readme is not None else ""
-    if wishes.write_readme is not None:
-        put_into(readme, "")
-    runs = [read_run(path) for path in wishes.read] or [_measure(wishes)]
-    if wishes.save is not None:
-        if len(runs) != 1:
-            raise UsageError("--save saves one run.", hint="Leave it out with several --read.")
-        _write(wishes.save, to_json(runs[0]) + b"\n")
-    if wishes.write_readme is not None:
-        _write(wishes.write_readme, put_into(readme, page(runs)).encode())
+    _refuse_targets(wishes)
+    calibration_failed = False
+    runs = [read_run(path) for path in wishes.read]
+    if not runs:
+        run, calibration_failed = _measure(wishes)
+        runs = [run]
+    unwritten = _keep(wishes, runs)
     for run in runs:
         if wishes.as_json:
             sys.stdout.write(to_json(run).decode() + "\n")
         else:
             print_run(run, before, Console(file=sys.stdout, highlight=False))
-    failed = any(row.failure is not None for run in runs for row in rows(run))
+    if unwritten:
+        raise unwritten[0]  # after what took half an hour is told
+    failed = calibration_failed or any(row.failure is not None for run in runs for row in rows(run))
     return int(ExitCode.CHECK_NOT_MET if failed and not wishes.read else ExitCode.DONE)
 
 
-def read_run(path: Path) -> BenchRun:
-    """Return a saved run. Raises :class:`InputError` for a file that is none."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path} is no saved run: it is too large.")
-        run = from_json(path.read_bytes(), BenchRun)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise InputError(f"{path} is no saved run of `reelpress bench`.", evidence=str(error)) from error
-    if run.schema != SCHEMA:
-        raise InputError(f"{path} has form {run.schema}; this version reads {SCHEMA}.")
-    return run
+def _refuse_targets(wishes: Wishes) -> None:
+    """Refuse, before an hour is spent, what could not be written after it."""
+    if wishes.save is not None:
+        if len(wishes.read) > 1:
+            raise UsageError("--save saves one run.", hint="Leave it out with several --read.")
+        if not wishes.save.absolute().parent.is_dir():
+            raise UsageError(f"--save {wishes.save}: its folder does not exist.", hint="Create it first.")
+        refuse_unwritable(wishes.save)
+    if wishes.write_readme is not None:
+        page_with(wishes.write_readme, "")
+        refuse_unwritable(wishes.write_readme)
+
+
+def _keep(wishes: Wishes, runs: Sequence[BenchRun]) -> list[ReelpressError]:
+    """Save runs and put them into the page, which may have changed meanwhile; return what went wrong."""
+    unwritten: list[ReelpressError] = []
+    if wishes.save is not None:
+        try:
+            write_whole(wishes.save, to_json(runs[0]) + b"\n")
+        except ReelpressError as error:
+            unwritten.append(error)
+    if wishes.write_readme is not None:
+        try:
+            write_whole(wishes.write_readme, page_with(wishes.write_readme, page(runs)))
+        except ReelpressError as error:
+            unwritten.append(error)
+    return unwritten
 
 
 def sizes_of(text: str) -> tuple[int, ...]:
@@ -100,7 +122,8 @@ def sizes_of(text: str) -> tuple[int, ...]:
         raise UsageError(f"--sizes cannot be {text!r}.", hint="accepted: 100k to 100G, as 100MB,300MB") from None
 
 
-def _measure(wishes: Wishes) -> BenchRun:
+def _measure(wishes: Wishes) -> tuple[BenchRun, bool]:
+    """Return the run, and whether a curve of its calibration could not be finished, which is told on stderr."""
     settings = load({"codec": wishes.codec})
     request = request_from(settings, hardware=wishes.hardware)
     sizes = sizes_of(wishes.sizes if wishes.sizes is not None else "" if wishes.files else _SIZES)
@@ -114,24 +137,40 @@ def _measure(wishes: Wishes) -> BenchRun:
         raise UsageError(f"--work-dir {root} is no folder.", hint="Create it first.")
     _refuse_small_disk(root, sizes, wishes.files)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
+    named = [named_input(number, path) for number, path in enumerate(wishes.files, 1)]
     with temporary_folder("reelpress-bench-", root) as folder, ProgressLine(sys.stderr) as progress:
-        if wishes.calibrate:
-            found = measure(
-                with_gpus(host, cache_dir=settings.cache_path),
-                Scope(quick=True, width=640, height=360, seconds=2.0, gpu_preset=settings.gpu_preset), folder,
-                on_step=lambda step: progress.tell(f"calibrating, {step.done} of {step.of}: {step.text}"),
-            )  # fmt: skip
-            store_calibration(settings.cache_path or default_cache_dir(), found.calibration)
-            host = msgspec.structs.replace(host, calibration=found.calibration)
+        with_curves = _calibrated(host, settings, folder, progress) if wishes.calibrate else _Calibrated(host=host)
+        host = with_curves.host
         inputs = []
         for size in sizes:
             progress.tell(f"making a file of {human_bytes(size)}")
             inputs.append(generated_input(size, ffmpeg=scorer_of(host), folder=folder, width=width, height=height))
-        inputs += [named_input(number, path) for number, path in enumerate(wishes.files, 1)]
-        return run_bench(
-            inputs, host, request, policy_from(settings), folder, rounds=wishes.rounds,
+        run = run_bench(
+            [*inputs, *named], host, request, policy_from(settings), folder, rounds=wishes.rounds,
             on_step=lambda step: progress.tell(f"{step.done} of {step.of} jobs: {step.text}"),
         )  # fmt: skip
+    for line in with_curves.told:
+        sys.stderr.write(f"{plain_text(line)}\n")
+    return run, with_curves.failed
+
+
+def _calibrated(host: HostFacts, settings: Settings, folder: Path, progress: ProgressLine) -> _Calibrated:
+    """Calibrate quickly, for this run; what is stored is replaced only where none of it holds any longer."""
+    surveyed = with_gpus(host, cache_dir=settings.cache_path)
+    found = measure(
+        surveyed, Scope(quick=True, width=640, height=360, seconds=2.0, gpu_preset=settings.gpu_preset), folder,
+        on_step=lambda step: progress.tell(f"calibrating, {step.done} of {step.of}: {step.text}"),
+    )  # fmt: skip
+    told = tuple(f"Not calibrated: {label}: {why}" for label, why in found.failed)
+    if not found.calibration.curves:
+        return _Calibrated(host=host, told=told, failed=True)
+    stored = host.calibration
+    if stored is not None and holding(stored, surveyed):
+        told += (f"The calibration of {stored.made_at[:10]} stays; `reelpress calibrate` makes a new one.",)
+    else:
+        store_calibration(settings.cache_path or default_cache_dir(), found.calibration)
+    host = msgspec.structs.replace(host, calibration=found.calibration)
+    return _Calibrated(host=host, told=told, failed=bool(found.failed))
 
 
 def _refuse_small_disk(root: Path, sizes: Sequence[int], files: Sequence[Path]) -> None:
@@ -143,17 +182,3 @@ def _refuse_small_disk(root: Path, sizes: Sequence[int], files: Sequence[Path]) 
             f"{root} has {human_bytes(free)} free; this needs {human_bytes(needed)}.",
             hint="Name another folder with --work-dir, or smaller --sizes.",
         )  # fmt: skip
-
-
-def _readable(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--write-readme {path} cannot be read.", evidence=str(error)) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"{path} could not be written.", evidence=str(error)) from error
