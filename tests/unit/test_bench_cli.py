@@ -15,15 +15,20 @@ import msgspec
 import pytest
 
 import reelpress
+from reelpress.bench.material import named_input
 from reelpress.bench.model import BenchRun
 from reelpress.bench.page import BEGIN, END
+from reelpress.bench.runner import run_bench
 from reelpress.calibrating.measure import Measured
 from reelpress.cli.bench import Wishes, run_bench_command
+from reelpress.engine import compress_file
 from reelpress.errors import OutputError
 from reelpress.facts.calibration import Calibration, Curve
 from reelpress.facts.values import from_json
+from reelpress.policy import RunPolicy
 from reelpress.probe.calibration import read_calibration, store_calibration
 from reelpress.probe.host import probe_host
+from reelpress.request import Request
 
 import clips
 
@@ -72,6 +77,21 @@ def test_everything_is_in_one_document_and_nothing_private(saved: Path) -> None:
         assert private not in text
     assert socket.gethostname() not in re.findall(r"[\w.-]+", text)
     assert not [path for path in saved.parent.iterdir() if path.name.startswith("reelpress-bench-")]
+
+
+def test_the_first_output_that_is_delivered_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = clips.plain(tmp_path / "source.mp4", size="320x180", seconds=1.0)
+    sources = iter((tmp_path / "gone.mp4", source))
+    monkeypatch.setattr(
+        "reelpress.bench.runner.compress_file", lambda _, *more, **named: compress_file(next(sources), *more, **named)
+    )
+    request = Request(hardware="off")
+    (tmp_path / "work").mkdir()
+    host = probe_host(cache_dir=tmp_path)
+    run = run_bench([named_input(1, source)], host, request, RunPolicy(), tmp_path / "work", rounds=2)
+    assert [one.failure is None for one in run.measurements] == [False, True]
+    assert [(score.material, score.rung, score.unmeasured) for score in run.scores] == [("file 1", "cpu", None)]
+    assert run.hardware == "off"
 
 
 def test_a_saved_run_is_read_compared_and_put_into_a_page(saved: Path) -> None:

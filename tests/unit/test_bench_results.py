@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import msgspec
 import pytest
+from rich.console import Console
 
 from reelpress.bench.model import (
     BenchGpu,
@@ -18,6 +21,7 @@ from reelpress.bench.model import (
 from reelpress.bench.page import BEGIN, END, cells_of, page, put_into
 from reelpress.bench.results import changes, promises, rows, speedups
 from reelpress.bench.runner import measured, public
+from reelpress.cli.bench_screen import print_run
 from reelpress.errors import UsageError
 from reelpress.plan.model import Rung
 from reelpress.receipt import CostParts
@@ -74,8 +78,16 @@ def test_a_way_that_failed_is_a_row_without_figures() -> None:
 
 
 def test_a_way_that_failed_once_counts_what_it_delivered_and_says_so() -> None:
-    (row,) = rows(run_of(took("gpu", 30.0), took("gpu", 1.0, 2, failure="device_lost")))
-    assert (row.wall_s, row.rounds, row.failure) == (30.0, 1, "device_lost")
+    run = run_of(took("gpu", 30.0), took("gpu", 1.0, 2, failure="device_lost"))
+    (row,) = rows(run)
+    assert (row.wall_s, row.rounds, row.failed_rounds, row.failure) == (30.0, 1, 1, "device_lost")
+    told = "failed in 1 of 2 rounds: device_lost; its figures are of the others"
+    assert f"- The way all on the GPU, 300 MB: {told}\n".replace("_", "\\_") in page([run])
+    screen = io.StringIO()
+    print_run(run, [], Console(file=screen, width=80))
+    assert f"300 MB gpu: {told}" in " ".join(screen.getvalue().split())
+    healthy = [took("gpu", 30.0), took("gpu", 31.0, 2), took("cpu", 1.0, failure="x")]
+    assert "rounds:" not in page([run_of(*healthy)]).replace("2 rounds,", "")
 
 
 def test_rounds_are_compared_with_themselves() -> None:
@@ -96,10 +108,21 @@ def test_rounds_are_compared_with_themselves() -> None:
         ([took("cpu", 1.0, material="100 MB"), took("gpu", 1.0, material="100 MB")], (L4,),
          ["not measured in this run", "not measured in this run"]),
         ([took("cpu", 1.0)], (msgspec.structs.replace(L4, encodes=()),), ["not yet measured on hardware", "met"]),
+        ([took("cpu", 301.0), took("gpu_decode", 50.0, encoder="libx264")],
+         (msgspec.structs.replace(L4, encodes=()),), ["not yet measured on hardware", "not met"]),
+        ([took("gpu_decode", 50.0, encoder="libx264")], (L4,),
+         ["not measured in this run", "not measured in this run"]),
     ],
 )  # fmt: skip
 def test_promises(measured: list[Measurement], gpus: tuple[BenchGpu, ...], kept: list[str]) -> None:
     assert [answer.kept for answer in promises(run_of(*measured, gpus=gpus))] == kept
+
+
+def test_a_run_without_hardware_says_nothing_about_the_machines_gpus() -> None:
+    run = run_of(took("cpu", 1.0), gpus=(), hardware="off")
+    assert [answer.kept for answer in promises(run)] == ["not measured in this run", "met"]
+    assert "24 GiB; GPUs left out; load 0.5" in page([run])
+    assert "24 GiB; no GPU; load 0.5" in page([run_of(took("cpu", 1.0), gpus=())])
 
 
 def test_an_earlier_run_is_compared_row_by_row() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reelpress.facts.calibration import Calibration
 from reelpress.facts.values import Value
 from reelpress.plan.model import Rung
+from reelpress.request import Hardware
 
 SCHEMA = 1
 
@@ -98,10 +99,11 @@ class Choice(Value, frozen=True, kw_only=True):
 
 
 class BenchRun(Value, frozen=True, kw_only=True):
-    """Everything of one run. ``made_at`` is UTC, ISO 8601."""
+    """Everything of one run. ``made_at`` is UTC, ISO 8601; with ``hardware`` ``off`` no GPU was looked for."""
 
     schema: int = SCHEMA
     made_at: str
+    hardware: Hardware = "auto"
     reelpress_version: str
     machine: Machine
     choice: Choice

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from reelpress.bench.model import BenchRun, Machine
+from reelpress.bench.model import BenchRun
 from reelpress.bench.results import Promise, Row, promises, rows, speedups
 from reelpress.errors import UsageError
 from reelpress.plan.model import RUNG_WORDS
@@ -35,8 +35,10 @@ def put_into(text: str, tables: str) -> str:
     return f"{text[: begin + len(BEGIN)]}{lines}{text[end:]}"
 
 
-def machine_text(machine: Machine) -> str:
+def machine_text(run: BenchRun) -> str:
     """Return in one line what a run was measured on; of texts as the run has them."""
+    machine = run.machine
+    none = "GPUs left out" if run.hardware == "off" else "no GPU"
     gpus = [
         f"{gpu.name} (driver {gpu.driver_version or 'unknown'}"
         + (f", {gpu.memory_mb / 1024:.0f} GiB)" if gpu.memory_mb else ")")
@@ -45,7 +47,7 @@ def machine_text(machine: Machine) -> str:
     memory = f", {machine.memory_mb / 1024:.0f} GiB" if machine.memory_mb else ""
     cpu = f"{machine.cpu or 'unknown CPU'}, {machine.cores} cores{memory}"
     load = f"; load {machine.load:.1f} before it began" if machine.load is not None else ""
-    return f"{'; '.join([cpu, *gpus])}{'' if gpus else '; no GPU'}{load}"
+    return f"{'; '.join([cpu, *(gpus or [none])])}{load}"
 
 
 def promise_text(promise: Promise) -> str:
@@ -53,10 +55,18 @@ def promise_text(promise: Promise) -> str:
     return f"{promise.mb} MB on the {promise.device.upper()} in less than {promise.most_s:g} s"
 
 
+def failed_at_times(row: Row) -> str | None:
+    """Return in which of its rounds a way failed that delivered in others; of texts as the run has them."""
+    if row.wall_s is None or not row.failed_rounds:
+        return None
+    rounds = f"{row.failed_rounds} of {row.rounds + row.failed_rounds} rounds"
+    return f"failed in {rounds}: {row.failure}; its figures are of the others"
+
+
 def _section(run: BenchRun) -> Iterator[str]:
     faster = speedups(run)
     yield (
-        f"{_plain(machine_text(run.machine))}. Reelpress {_plain(run.reelpress_version)}, FFmpeg "
+        f"{_plain(machine_text(run))}. Reelpress {_plain(run.reelpress_version)}, FFmpeg "
         f"{_plain(', '.join(run.machine.ffmpegs))}, {run.made_at[:10]}, {run.rounds} "
         f"round{'s' if run.rounds != 1 else ''}, the fastest of each way:"
     )
@@ -69,6 +79,9 @@ def _section(run: BenchRun) -> Iterator[str]:
         cells = [name, RUNG_WORDS[row.rung], *map(_plain, [row.encoder or "-", *figures])]
         yield f"| {' | '.join(cells)} |"
     yield ""
+    for row in rows(run):
+        if (failed := failed_at_times(row)) is not None:
+            yield f"- The way {RUNG_WORDS[row.rung]}, {_plain(row.material)}: {_plain(failed)}"
     for answer in promises(run):
         took = f" ({answer.wall_s:.1f} s)" if answer.wall_s is not None else ""
         yield f"- {promise_text(answer.promise)}: {answer.kept}{took}"

@@ -75,7 +75,7 @@ def run_bench(
         seen = gpus_of(host, policy.gpu).host_for(one.facts, request, CancelToken())
     total = rounds * sum(map(len, ways.values()))
     measurements: list[Measurement] = []
-    scores: list[Score] = []
+    scores: dict[tuple[str, Rung], Score] = {}
     for number in range(rounds):
         for one in inputs:
             order = ways[one.about.name] if number % 2 == 0 else ways[one.about.name][::-1]
@@ -85,16 +85,16 @@ def run_bench(
                 target = folder / f"{way.rung}.mp4"
                 taken = _job(one, way.rung, target, host, request, policy, number + 1)
                 measurements.append(taken)
-                if number == 0 and taken.failure is None:
+                if taken.failure is None and (one.about.name, way.rung) not in scores:
                     on_step(Step(done=len(measurements), of=total, text=f"{text}: VMAF"))
-                    scores.append(score_output(one, target, way.decided, way.rung, host))
+                    scores[one.about.name, way.rung] = score_output(one, target, way.decided, way.rung, host)
                 target.unlink(missing_ok=True)
     uses_gpu = any(one.gpu is not None for one in measurements)
     return BenchRun(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"), reelpress_version=VERSION,
-        machine=_machine(seen, load_before), choice=_choice(request), rounds=rounds,
-        tariff=policy.tariff(host).basis(uses_gpu=uses_gpu),
-        materials=tuple(one.about for one in inputs), measurements=tuple(measurements), scores=tuple(scores),
+        machine=_machine(seen, load_before), choice=_choice(request), rounds=rounds, hardware=request.hardware,
+        tariff=policy.tariff(host).basis(uses_gpu=uses_gpu), scores=tuple(scores.values()),
+        materials=tuple(one.about for one in inputs), measurements=tuple(measurements),
         absent=tuple(dict.fromkeys(map(public, absent))), calibration=host.calibration,
     )  # fmt: skip
 

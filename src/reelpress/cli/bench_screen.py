@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reelpress.bench.model import BenchRun
-from reelpress.bench.page import cells_of, machine_text, promise_text
+from reelpress.bench.page import cells_of, failed_at_times, machine_text, promise_text
 from reelpress.bench.results import changes, promises, rows, speedups
 from reelpress.cli.render import plain_text
 
@@ -19,7 +19,7 @@ _COLOURS = {"met": "green", "not met": "red"}
 def print_run(run: BenchRun, before: Sequence[BenchRun], console: Console) -> None:
     """Print a run, what became of the promises, and what changed since earlier runs."""
     faster = speedups(run)
-    console.print(Text(plain_text(f"{machine_text(run.machine)}.")))
+    console.print(Text(plain_text(f"{machine_text(run)}.")))
     table = Table(box=None, pad_edge=False)
     for title in ("input", "way"):
         table.add_column(title)
@@ -36,6 +36,9 @@ def print_run(run: BenchRun, before: Sequence[BenchRun], console: Console) -> No
 def _lines(run: BenchRun, before: Sequence[BenchRun]) -> Iterator[tuple[str, str]]:
     for why in run.absent:
         yield f"No way on a GPU: {why}", ""
+    for row in rows(run):
+        if (failed := failed_at_times(row)) is not None:
+            yield f"{row.material} {row.rung}: {failed}", "red"
     for score in run.scores:
         if score.unmeasured is not None:
             yield f"No VMAF of {score.material} {score.rung}: {score.unmeasured}", ""
@@ -54,5 +57,5 @@ def _lines(run: BenchRun, before: Sequence[BenchRun]) -> Iterator[tuple[str, str
 
 def _unlike(run: BenchRun, old: BenchRun) -> str:
     if (run.machine.cpu, run.machine.cores) != (old.machine.cpu, old.machine.cores):
-        return f"it was on {machine_text(old.machine)}"
+        return f"it was on {machine_text(old)}"
     return "it was asked for something else" if run.choice != old.choice else "no input and way is in both"
