@@ -22,7 +22,7 @@ from reelpress.bench.runner import run_bench
 from reelpress.calibrating.measure import Measured
 from reelpress.cli.bench import Wishes, run_bench_command
 from reelpress.engine import compress_file
-from reelpress.errors import OutputError
+from reelpress.errors import InputError, OutputError
 from reelpress.facts.calibration import Calibration, Curve
 from reelpress.facts.values import from_json
 from reelpress.policy import RunPolicy
@@ -40,6 +40,14 @@ def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "reelpress", "bench", *arguments], env=env | {"COLUMNS": "80", "TMPDIR": str(folder)},
         capture_output=True, text=True, timeout=300, check=False, cwd=folder,
     )  # fmt: skip
+
+
+def wishes(**changed: object) -> Wishes:
+    base = Wishes(
+        files=(), sizes=None, picture="320x180", rounds=1, codec=None, hardware="off", calibrate=False, work_dir=None,
+        save=None, against=(), read=(), write_readme=None, as_json=False,
+    )  # fmt: skip
+    return msgspec.structs.replace(base, **changed)
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +116,26 @@ def test_a_saved_run_is_read_compared_and_put_into_a_page(saved: Path) -> None:
     assert shown == json.loads(saved.read_text())
 
 
+@pytest.mark.parametrize(
+    ("part", "field", "number"),
+    [
+        ("measurements", "wall_s", "0"), ("measurements", "wall_s", "-1"), ("measurements", "wall_s", "1e999"),
+        ("measurements", "size_bytes", "9" * 400), ("materials", "size_bytes", "0"), ("materials", "duration_s", "0"),
+        ("materials", "duration_s", "NaN"), ("scores", "more", "[" * 100_000),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("option", ["read", "against"])
+def test_a_saved_run_that_cannot_have_been_measured_is_refused_before_anything_is(
+    saved: Path, tmp_path: Path, part: str, field: str, number: str, option: str
+) -> None:
+    run = json.loads(saved.read_bytes())
+    run[part][0][field] = "here"
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(run).replace('"here"', number))
+    with pytest.raises(InputError, match="no saved run"):
+        run_bench_command(wishes(files=(tmp_path / "gone.mp4",), **{option: (wrong,)}))
+
+
 _SMALL = ("--sizes", "100kB", "--picture", "160x160", "--rounds", "1", "--hardware", "off")
 
 
@@ -155,11 +183,7 @@ class Bench:
         monkeypatch.setattr("reelpress.cli.bench.run_bench", measured)
 
     def __call__(self, *, calibrate: bool = False, save: Path | None = None, page: Path | None = None) -> int:
-        wishes = Wishes(
-            files=(self.source,), sizes=None, picture="320x180", rounds=1, codec=None, hardware="off", save=save,
-            calibrate=calibrate, work_dir=None, against=(), read=(), write_readme=page, as_json=False,
-        )  # fmt: skip
-        return run_bench_command(wishes)
+        return run_bench_command(wishes(files=(self.source,), calibrate=calibrate, save=save, write_readme=page))
 
 
 @pytest.fixture

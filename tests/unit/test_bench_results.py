@@ -20,7 +20,8 @@ from reelpress.bench.model import (
 )
 from reelpress.bench.page import BEGIN, END, cells_of, page, put_into
 from reelpress.bench.results import changes, promises, rows, speedups
-from reelpress.bench.runner import measured, public
+from reelpress.bench.runner import drawn_j, measured, public
+from reelpress.bench.saved import impossible
 from reelpress.cli.bench_screen import print_run
 from reelpress.errors import UsageError
 from reelpress.plan.model import Rung
@@ -152,13 +153,22 @@ def test_the_table_stands_between_its_comments_and_the_rest_of_the_page_stays() 
     before = f"# Title\n\n{BEGIN}\nold\n{END}\n\nrest\n"
     after = put_into(before, page([run]))
     assert after.startswith(
-        f"# Title\n\n{BEGIN}\nAMD EPYC, 2 cores, 24 GiB; NVIDIA L4 (driver 535.216.03, 22 GiB); load 0.5"
+        f"# Title\n\n{BEGIN}\nOn AMD EPYC, 2 cores, 24 GiB; NVIDIA L4 (driver 535.216.03, 22 GiB); load 0.5"
     )
     assert after.endswith(f"{END}\n\nrest\n")
     assert "old" not in after
     assert "| all on the GPU | h264\\_nvenc | 20.0 | 6.0 | 5.0 | 93.1 | 30% | 1.50 kJ | $0.00100 | 300 MB |" in after
     assert "- 300 MB on the GPU in less than 60 s: met (20.0 s)" in after
     assert put_into(after, page([run])) == after
+
+
+def test_numbers_that_nothing_can_have_had_are_found() -> None:
+    good = run_of(took("cpu", 1.0, energy_j=0.0), took("gpu", 0.0, failure="x", size_bytes=None, encode_s=0.0))
+    assert impossible(good) is None
+    assert impossible(run_of(took("cpu", 1.0, energy_j=-1.0))) == "measurements.energy_j is -1.0"
+    assert impossible(run_of(took("cpu", float("nan")))) == "measurements.wall_s is nan"
+    assert impossible(run_of(took("cpu", 1.0), rounds=0)) == "rounds is 0"
+    assert impossible(run_of(scores=(Score(material="300 MB", rung="cpu", vmaf=-1.0),))) == "scores.vmaf is -1.0"
 
 
 def test_reasons_are_told_without_paths_and_uuids() -> None:
@@ -169,6 +179,11 @@ def test_reasons_are_told_without_paths_and_uuids() -> None:
     assert public(plain) == plain
 
 
+def test_what_a_gpu_drew_is_not_told_where_its_driver_began_anew() -> None:
+    assert drawn_j({"a": 1_000, "b": 1}, {"a": 61_000}, "a") == 60.0
+    assert [drawn_j({"a": 61_000, "b": 1}, {"a": 1_000}, uuid) for uuid in ("a", "b", None)] == [None, None, None]
+
+
 @pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
 def test_a_page_without_a_place_for_the_table_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no place"):
@@ -176,10 +191,22 @@ def test_a_page_without_a_place_for_the_table_is_refused(text: str) -> None:
 
 
 def test_a_run_that_a_stranger_sent_is_words_on_a_page() -> None:
-    evil = "<script>alert(1)</script> | x |\n# Title [a](http://x) \u202e `"
+    evil = "~~~ <script>alert(1)</script> | x |\n# Title [a](http://x) \u202e ` &lt;"
     machine = msgspec.structs.replace(run_of().machine, cpu=evil, ffmpegs=(evil,))
+    gpus = (msgspec.structs.replace(L4, name=evil, driver_version=evil),)
+    machine = msgspec.structs.replace(machine, gpus=gpus)
+    measured = [took("gpu", 1.0, 2, material=evil), took("gpu", 1.0, material=evil, failure=evil)]
     run = run_of(took("cpu", 1.0, failure=evil, encoder=evil), machine=machine, reelpress_version=evil)
+    material = msgspec.structs.replace(run.materials[0], name=evil, video=evil)
+    run = msgspec.structs.replace(
+        run, materials=(*run.materials, material), measurements=(*run.measurements, *measured), made_at="<!-- |`[~&#"
+    )
     text = page([run])
+    assert "failed in 1 of 2 rounds" in text
+    assert text.count("~") == text.count("\\~")
+    assert text.count("&") == text.count("\\&")
+    assert text.count("<") == text.count("\\<")
+    assert not [line for line in text.splitlines() if line and line[0] not in "O|-"]
     assert "<script>" not in text.replace("\\<", "")
     assert "\n#" not in text
     assert "\u202e" not in text

@@ -12,7 +12,7 @@ from reelpress.plan.model import RUNG_WORDS
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
-_MEANT = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|<>#"})
+_MEANT = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|<>#~&"})
 
 
 def page(runs: Sequence[BenchRun]) -> str:
@@ -66,8 +66,8 @@ def failed_at_times(row: Row) -> str | None:
 def _section(run: BenchRun) -> Iterator[str]:
     faster = speedups(run)
     yield (
-        f"{_plain(machine_text(run))}. Reelpress {_plain(run.reelpress_version)}, FFmpeg "
-        f"{_plain(', '.join(run.machine.ffmpegs))}, {run.made_at[:10]}, {run.rounds} "
+        f"On {_plain(machine_text(run))}. Reelpress {_plain(run.reelpress_version)}, FFmpeg "
+        f"{_plain(', '.join(run.machine.ffmpegs))}, {_plain(run.made_at[:10])}, {run.rounds} "
         f"round{'s' if run.rounds != 1 else ''}, the fastest of each way:"
     )
     yield ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,9 +143,7 @@ def _job(
     )
     after = _energy_mj()
     last = receipt.attempts[-1] if receipt.attempts else None
-    energy = None
-    if last is not None and last.gpu is not None and last.gpu in before and last.gpu in after:
-        energy = round((after[last.gpu] - before[last.gpu]) / 1000, 1)
+    energy = drawn_j(before, after, last.gpu) if last is not None else None
     return measured(one.about.name, rung, number, receipt, energy)
 
 
@@ -159,6 +157,13 @@ def measured(material: str, rung: Rung, number: int, receipt: Receipt, energy_j:
         usd=receipt.usd_parts.whole_usd, energy_j=energy_j, failure=_failure(receipt),
         peak_memory_bytes=last.peak_memory_bytes if last else None,
     )  # fmt: skip
+
+
+def drawn_j(before: Mapping[str, int], after: Mapping[str, int], uuid: str | None) -> float | None:
+    """Return what a GPU drew between two readings in mJ; ``None`` where one lacks it, or its driver began anew."""
+    if uuid is None or uuid not in before or uuid not in after or after[uuid] < before[uuid]:
+        return None
+    return round((after[uuid] - before[uuid]) / 1000, 1)
 
 
 def _failure(receipt: Receipt) -> str | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from reelpress.bench.model import SCHEMA, BenchRun
 from reelpress.bench.page import put_into
+from reelpress.bench.saved import impossible
 from reelpress.errors import InputError, UsageError
 from reelpress.facts.values import from_json
 from reelpress.run.partial import PartialFile, explained_target
@@ -22,10 +23,13 @@ def read_run(path: Path) -> BenchRun:
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path} is no saved run: it is too large.")
         run = from_json(path.read_bytes(), BenchRun)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"{path} is no saved run of `reelpress bench`.", evidence=str(error)) from error
     if run.schema != SCHEMA:
         raise InputError(f"{path} has form {run.schema}; this version reads {SCHEMA}.")
+    wrong = impossible(run)
+    if wrong is not None:
+        raise InputError(f"{path} is no saved run of `reelpress bench`.", evidence=wrong)
     return run
 
 

@@ -25,7 +25,7 @@ def calibration_file(folder: Path) -> Path:
 def read_calibration(folder: Path) -> Calibration | None:
     """Return what was measured on this machine, ``None`` where nothing was, or what is there cannot be read."""
     file = calibration_file(folder)
-    with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+    with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if file.stat().st_size <= _MOST_BYTES:
             found = from_json(file.read_bytes(), Calibration)
             return found if found.schema == CALIBRATION_SCHEMA else None
