@@ -109,4 +109,7 @@ def test_an_encoder_that_breaks_midway_costs_its_own_curve_alone(
         measured = measure(host, Scope(files=(str(source),), generated=False, quick=True), tmp_path / "work")
     assert [label for label, _ in measured.failed] == ["h264_nvenc p1", "hevc_nvenc p1"]
     assert all(why for _, why in measured.failed)
+    lost = [(curve.encoder, curve.preset, curve.gpu, curve.points) for curve in measured.unfinished]
+    gpu = machine.devices[0].name
+    assert lost == [("h264_nvenc", "p1", gpu, ()), ("hevc_nvenc", "p1", gpu, ())]
     assert [curve.encoder for curve in measured.calibration.curves] == ["libx264", "libx265", "libsvtav1"]

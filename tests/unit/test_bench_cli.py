@@ -226,6 +226,7 @@ def test_a_quick_calibration_takes_the_place_of_none_that_holds_and_tells_its_fa
     quick = Calibration(made_at="2026-11-22T00:00:00+00:00", reelpress_version="0", cpu=None, cores=2, curves=(curve,))
     found = Measured(calibration=quick)
     monkeypatch.setattr("reelpress.cli.bench.measure", lambda *_, **__: found)
+    monkeypatch.setattr("reelpress.cli.bench.with_gpus", None)  # with --hardware off nothing asks a GPU
     stale = msgspec.structs.replace(quick, curves=(msgspec.structs.replace(curve, ffmpeg_version="0.1"),))
     store_calibration(command.cache, stale)
     assert command(calibrate=True) == 0

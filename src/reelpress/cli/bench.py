@@ -139,7 +139,10 @@ def _measure(wishes: Wishes) -> tuple[BenchRun, bool]:
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     named = [named_input(number, path) for number, path in enumerate(wishes.files, 1)]
     with temporary_folder("reelpress-bench-", root) as folder, ProgressLine(sys.stderr) as progress:
-        with_curves = _calibrated(host, settings, folder, progress) if wishes.calibrate else _Calibrated(host=host)
+        with_curves = _Calibrated(host=host)
+        if wishes.calibrate:
+            asked = host if request.hardware == "off" else with_gpus(host, cache_dir=settings.cache_path)
+            with_curves = _calibrated(host, asked, settings, folder, progress)
         host = with_curves.host
         inputs = []
         for size in sizes:
@@ -154,9 +157,10 @@ def _measure(wishes: Wishes) -> tuple[BenchRun, bool]:
     return run, with_curves.failed
 
 
-def _calibrated(host: HostFacts, settings: Settings, folder: Path, progress: ProgressLine) -> _Calibrated:
-    """Calibrate quickly, for this run; what is stored is replaced only where none of it holds any longer."""
-    surveyed = with_gpus(host, cache_dir=settings.cache_path)
+def _calibrated(
+    host: HostFacts, surveyed: HostFacts, settings: Settings, folder: Path, progress: ProgressLine
+) -> _Calibrated:
+    """Calibrate quickly, for this run, what was ``surveyed``; what is stored stays where any of it still holds."""
     found = measure(
         surveyed, Scope(quick=True, width=640, height=360, seconds=2.0, gpu_preset=settings.gpu_preset), folder,
         on_step=lambda step: progress.tell(f"calibrating, {step.done} of {step.of}: {step.text}"),
