@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 import reelpress
+from reelpress.calibrating.material import GENERATED, generated_clip
 from reelpress.calibrating.measure import Measured
 from reelpress.cli.calibrate import run_calibrate
 from reelpress.cli.doctor_screen import screen
@@ -166,6 +167,18 @@ def test_a_file_with_a_stretch_without_a_new_picture_is_an_input_that_cannot_be_
     assert done.returncode == 3, done.stderr
     assert "evidence: " in done.stderr
     assert "hint: " in done.stderr
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_clip_is_drawn_alike_each_time(name: str, tmp_path: Path) -> None:
+    """Else no curve of an earlier calibration could stand beside new ones."""
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    one, other = (
+        generated_clip(name, (160, 120), 0.5, ffmpeg=clips.ffmpeg(), folder=folder).about for folder in folders
+    )
+    assert one == other
 
 
 def test_it_is_forgotten(tmp_path: Path) -> None:

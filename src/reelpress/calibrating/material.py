@@ -27,13 +27,15 @@ _WINDOW_S = 2.0
 _TAIL_S = 1.0  # at least what follows a sample and is encoded with it
 
 # Drawn by FFmpeg alone, alike on every machine with the same FFmpeg. Each is hard in its own way: detail that moves,
-# grain, flat areas with sharp edges and text, and slow gradients in the dark, where banding shows first.
+# grain, flat areas with sharp edges and text, and slow gradients in the dark, where banding shows first. Colours of
+# gradients are named: where they are not, they are others each time, whatever the seed.
 GENERATED: dict[str, str] = {
     "motion": "mandelbrot=size={w}x{h}:rate={r}:start_scale=0.6:end_scale=0.05:end_pts=150,format=yuv420p",
-    "noise": "gradients=size={w}x{h}:rate={r}:speed=0.03:seed=7:n=4,format=yuv420p,noise=alls=12:allf=t:all_seed=11",
+    "noise": "gradients=size={w}x{h}:rate={r}:speed=0.03:seed=7:n=4:c0=0x20407F:c1=0xC08040:c2=0x409060:c3=0xE0D0B0,"
+    "format=yuv420p,noise=alls=12:allf=t:all_seed=11",
     "screen": "testsrc2=size={w}x{h}:rate={r},format=yuv420p",
-    "dark": "gradients=size={w}x{h}:rate={r}:speed=0.02:seed=3:n=3,format=yuv420p,lutyuv=y=16+(val-16)*0.22,"
-    "noise=c0s=3:c0f=t:all_seed=5",
+    "dark": "gradients=size={w}x{h}:rate={r}:speed=0.02:seed=3:n=3:c0=0x3050A0:c1=0xA06030:c2=0xF0F0E0,"
+    "format=yuv420p,lutyuv=y=16+(val-16)*0.22,noise=c0s=3:c0f=t:all_seed=5",
 }  # fmt: skip
 
 
