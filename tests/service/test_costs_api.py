@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from reelpress.jobs.database import encode
 from reelpress.jobs.tables import LEDGER, SPENDING
 from reelpress.observe.budget import periods_of
 from reelpress.observe.entry import Entry
-from reelpress.receipt import CostParts
+from reelpress.receipt import CostParts, Stage
 
 from receipts import file_record, receipt
 
@@ -97,6 +98,20 @@ def test_what_cannot_be_meant_is_refused(argv, said, tmp_path, monkeypatch) -> N
     done = run(*argv)
     assert said in str(done.exception)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_baseline_never_replaces_receipts(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stage = Stage(name="encode", wall_s=1.0, cpu_s=1.0, usd=0.0)
+    kept = to_json(receipt(stages=(stage,), started_at=datetime.now(UTC).isoformat())) + b"\n"
+    (tmp_path / "receipts.json").write_bytes(kept)
+    for place in (".", "receipts.json"):
+        done = run("perf", "baseline", "--receipts", place, "-o", "./receipts.json")
+        assert "holds receipts" in str(done.exception)
+        assert (tmp_path / "receipts.json").read_bytes() == kept
+    for _ in range(2):
+        assert run("perf", "baseline", "--receipts", ".", "-o", "baseline.json").exit_code == 0
+    assert "folder does not exist" in str(run("perf", "baseline", "--receipts", ".", "-o", "no/b.json").exception)
 
 
 def test_a_slower_week_fails_the_check_by_the_database_and_by_a_file(house, tmp_path) -> None:

@@ -149,8 +149,10 @@ _SMALL = ("--sizes", "100kB", "--picture", "160x160", "--rounds", "1", "--hardwa
         (("--read", "no.json"), 3, "no saved run"),
         (("--read", "other.json"), 3, "no saved run"),
         (("--save", "nowhere/x.json"), 2, "folder does not exist"),
-        (("--save", "folder", *_SMALL), 5, "cannot write"),
+        (("--save", "folder", *_SMALL), 2, "is a folder"),
         (("--save", "x" * 300, *_SMALL), 5, "choose a shorter name"),
+        (("other.json", "--save", "./other.json"), 2, "is an input or an output"),
+        (("--write-readme", "page.md", "--save", "page.md"), 2, "is an input or an output"),
         (("--write-readme", "other.json"), 2, "no place for the table"),
         (("--sizes", "99GB,98GB,97GB,96GB,95GB,94GB,93GB,92GB,91GB"), 5, "free"),
         (("no.mp4",), 3, "no such file"),
@@ -160,10 +162,12 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_measured(
     tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     (tmp_path / "other.json").write_text('{"schema": 1}')
+    (tmp_path / "page.md").write_text(f"{BEGIN}\n{END}\n")
     (tmp_path / "folder").mkdir()
     done = bench(tmp_path, *arguments)
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert "making a file" not in done.stderr
+    assert (tmp_path / "other.json").read_text() == '{"schema": 1}'
 
 
 class Bench:

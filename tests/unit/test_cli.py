@@ -429,14 +429,17 @@ def test_an_output_that_ends_in_a_slash_is_a_folder(cli: Cli, source: Path) -> N
     assert (cli.folder / "small" / "in.mp4").is_file()
 
 
-@pytest.mark.parametrize("spelling", ["in.mp4", "./in.mp4", "link.mp4"])
-def test_a_receipt_never_replaces_the_input(cli: Cli, source: Path, spelling: str) -> None:
+@pytest.mark.parametrize("command", ["compress", "ladder"])
+@pytest.mark.parametrize("spelling", ["in.mp4", "./in.mp4", "link.mp4", "hard.mp4"])
+def test_a_receipt_never_replaces_the_input(cli: Cli, source: Path, spelling: str, command: str) -> None:
     (cli.folder / "link.mp4").symlink_to(source)
-    before = source.read_bytes()
-    done = cli(*lean(source.name), "--receipt", spelling)
+    (cli.folder / "hard.mp4").hardlink_to(source)
+    before, names = source.read_bytes(), set(cli.files())
+    done = cli(command, source.name, "-o", "out", "--preset", "ultrafast", "--receipt", spelling)
     assert source.read_bytes() == before, "the source was overwritten"
     assert done.returncode == 2
-    assert not (cli.folder / "in.compressed.mp4").exists()
+    assert "is an input or an output" in done.stderr
+    assert set(cli.files()) == names
 
 
 def test_a_receipt_never_replaces_the_output(cli: Cli, source: Path) -> None:
@@ -444,11 +447,22 @@ def test_a_receipt_never_replaces_the_output(cli: Cli, source: Path) -> None:
     assert done.returncode == 2
 
 
-def test_a_receipt_needs_its_folder_before_any_work(cli: Cli, source: Path) -> None:
-    done = cli(*lean(source.name), "--receipt", "nowhere/r.json")
+@pytest.mark.parametrize("command", ["compress", "ladder"])
+@pytest.mark.parametrize(("name", "why"), [("nowhere/r.json", "folder does not exist"), (".", "is a folder")])
+def test_a_receipt_needs_its_folder_before_any_work(cli: Cli, source: Path, name: str, why: str, command: str) -> None:
+    done = cli(command, source.name, "-o", "out", "--preset", "ultrafast", "--receipt", name)
     assert done.returncode == 2
-    assert "nowhere" in done.stderr
+    assert name in done.stderr
+    assert why in done.stderr
     assert list(cli.files()) == ["in.mp4"]
+
+
+def test_what_was_done_is_told_though_the_receipt_cannot_be_written(cli: Cli, source: Path) -> None:
+    done = cli(*lean(source.name), "--receipt", "/dev/full")
+    assert done.returncode == 5
+    assert "encoded" in done.stdout
+    assert "/dev/full could not be written" in done.stderr
+    assert (cli.folder / "in.compressed.mp4").stat().st_size > 0
 
 
 @pytest.mark.parametrize("command", ["compress", "plan"])

@@ -73,6 +73,16 @@ def test_a_folder_for_receipts_that_cannot_be_is_said_before_any_work(tmp_path: 
         run(tmp_path, "0-1", receipt_dir=tmp_path / "file" / "receipts")
 
 
+def test_a_receipt_never_replaces_the_list_of_clips(tmp_path: Path) -> None:
+    video, listed = tmp_path / "talk.mp4", tmp_path / "talk-01.json"
+    video.write_bytes(b"no video")
+    listed.write_text('[{"start": 0, "end": 1}]')
+    with pytest.raises(UsageError, match=r"talk-01\.json is an input"):
+        run(tmp_path, video=str(video), listed=listed, receipt_dir=tmp_path)
+    assert listed.read_text() == '[{"start": 0, "end": 1}]'
+    assert {path.name for path in tmp_path.iterdir()} == {"talk.mp4", "talk-01.json"}
+
+
 def queued(job: str, output: str) -> Queued:
     return Queued(job=job, input="in.mp4", index=0, name=None, start_s=0, end_s=1, output=output)
 

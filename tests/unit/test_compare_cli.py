@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from reelpress.cli import compare as module
 from reelpress.cli.app import app
 from reelpress.cli.compare import Asked, exit_code
 from reelpress.cli.compare_text import comparison_rows, verdict
+from reelpress.errors import UsageError
 from reelpress.facts.quality import ComparedFile, Comparison, Finding, Measuring, Pooled, WorstSecond
 from reelpress.probe.host import probe_host
 from reelpress.run.process import run
@@ -75,3 +77,35 @@ def test_the_command_prints_one_event_a_file_and_misses_what_cannot_be_reached(c
     assert found.exit_code == 1
     framed = CliRunner().invoke(app, ["compare", str(clip), str(clip), "--json", "--frames"])
     assert len(json.loads(framed.output)["comparison"]["by_frame"]["vmaf"]) == 20
+
+
+@pytest.mark.parametrize("kind", ["reference", "encode", "symbolic link", "hard link"])
+def test_a_report_never_replaces_what_is_compared(clip: Path, tmp_path: Path, kind: str) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(clip.read_bytes())
+    (tmp_path / "symbolic.html").symlink_to("a.mp4")
+    (tmp_path / "hard.html").hardlink_to(tmp_path / "b.mp4")
+    name = {"reference": "a.mp4", "encode": "b.mp4", "symbolic link": "symbolic.html", "hard link": "hard.html"}[kind]
+    given = (str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"), "--html", str(tmp_path / name))
+    found = CliRunner().invoke(app, ["compare", *given])
+    assert isinstance(found.exception, UsageError)
+    assert "is an input" in found.exception.what
+    assert found.output == "", "nothing was measured"
+    assert {(tmp_path / name).read_bytes() for name in ("a.mp4", "b.mp4")} == {clip.read_bytes()}
+
+
+def test_a_report_needs_its_folder_before_anything_is_measured(clip: Path, tmp_path: Path) -> None:
+    report = tmp_path / "nowhere" / "report.html"
+    found = CliRunner().invoke(app, ["compare", str(clip), str(clip), "--html", str(report)])
+    assert isinstance(found.exception, UsageError)
+    assert found.output == ""
+
+
+def test_a_report_that_cannot_be_made_is_told(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = msgspec.structs.replace(probe_host(), ffmpegs=())
+    monkeypatch.setattr(module, "probe_host", lambda **_: blind)
+    report = tmp_path / "report.html"
+    found = CliRunner().invoke(app, ["compare", str(clip), str(clip), "--html", str(report)])
+    assert found.exit_code == 1
+    assert f"reelpress: {report} is not written: no FFmpeg here has libvmaf" in found.stderr.replace("\n", " ")
+    assert not report.exists()

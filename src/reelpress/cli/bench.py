@@ -24,6 +24,7 @@ from reelpress.cli.bench_files import page_with, read_run, refuse_unwritable, wr
 from reelpress.cli.bench_screen import print_run
 from reelpress.cli.progress_line import ProgressLine
 from reelpress.cli.render import human_bytes, plain_text
+from reelpress.cli.written import refuse_written
 from reelpress.errors import ExitCode, OutputError, ReelpressError, UsageError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value, to_json
@@ -89,8 +90,8 @@ def _refuse_targets(wishes: Wishes) -> None:
     if wishes.save is not None:
         if len(wishes.read) > 1:
             raise UsageError("--save saves one run.", hint="Leave it out with several --read.")
-        if not wishes.save.absolute().parent.is_dir():
-            raise UsageError(f"--save {wishes.save}: its folder does not exist.", hint="Create it first.")
+        readme_too = [] if wishes.write_readme is None else [wishes.write_readme]
+        refuse_written("--save", wishes.save, [*wishes.files, *readme_too])
         refuse_unwritable(wishes.save)
     if wishes.write_readme is not None:
         page_with(wishes.write_readme, "")

@@ -14,13 +14,13 @@ from reelpress.cli.clips_screen import ClipLines, print_clips
 from reelpress.cli.compress import exit_code
 from reelpress.cli.render import JsonLines, print_error
 from reelpress.cli.stopping import stop_signals
+from reelpress.cli.written import refuse_written, write_receipts
 from reelpress.clips.export import export_clips
 from reelpress.clips.naming import output_names
 from reelpress.clips.specs import ClipSpec, parse_range, read_specs
 from reelpress.clips.summary import summary_of
 from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
 from reelpress.errors import OutputError, UsageError
-from reelpress.facts.values import to_json
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
 from reelpress.reframe.face_model import find_face_model
@@ -58,25 +58,31 @@ def run_clips(
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     reader = JsonLines(sys.stdout) if as_json else ClipLines(sys.stderr, len(clips))
     with stop_signals() as stop_if, _opened(video, allow_private=allow_private, stop_if=stop_if) as source:
+        names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
+        if receipt_dir is not None:
+            read = [path for path in (listed, source.path) if path is not None]
+            for name in names:
+                refuse_written("--receipt-dir", _receipt_path(receipt_dir, name), read)
         with reader:
             receipts = export_clips(
                 source, clips, output, host=host, policy=policy_from(settings), jobs=settings.jobs, platforms=wanted,
                 face_model=face_model, cache_dir=settings.cache_path, overwrite=overwrite, on_event=reader.on_event,
                 stop_if=stop_if,
             )  # fmt: skip
-        names = output_names([clip.name for clip in clips], PurePosixPath(source.name).stem)
         code = exit_code(receipts)
         summary = summary_of(
             receipts, source=source, folder=output, exit_code=code, wall_s=time.monotonic() - started_s
         )
-    if receipt_dir is not None:
-        _write_receipts(receipt_dir, names, receipts)
-    if isinstance(reader, JsonLines):
-        reader.on_event(summary)
-    else:
-        print_clips(names, receipts, summary, sys.stdout)
-        for name, receipt in zip(names, receipts, strict=True):
-            print_error(name, receipt, sys.stderr)
+    try:
+        if receipt_dir is not None:
+            _write_receipts(receipt_dir, names, receipts)
+    finally:  # what became of the clips is told all the same
+        if isinstance(reader, JsonLines):
+            reader.on_event(summary)
+        else:
+            print_clips(names, receipts, summary, sys.stdout)
+            for name, receipt in zip(names, receipts, strict=True):
+                print_error(name, receipt, sys.stderr)
     return code
 
 
@@ -123,8 +129,8 @@ def _make_folder(path: Path) -> None:
 
 def _write_receipts(folder: Path, names: Sequence[str], receipts: Sequence[Receipt]) -> None:
     for name, receipt in zip(names, receipts, strict=True):
-        path = folder / f"{Path(name).stem}.json"
-        try:
-            path.write_bytes(to_json(receipt) + b"\n")
-        except OSError as error:
-            raise OutputError(f"The receipt {path} could not be written.", evidence=str(error)) from error
+        write_receipts(_receipt_path(folder, name), [receipt])
+
+
+def _receipt_path(folder: Path, name: str) -> Path:
+    return folder / f"{Path(name).stem}.json"

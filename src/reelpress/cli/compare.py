@@ -11,7 +11,8 @@ import msgspec
 
 from reelpress.cli.compare_text import comparison_rows, verdict
 from reelpress.cli.inspect import named
-from reelpress.cli.render import JsonLines, print_rows
+from reelpress.cli.render import JsonLines, plain_text, print_rows
+from reelpress.cli.written import refuse_written
 from reelpress.errors import ExitCode
 from reelpress.events import Compared
 from reelpress.facts.quality import Comparison, Measuring
@@ -20,6 +21,7 @@ from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
 from reelpress.quality.measure import measure
 from reelpress.quality.report_html import ReportEntry, write_report
+from reelpress.quality.vmaf import NO_SCORER
 from reelpress.settings import load
 
 
@@ -62,8 +64,11 @@ def run_compare(
 ) -> int:
     """Compare every file with the reference, print what was found, and return the exit code.
 
-    1 where something is missed, damaged or unmeasured. Raises :class:`InputError` for a file that is none.
+    1 where something is missed, damaged or unmeasured. Raises :class:`InputError` for a file that is none, and
+    :class:`UsageError` where the report would take the place of one.
     """
+    if html is not None:
+        refuse_written("--html", html, [reference, *encoded])
     settings = load({})
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     with named(reference):
@@ -88,7 +93,9 @@ def run_compare(
             ReportEntry(comparison=found, reference=facts, encoded=made, asked=asked.anything, missed=missed)
         )
     scorer = host.scorer
-    if html is not None and scorer is not None:
+    if html is not None and scorer is None:
+        click.echo(plain_text(f"reelpress: {html} is not written: {NO_SCORER}."), err=True)
+    elif html is not None and scorer is not None:
         write_report(html, entries, ffmpeg=scorer.path, min_vmaf=asked.min_vmaf)
         if not as_json:
             print_rows([("report", str(html))], sys.stdout)

@@ -8,12 +8,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from reelpress.api import policy_from
-from reelpress.batch import Item, collect, run_batch
+from reelpress.batch import collect, run_batch
 from reelpress.cli.options import refuse_unnamed_output
 from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt, print_summary
 from reelpress.cli.stopping import stop_signals
-from reelpress.errors import ExitCode, OutputError, UsageError
-from reelpress.facts.values import to_json
+from reelpress.cli.written import refuse_written, write_receipts
+from reelpress.errors import ExitCode, UsageError
 from reelpress.look import Look
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
@@ -74,7 +74,7 @@ def run_compress(
     refuse_unnamed_output(output)
     items = collect([Path(name) for name in inputs], output)
     if receipt is not None:
-        _refuse_receipt(receipt, items)
+        refuse_written("--receipt", receipt, [video for item in items for video in (item.source, item.target)])
     settings, request = settings_and_request(flags, max_size=max_size, hardware=hardware, always_encode=always_encode)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     if quote:
@@ -90,35 +90,25 @@ def run_compress(
             items, host=host, request=request, policy=policy_from(settings), jobs=settings.jobs,
             overwrite=overwrite, on_event=reader.on_event, cancel=cancel, stop_if=stop_if, look=look,
         )  # fmt: skip
-    if receipt is not None:
-        _write_receipts(receipt, receipts)
-    if not as_json:
-        if len(receipts) == 1:
-            print_receipt(receipts[0], sys.stdout)
-        else:
-            print_summary(receipts, sys.stdout)
-        for one in receipts:
-            print_error(Path(one.input).name, one, sys.stderr)
+    try:
+        if receipt is not None:
+            write_receipts(receipt, receipts)
+    finally:  # what became of the inputs is told all the same
+        if not as_json:
+            _show(receipts)
     return exit_code(receipts)
+
+
+def _show(receipts: Sequence[Receipt]) -> None:
+    if len(receipts) == 1:
+        print_receipt(receipts[0], sys.stdout)
+    else:
+        print_summary(receipts, sys.stdout)
+    for one in receipts:
+        print_error(Path(one.input).name, one, sys.stderr)
 
 
 def exit_code(receipts: Sequence[Receipt]) -> int:
     """Return one code for all: the gravest, 0 when every input ended well."""
     codes = {ExitCode(r.exit_code) for r in receipts}
     return int(next((code for code in _SEVERITY if code in codes), ExitCode.DONE))
-
-
-def _refuse_receipt(path: Path, items: Sequence[Item]) -> None:
-    """Refuse to write the receipt where it cannot be, or over a video."""
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--receipt {path}: its folder does not exist.", hint="Create it first.")
-    if path.resolve() in {video.resolve() for item in items for video in (item.source, item.target)}:
-        raise UsageError(f"--receipt {path} is an input or an output.", hint="Name another file.")
-
-
-def _write_receipts(path: Path, receipts: Sequence[Receipt]) -> None:
-    """Write one receipt as one JSON document, several as one per line."""
-    try:
-        path.write_bytes(b"".join(to_json(r) + b"\n" for r in receipts))
-    except OSError as error:
-        raise OutputError(f"The receipt {path} could not be written.", evidence=str(error)) from error

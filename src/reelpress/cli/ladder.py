@@ -12,8 +12,7 @@ from reelpress.api import policy_from
 from reelpress.cli.compress import settings_and_request
 from reelpress.cli.render import JsonLines, ProgressBars, human_bytes, print_error, print_receipt
 from reelpress.cli.stopping import stop_signals
-from reelpress.errors import OutputError
-from reelpress.facts.values import to_json
+from reelpress.cli.written import refuse_written, write_receipts
 from reelpress.probe.host import probe_host
 from reelpress.receipt import LadderRecord, Receipt
 from reelpress.run.process import CancelToken
@@ -32,7 +31,9 @@ def run_ladder(
     overwrite: bool,
     as_json: bool,
 ) -> int:
-    """Make the ladder and return the exit code."""
+    """Make the ladder and return the exit code. Raises :class:`UsageError`, :class:`OutputError`."""
+    if receipt is not None:
+        refuse_written("--receipt", receipt, [file, output])
     settings, request = settings_and_request(flags, max_size=max_size, hardware="off", always_encode=True, codec="h264")
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
     reader = JsonLines(sys.stdout) if as_json else ProgressBars(sys.stderr)
@@ -47,17 +48,20 @@ def run_ladder(
             if stop_if():
                 cancel.cancel()
         made = work.result()
-    if receipt is not None:
-        try:
-            receipt.write_bytes(to_json(made) + b"\n")
-        except OSError as error:
-            raise OutputError(f"The receipt {receipt} could not be written.", evidence=str(error)) from error
-    if not as_json:
-        print_receipt(made, sys.stdout)
-        if made.ladder is not None:
-            _print_rungs(made.ladder, made, sys.stdout)
-        print_error(file.name, made, sys.stderr)
+    try:
+        if receipt is not None:
+            write_receipts(receipt, [made])
+    finally:  # what became of the input is told all the same
+        if not as_json:
+            _show(file, made)
     return made.exit_code
+
+
+def _show(file: Path, made: Receipt) -> None:
+    print_receipt(made, sys.stdout)
+    if made.ladder is not None:
+        _print_rungs(made.ladder, made, sys.stdout)
+    print_error(file.name, made, sys.stderr)
 
 
 def _print_rungs(ladder: LadderRecord, made: Receipt, out: IO[str]) -> None:

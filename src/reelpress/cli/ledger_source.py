@@ -89,6 +89,11 @@ def from_receipts(path: Path, since: float, until: float | None) -> list[Entry]:
     return with_others([e for e in found if e.finished_at >= since and (until is None or e.finished_at < until)])
 
 
+def holds_receipts(path: Path) -> bool:
+    """Tell whether a file has receipts in it. Raises :class:`InputError` where it cannot be read."""
+    return path.is_file() and next(_receipts([path]), None) is not None
+
+
 def _receipts(files: Iterable[Path]) -> Iterator[Receipt]:
     for file in files:
         try:

@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from reelpress.cli.charts import curves
-from reelpress.cli.ledger_source import from_receipts, open_service_database, window
+from reelpress.cli.ledger_source import from_receipts, holds_receipts, open_service_database, window
+from reelpress.cli.written import refuse_written
 from reelpress.errors import ExitCode, InputError, OutputError, UsageError
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.observe.baseline import Baseline, Comparison, Speed, compare, speeds
@@ -34,6 +35,10 @@ def run_baseline(
     as_json: bool,
 ) -> int:  # fmt: skip
     """Measure, and keep it as the baseline."""
+    if output is not None:
+        refuse_written("-o", output, [])
+        if holds_receipts(output):
+            raise UsageError(f"-o {output} holds receipts.", hint="Name another file.")
     start, end = window(since, until)
 
     def measured(entries: list[Entry]) -> Baseline:
