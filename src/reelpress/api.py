@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from reelpress.batch import Item, run_batch
+from reelpress.batch import Item, refuse_clashes, run_batch
 from reelpress.engine import compress_file
 from reelpress.events import Event, OnEvent
 from reelpress.facts.gate import GateWish
@@ -156,13 +156,15 @@ def compress_many(
     """Compress several inputs, each to its own output, ``jobs`` at a time; one failure touches no other.
 
     ``jobs`` ``None`` is as the settings say. Receipts come in the order of ``inputs``. ``on_event`` is called from
-    several threads, never two at once. Raises :class:`UsageError` for arguments or settings that cannot be meant.
+    several threads, never two at once. Raises :class:`UsageError` for arguments or settings that cannot be meant, and
+    before any work where an output would be another's, or an input.
     """
+    items = [Item(source=source, target=target) for source, target in inputs.items()]
+    refuse_clashes(items)
     chosen = load({"jobs": None if jobs is None else str(jobs)}, base=settings)
     request, policy, host = _prepare({}, chosen, hardware, always_encode=always_encode)
     receipts = run_batch(
-        [Item(source=source, target=target) for source, target in inputs.items()],
-        host=host, request=request, policy=policy, jobs=chosen.jobs, overwrite=overwrite, on_event=on_event,
+        items, host=host, request=request, policy=policy, jobs=chosen.jobs, overwrite=overwrite, on_event=on_event,
         cancel=cancel,
     )  # fmt: skip
     for receipt in receipts:

@@ -25,6 +25,7 @@ from reelpress.request import Request
 from reelpress.run.parts import PART_SUFFIX
 from reelpress.run.process import CancelToken
 from reelpress.run.room import Room
+from reelpress.run.same_file import marks_of, place_of
 
 # What counts as a video inside a folder; a file named on its own is taken whatever its name.
 VIDEO_SUFFIXES = frozenset(
@@ -50,7 +51,7 @@ def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ..
 
     ``output`` is a file for one input, a folder for several or where it ends in a slash, ``None`` for beside each
     input. A folder of outputs inside a folder of inputs is not searched. Raises
-    :class:`UsageError` before any work when that cannot be meant.
+    :class:`UsageError` before any work when that cannot be meant, as where an output is another's input.
     """
     is_folder = output is not None and str(output).endswith(os.sep)
     output = None if output is None else Path(output)
@@ -117,15 +118,28 @@ def _without_collisions(items: list[Item], suffix: str) -> tuple[Item, ...]:
         else Item(source=item.source, target=item.target.with_name(f"{item.source.name}{suffix}"))
         for item in items
     ]  # fmt: skip
-    seen: dict[Path, Path] = {}
-    for item in fixed:
-        if item.target in seen:
+    refuse_clashes(fixed)
+    return tuple(fixed)
+
+
+def refuse_clashes(items: Sequence[Item]) -> None:
+    """Raise :class:`UsageError` where an output would take the place of another item's output, or of its input."""
+    read = {mark: item for item in items for mark in marks_of(item.source)}
+    made: dict[str, Item] = {}
+    for item in items:
+        other = made.setdefault(place_of(item.target), item)
+        if other is not item:
             raise UsageError(
-                f"{seen[item.target]} and {item.source} would both become {item.target}.",
+                f"{other.source} and {item.source} would both become {item.target}.",
                 hint="Compress them in two runs with different -o folders.",
             )
-        seen[item.target] = item.source
-    return tuple(fixed)
+        marks = marks_of(item.target)
+        other = next((read[mark] for mark in marks if mark in read), item)
+        if other is not item and not marks & marks_of(item.source):  # its own source: its job refuses that
+            raise UsageError(
+                f"{item.source} would become {item.target}, which is itself an input.",
+                hint="Leave that out, or name another output. Of a folder, what Reelpress made beside inputs is none.",
+            )
 
 
 def _size(source: Path) -> int:
@@ -173,7 +187,7 @@ def run_batch(
         at_once = max(1, min(places // share, len(items)))
         with room.taken(share):
             if not token.is_cancelled:
-                with contextlib.suppress(OSError):  # the job says what is wrong with it
+                with contextlib.suppress(OSError, ValueError):  # the job says what is wrong with it
                     item.target.parent.mkdir(parents=True, exist_ok=True)
             return compress_file(
                 item.source, item.target, host=host, request=request, overwrite=overwrite, on_event=emit,

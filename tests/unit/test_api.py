@@ -339,6 +339,25 @@ def test_as_many_at_once_as_the_settings_say_unless_told(monkeypatch: pytest.Mon
             reelpress.compress_many({}, jobs=jobs)
 
 
+@pytest.mark.parametrize("wrong", ["another's input", "another's output", "another's output by a detour"])
+def test_many_inputs_never_take_each_others_place(source: Path, tmp_path: Path, wrong: str) -> None:
+    other = Path(shutil.copy(source, tmp_path / "other.mp4"))
+    before = other.read_bytes()
+    (tmp_path / "sub").mkdir()
+    out = tmp_path / "out.mp4"
+    inputs = {
+        "another's input": {source: other, other: out},
+        "another's output": {source: out, other: out},
+        "another's output by a detour": {source: out, other: tmp_path / "sub" / ".." / "out.mp4"},
+    }[wrong]
+    events: list[Any] = []
+    with pytest.raises(reelpress.UsageError):
+        reelpress.compress_many(inputs, settings=QUICK, overwrite=True, on_event=events.append)
+    assert events == []
+    assert other.read_bytes() == before
+    assert not out.exists()
+
+
 def test_no_inputs_are_no_receipts() -> None:
     assert reelpress.compress_many({}, settings=QUICK) == ()
 

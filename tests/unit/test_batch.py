@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reelpress import batch
-from reelpress.batch import Item, collect, run_batch
+from reelpress.batch import Item, collect, refuse_clashes, run_batch
 from reelpress.policy import SMALL_BYTES, RunPolicy, cores_for
 from reelpress.probe import nursery
 from reelpress.receipt import Receipt
@@ -108,7 +108,9 @@ def test_a_process_to_look_with_is_kept_for_several_and_not_for_one(tmp_path: Pa
 def test_what_is_not_there_is_an_input_like_others(tmp_path: Path, machine: Machine) -> None:
     todo = [*items(tmp_path, 1000), Item(source=tmp_path / "none.mp4", target=tmp_path / "none.out.mp4")]
     todo.append(Item(source=tmp_path / ("x" * 300), target=tmp_path / "long.out.mp4"))
-    assert len(run_batch(todo, host=factories.host(cores=2), request=Request(), policy=RunPolicy())) == 3
+    todo.append(Item(source=tmp_path / "nul\0.mp4", target=tmp_path / "nul\0" / "out.mp4"))
+    refuse_clashes(todo)
+    assert len(run_batch(todo, host=factories.host(cores=2), request=Request(), policy=RunPolicy())) == 4
 
 
 @pytest.mark.media

@@ -545,6 +545,31 @@ def test_outputs_that_cannot_be_told_apart_are_refused_before_any_work(tmp_path:
         collect(touch(tmp_path, "x/a.mp4", "y/a.mp4"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("link", [None, "symbolic", "hard"])
+def test_an_output_never_takes_the_place_of_another_input(tmp_path: Path, link: str | None) -> None:
+    """As the second time of ``compress *.mp4``, which names what the first made, too."""
+    first, other = touch(tmp_path, "a.mp4", "a.compressed.mp4" if link is None else "b.mp4")
+    if link == "symbolic":
+        (tmp_path / "a.compressed.mp4").symlink_to(other)
+    elif link == "hard":
+        (tmp_path / "a.compressed.mp4").hardlink_to(other)
+    with pytest.raises(UsageError, match="is itself an input") as told:
+        collect([first, other], None)
+    assert "folder" in (told.value.hint or "")
+
+
+def test_an_input_that_would_become_itself_is_left_to_its_own_job(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4", "b.mp4")
+    assert [item.target.name for item in collect([tmp_path], tmp_path)] == ["a.mp4", "b.mp4"]
+
+
+def test_outputs_that_only_links_tell_apart_are_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").symlink_to("here")
+    with pytest.raises(UsageError, match="would both become"):
+        collect(touch(tmp_path, "here/a.mp4", "there/a.mp4"), None)
+
+
 def test_a_file_cannot_take_several_outputs(tmp_path: Path) -> None:
     target, *sources = touch(tmp_path, "out.mp4", "a.mp4", "b.mp4")
     with pytest.raises(UsageError, match="several inputs"):

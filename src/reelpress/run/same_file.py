@@ -19,3 +19,11 @@ def marks_of(path: Path) -> frozenset[str | tuple[int, int]]:
             found = os.stat(path)  # noqa: PTH116 - as realpath, whatever kind of path it is
             marks.add((found.st_dev, found.st_ino))
     return frozenset(marks)
+
+
+def place_of(path: Path) -> str:
+    """Return where a name is, its folder's links followed but not its own: what renaming onto it would replace."""
+    try:
+        return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 - realpath gives text
+    except ValueError:  # no name that a file can have
+        return str(path)
