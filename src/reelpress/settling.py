@@ -10,7 +10,7 @@ from typing import Literal
 
 from reelpress.bookkeeping import Book
 from reelpress.errors import Cancelled, ExitCode, InputError, OutputError, ReelpressError
-from reelpress.run.partial import free_bytes
+from reelpress.run.partial import free_bytes, refuse_special
 from reelpress.run.process import CancelToken
 
 # What a job leaves free on the disk it writes to.
@@ -43,9 +43,10 @@ def stop_if_cancelled(cancel: CancelToken) -> None:
 
 
 def refuse_target(target: Path, source: Path | None, *, overwrite: bool) -> None:
-    """Raise :class:`OutputError` where a target cannot be meant: no folder, the source itself, somebody's file."""
+    """Raise :class:`OutputError` where a target cannot be meant: no folder, a device, the source, somebody's file."""
     if not target.parent.is_dir():
         raise OutputError(f"The folder {target.parent} does not exist.", hint="create it first")
+    refuse_special(target)
     if target.exists():
         if source is not None and source.exists() and target.samefile(source):
             raise OutputError("Output and input are the same file.", hint="Name another output with -o.")

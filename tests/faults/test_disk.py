@@ -285,6 +285,16 @@ def test_a_target_that_exists_is_left_alone(tmp_path: Path, short_clip: Path, ki
     assert reel.names_in(tmp_path) == ["out.mp4"]
 
 
+@pytest.mark.parametrize("options", [(), ("--overwrite",)], ids=["plain", "overwrite"])
+def test_a_pipe_is_never_replaced_by_an_output(tmp_path: Path, short_clip: Path, options: tuple[str, ...]):
+    os.mkfifo(tmp_path / "out.mp4")
+    ended = reel.compress(*options, "-o", "out.mp4", short_clip, cwd=tmp_path)
+    assert (ended.code, ended.receipt["status"]) == (5, "failed")
+    assert "no regular file" in ended.receipt["error"]
+    assert (tmp_path / "out.mp4").is_fifo()
+    assert reel.names_in(tmp_path) == ["out.mp4"]
+
+
 def test_a_link_that_is_overwritten_is_replaced_and_not_followed(tmp_path: Path, short_clip: Path):
     (tmp_path / "precious").write_bytes(b"kept")
     (tmp_path / "out.mp4").symlink_to("precious")

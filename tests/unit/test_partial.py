@@ -3,6 +3,8 @@ import errno
 import os
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ from reelpress.errors import OutputError
 from reelpress.run import partial
 from reelpress.run import parts as part_names
 from reelpress.run.partial import PartialFile, free_bytes
+from reelpress.settling import refuse_target
 
 
 def names_in(folder: Path) -> list[str]:
@@ -83,6 +86,31 @@ def test_a_dangling_link_is_an_existing_target(tmp_path: Path):
     (tmp_path / "out.mp4").symlink_to("nowhere")
     with pytest.raises(OutputError):
         PartialFile.open(tmp_path / "out.mp4", overwrite=False)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link to a device"])
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, kind: str, overwrite: bool):
+    target = tmp_path / "out.mp4"
+    if kind == "pipe":
+        os.mkfifo(target)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(target))
+    elif kind == "device":
+        try:
+            os.mknod(target, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    else:
+        target.symlink_to("/dev/null")
+    before = target.lstat()
+    with pytest.raises(OutputError, match="exists and is no regular file"):
+        PartialFile.open(target, overwrite=overwrite)
+    with pytest.raises(OutputError, match="exists and is no regular file"):
+        refuse_target(target, None, overwrite=overwrite)
+    assert target.lstat().st_ino == before.st_ino
+    assert names_in(tmp_path) == ["out.mp4"]
 
 
 LINKS = ["links", "renameat2", "reservation"]

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -54,9 +55,11 @@ class PartialFile:
         """Create an empty file beside ``target``, and sweep away what dead processes left there for it.
 
         Raises :class:`OutputError` when the target cannot be written, as far as that can be known beforehand: its
-        folder is missing or closed, its name too long, it is a folder, or it exists and ``overwrite`` is false.
+        folder is missing or closed, its name too long, it is a folder, a device, a pipe or a socket, or it exists and
+        ``overwrite`` is false.
         """
         with explained_target(target):
+            refuse_special(target)
             _refuse(target, overwrite=overwrite)
             sweep(target, folders=False)
             path, fd = claim(target, _create)
@@ -97,6 +100,19 @@ def free_bytes(directory: Path) -> int:
     """Return the bytes an unprivileged user can still write there. Raises :class:`OutputError`."""
     with explained_target(directory):
         return shutil.disk_usage(directory).free
+
+
+def refuse_special(target: Path) -> None:
+    """Raise :class:`OutputError` where a device, a pipe or a socket has the name, or a link leads to one.
+
+    A rename would put a file in its place, under ``/dev`` for all programs of the machine.
+    """
+    try:
+        mode = target.stat().st_mode
+    except (OSError, ValueError):  # nothing there, or nothing that can be: whoever writes it will say so
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OutputError(f"{target} exists and is no regular file.", hint="choose another name")
 
 
 @contextlib.contextmanager
