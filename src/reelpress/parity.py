@@ -81,6 +81,7 @@ class _Check:
         self._request = msgspec.structs.replace(request, always_encode=True, gate=GateWish())
 
     def run(self, *, whole: bool) -> Parity:
+        self._stop_if_cancelled()
         facts = probe(self._source, cancel=self._cancel)
         if facts.main_video is None:
             raise InputError("There is no video to encode.", hint="Name a file that a player shows pictures of.")

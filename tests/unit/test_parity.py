@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +16,7 @@ from hypothesis import strategies as st
 
 from reelpress.facts.parity import Parity, ParitySide, ParityVerdict, judge, verdict_of
 from reelpress.facts.values import from_json
+from reelpress.run.process import CancelToken
 
 
 def side(vmaf: float | None, size_bytes: int, device: str = "cpu") -> ParitySide:
@@ -81,3 +87,46 @@ def test_an_input_that_is_none_ends_with_three(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["parity", str(tmp_path / "none.mp4")])
     assert result.exit_code == 3
     assert "no such file" in result.stdout
+
+
+def test_a_bug_is_no_file_that_passed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from reelpress.cli import parity as command
+    from reelpress.cli.app import app
+
+    def bug(*_given: object, **_named: object) -> Parity:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(command, "check_parity", bug)
+    result = CliRunner().invoke(app, ["parity", str(tmp_path / "a.mp4")])
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_a_stdout_that_takes_nothing_ends_with_five(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "reelpress", "parity", "none.mp4", "--json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 5
+    assert "could not be printed" in done.stderr
+
+
+def test_files_that_were_not_looked_at_for_a_stop_end_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from reelpress.cli import parity as command
+    from reelpress.cli.app import app
+
+    import clips
+
+    source = clips.plain(tmp_path / "in.mp4")
+    honest, seen = command.check_parity, list[Path]()
+
+    def check(file: Path, *, cancel: CancelToken, **more: Any) -> Parity:
+        seen.append(file)
+        if len(seen) > 1:
+            return honest(file, cancel=cancel, **more)
+        os.kill(os.getpid(), signal.SIGTERM)
+        cancel.wait(30)
+        return Parity(input="first", verdict="passed", exit_code=0)
+
+    monkeypatch.setattr(command, "check_parity", check)
+    result = CliRunner().invoke(app, ["parity", "--json", *[str(source)] * 3])
+    assert result.exit_code == 130
+    assert len(seen) == 2

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO
 
@@ -45,16 +45,15 @@ def run_parity(
             one = check_parity(file, host=host, request=request, policy=policy, whole=whole, cancel=cancel)
             found.append(one)
             print_json(one, sys.stdout) if as_json else print_parity(one, sys.stdout)
-            if cancel.is_cancelled or one.exit_code == ExitCode.HARDWARE_ABSENT:
+            if one.exit_code in (ExitCode.HARDWARE_ABSENT, ExitCode.INTERRUPTED):
                 break  # the others would end alike
 
-    with stop_signals() as stop_if:
-        worker = threading.Thread(target=work, name="reelpress-parity")
-        worker.start()
-        while worker.is_alive():
-            worker.join(_TICK_S)
+    with stop_signals() as stop_if, ThreadPoolExecutor(max_workers=1) as pool:
+        working = pool.submit(work)
+        while not wait([working], timeout=_TICK_S).done:
             if stop_if():
                 cancel.cancel()
+        working.result()  # raises what it came to: files that were not looked at are none that passed
     codes = {ExitCode(one.exit_code) for one in found}
     return int(next((code for code in _SEVERITY if code in codes), ExitCode.DONE))
 
