@@ -77,7 +77,9 @@ def cli_page() -> str:
         "",
         "Standard output is the result, standard error is talk; progress bars and colours appear on a terminal only,",
         "and no colours where `NO_COLOR` is set or `TERM` is `dumb`. With",
-        "`--json` standard output is NDJSON, described in [json.md](json.md). Exit codes are in",
+        "`--json` standard output is NDJSON, described in [json.md](json.md). Talk that cannot be written changes",
+        "neither the work nor the exit code, a result that cannot be is code 5; what is said into a closed",
+        "stream is said to nobody. Exit codes are in",
         "[errors.md](errors.md). Written by `make docs` from the program's own help.",
     ]
     for command in ("", *COMMANDS):

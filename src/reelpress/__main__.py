@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 
+from reelpress.cli.streams import ready_streams
+
 
 def main() -> None:
     """Run the program; the console script."""
+    ready_streams()
     words = sys.argv[1:]
     if words[:1] == ["compress"] and len(words) > 1 and not {"-h", "--help"} & {*words}:
         from reelpress.probe.start import NURSERY, roots

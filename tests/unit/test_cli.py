@@ -395,6 +395,72 @@ def test_json_shows_no_bar_on_a_terminal(cli: Cli, source: Path) -> None:
     assert stdout
 
 
+# --- streams that are closed, full, or read by nobody ---
+
+
+def talking_to(cli: Cli, streams: str, *arguments: str | bytes | Path, **environ: str) -> tuple[int, str]:
+    """Run with streams as a shell redirects them; return the exit code and whatever stdout and stderr still took."""
+    command = ["bash", "-c", f'exec "$@" {streams}', "bash", sys.executable, "-m", "reelpress", *arguments]
+    done = subprocess.run(
+        command, cwd=cli.folder, env=cli.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+DEAF = ("2>&-", "2>/dev/full", "2</dev/null")
+
+
+@pytest.mark.parametrize("streams", [*DEAF, ">&-", "<&-", "<&- >&- 2>&-"])
+def test_a_video_is_compressed_whatever_the_streams_are(cli: Cli, source: Path, streams: str) -> None:
+    code, said = talking_to(cli, streams, *lean(source.name), "--receipt", "receipt.json")
+    assert (code, "Traceback" in said) == (0, False), said
+    assert json.loads((cli.folder / "receipt.json").read_text())["status"] == "encoded"
+    assert set(cli.files()) == {"in.mp4", "in.compressed.mp4", "receipt.json"}
+
+
+@pytest.mark.parametrize("streams", DEAF)
+@pytest.mark.parametrize(
+    ("arguments", "want"),
+    [(("compress", "--bananas"), 2), (("compress", "x", "--codec", "vp9"), 2), (("probe", "missing.mp4"), 3),
+     (("compress", "missing.mp4"), 3)],
+)  # fmt: skip
+def test_what_cannot_be_complained_of_ends_with_its_own_code(
+    cli: Cli, streams: str, arguments: tuple[str, ...], want: int
+) -> None:
+    assert talking_to(cli, streams, *arguments)[0] == want
+
+
+def test_nobody_who_listens_is_no_reason_not_to_fall_back(cli: Cli, source: Path) -> None:
+    stub = script(cli.folder / "ffmpeg-that-crashes", f"""
+        case "$*" in
+            *nostats*) kill -SEGV $$;;
+            *) exec {clips.ffmpeg()} "$@";;
+        esac
+    """)  # fmt: skip
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "reelpress", *lean(source.name), "--receipt", "receipt.json"], cwd=cli.folder,
+            env=cli.environ | {"REELPRESS_FFMPEG": str(stub)}, stdout=subprocess.PIPE, stderr=theirs, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(theirs)
+    assert done.returncode == 0, done.stdout
+    receipt = json.loads((cli.folder / "receipt.json").read_text())
+    assert (receipt["status"], len(receipt["attempts"])) == ("encoded", 2)
+
+
+@pytest.mark.parametrize("arguments", [("probe", "in.mp4"), ("probe", "in.mp4", "--json"), ("compress", "in.mp4")])
+def test_a_result_that_cannot_be_printed_is_told_by_the_code(
+    cli: Cli, source: Path, arguments: tuple[str, ...]
+) -> None:
+    code, said = talking_to(cli, ">/dev/full", *arguments)
+    assert (code, "Traceback" in said) == (5, False)
+    assert source.exists()
+
+
 # --- one input, and where its output goes ---
 
 
