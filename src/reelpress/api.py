@@ -32,6 +32,8 @@ from reelpress.settings import Settings, load, request_from, split_size
 Source = str | os.PathLike[str]
 T = TypeVar("T")
 
+_RATE_SLACK = 1e-6  # of a rate: a frame in nine hours of 30 a second
+
 _LOG = logging.getLogger("reelpress")
 
 
@@ -210,9 +212,17 @@ def _flags(
     width, height = split_size(max_size) if max_size is not None else (None, None)
     given = {
         "codec": codec, "crf": crf, "target_vmaf": target_vmaf, "preset": preset, "max_width": width,
-        "max_height": height, "max_fps": max_fps, "audio_bitrate_bps": audio_bitrate,
+        "max_height": height, "max_fps": _rate(max_fps), "audio_bitrate_bps": audio_bitrate,
     }  # fmt: skip
     return {name: None if value is None else str(value) for name, value in given.items()}
+
+
+def _rate(rate: float | Fraction | str | None) -> float | Fraction | str | None:
+    """Return a frame rate so that its text is one that settings take: 30000/1001 for 29.97002997002997."""
+    if not isinstance(rate, (float, Fraction)) or not 1 <= rate <= 1000:  # what is none is refused as it was said
+        return rate
+    near = Fraction(rate).limit_denominator(1001)
+    return near if abs(near - Fraction(rate)) <= rate * _RATE_SLACK else f"{float(rate):.9f}"
 
 
 def _prepare(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +31,14 @@ from reelpress.probe.gpu_finding import find_gpu, forget_finding
 from reelpress.probe.media import probe
 from reelpress.probe.nvml import DriverFacts, GpuDevice
 from reelpress.probe.trial import try_encoder
+from reelpress.receipt import Receipt
+from reelpress.request import Request
 from reelpress.settings import load
 from reelpress.settings_table import SETTINGS
 
 import clips
 from factories import ffmpeg, host
+from receipts import receipt as any_receipt
 
 pytestmark = pytest.mark.media
 
@@ -136,6 +142,39 @@ def test_arguments_may_be_said_in_python_or_in_text(source: Path, kind: type) ->
     assert receipt.output == str(source.with_name("in.compressed.mp4"))
     assert receipt.result is not None
     assert receipt.result.video == "h264 160x90 12.5 fps yuv420p"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        (30000 / 1001, Fraction(30000, 1001)), (24000 / 1001, Fraction(24000, 1001)), (60, Fraction(60)),
+        (Fraction(29.97), Fraction(2997, 100)), (23.976, Fraction(2997, 125)), (1000 / 3, Fraction(1000, 3)),
+        (30.000712345678, Fraction("30.000712346")), (Fraction(60000, 1001), Fraction(60000, 1001)),
+        ("30000/1001", Fraction(30000, 1001)), (1.0, Fraction(1)),
+        (math.nextafter(1000, 0), Fraction(1000)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_frame_rate_may_be_any_number(monkeypatch: pytest.MonkeyPatch, said: Any, meant: Fraction) -> None:
+    asked: list[Request] = []
+
+    def spy(*_given: object, request: Request, **_named: object) -> Receipt:
+        asked.append(request)
+        return any_receipt()
+
+    monkeypatch.setattr(api, "compress_file", spy)
+    monkeypatch.setattr(legacy, "compress", api.compress)
+    reelpress.compress("in.mp4", max_fps=said)
+    reelpress.compress_video("in.mp4", max_fps=said)
+    assert [request.max_fps for request in asked] == [meant, meant]
+
+
+@pytest.mark.parametrize(
+    "said", [math.nan, math.inf, -30000 / 1001, 0.5, 1e300, 1000.5, Fraction(1, 3), "1e1", True], ids=str
+)
+def test_a_frame_rate_that_is_none_is_refused(said: Any) -> None:
+    with pytest.raises(reelpress.UsageError, match=re.escape(f"--max-fps cannot be '{said}'")):
+        reelpress.compress("in.mp4", max_fps=said)
 
 
 @pytest.mark.parametrize(
