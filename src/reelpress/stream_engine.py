@@ -118,6 +118,8 @@ class _Work:
 
     def _deliver(self) -> None:
         book = self.book
+        if Path(os.path.realpath(self.source)).is_relative_to(os.path.realpath(self.target)):
+            raise OutputError("The input lies in the folder to make.", hint="Name another folder with -o.")
         with PartialFolder.open(self.target, overwrite=self.overwrite, may_replace=is_ours) as partial:
             with book.stage("probe"):
                 seen = look_at(self.source, self.cancel)

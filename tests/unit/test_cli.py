@@ -523,6 +523,18 @@ def test_a_receipt_needs_its_folder_before_any_work(cli: Cli, source: Path, name
     assert list(cli.files()) == ["in.mp4"]
 
 
+def test_a_ladder_never_replaces_the_folder_its_input_lies_in(cli: Cli, source: Path) -> None:
+    (cli.folder / "out").mkdir()
+    inside = source.rename(cli.folder / "out" / "init-0.mp4")
+    before = inside.read_bytes()
+    (cli.folder / "link.mp4").symlink_to(inside)
+    for name in ("out/init-0.mp4", "link.mp4"):
+        done = cli("ladder", name, "-o", "out", "--overwrite", "--preset", "ultrafast", "--rungs", "1")
+        assert inside.read_bytes() == before, "the source was removed"
+        assert done.returncode == 5
+        assert "lies in the folder to make" in done.stderr
+
+
 def test_what_was_done_is_told_though_the_receipt_cannot_be_written(cli: Cli, source: Path) -> None:
     done = cli(*lean(source.name), "--receipt", "/dev/full")
     assert done.returncode == 5
