@@ -41,6 +41,7 @@ from reelpress.run.execution import Setting
 from reelpress.run.failures import decode_damage
 from reelpress.run.partial_folder import PartialFolder
 from reelpress.run.process import CancelToken, Finished, Limits
+from reelpress.run.same_file import real_name
 from reelpress.run.watch import Job
 from reelpress.settling import refuse_small_disk, settling, stop_if_cancelled
 
@@ -118,7 +119,7 @@ class _Work:
 
     def _deliver(self) -> None:
         book = self.book
-        if Path(os.path.realpath(self.source)).is_relative_to(os.path.realpath(self.target)):
+        if Path(real_name(self.source)).is_relative_to(real_name(self.target)):
             raise OutputError("The input lies in the folder to make.", hint="Name another folder with -o.")
         with PartialFolder.open(self.target, overwrite=self.overwrite, may_replace=is_ours) as partial:
             with book.stage("probe"):

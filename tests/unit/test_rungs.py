@@ -32,6 +32,7 @@ from reelpress.plan.rungs import (
 )
 from reelpress.plan.streaming import MASTER, MPD, Streams, ladder_attempt, streams
 from reelpress.request import Request
+from reelpress.stream_engine import make_ladder
 
 from factories import audio, host, media, video
 
@@ -327,3 +328,8 @@ def segment(size: int, duration: int) -> Segment:
 def test_the_peak_is_that_of_a_stretch_and_not_of_a_crumb(parts: tuple[tuple[int, int], ...], peak: int) -> None:
     segments = tuple(segment(*part) for part in parts)
     assert Representation(number=0, timescale=1000, codec="avc1.64001f", segments=segments).peak_bps == peak
+
+
+def test_a_name_that_no_file_can_have_is_an_unusable_input(tmp_path: Path) -> None:
+    made = make_ladder(tmp_path / "nul\0.mp4", tmp_path / "out", host=host(), request=Request())
+    assert (made.status, made.exit_code) == ("rejected", 3)
