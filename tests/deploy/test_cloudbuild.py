@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -92,3 +93,49 @@ def test_what_is_built_is_there() -> None:
     named = re.findall(r"--file=(\S+)", text) + re.findall(r"args: \[(\.ci/\S+)\]", text)
     assert len(named) == 3
     assert [name for name in named if not (DEPLOY.parent / name).is_file()] == []
+
+
+# --- what the step plan writes is what the step deploy runs ---
+
+
+GIVEN = {"_REGION": "europe-west1", "_REPOSITORY": "reelpress", "_BUCKET": "my-bucket", "PROJECT_ID": "my-project",
+         "SHORT_SHA": "0123456"}  # fmt: skip
+
+
+def substituted(text: str, values: dict[str, str]) -> str:
+    """Return a text of a build file as Cloud Build hands it on."""
+    return re.sub(r"\$(?:(\$)|\{?([A-Z_]+)\}?)", lambda found: found[1] or values[found[2]], text)
+
+
+def planned(name: str, workspace: Path, **given: str) -> Path:
+    """Run the step ``plan`` of a build file, which installs nothing here, and return the script it wrote."""
+    build = yaml.safe_load((DEPLOY / name).read_text())
+    values = {**build["substitutions"], **GIVEN, **given}
+    (workspace / "deploy").symlink_to(DEPLOY)
+    environ = [substituted(line, values).replace("/workspace", str(workspace)) for line in build["options"]["env"]]
+    (step,) = (step for step in build["steps"] if step["id"] == "plan")
+    argv = [
+        step["entrypoint"],
+        *(substituted(arg, values).replace("/workspace", str(workspace)) for arg in step["args"]),
+    ]
+    env = {"PATH": os.environ["PATH"], "VENV": sys.prefix, **dict(line.split("=", 1) for line in environ)}
+    subprocess.run(argv, cwd=DEPLOY.parent, env=env, check=True, capture_output=True, text=True, timeout=60)
+    return workspace / "deploy.sh"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_planned_script_runs_to_its_end(tmp_path: Path, name: str) -> None:
+    (tmp_path / "workspace").mkdir()
+    script = planned(name, tmp_path / "workspace")
+    stand_in = tmp_path / "bin/gcloud"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path / "calls"}\n')
+    stand_in.chmod(0o755)
+    env = {"PATH": f"{stand_in.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", script], env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    stage = "dev" if name == "cloudbuild.yaml" else "prod"
+    look, deploy = (tmp_path / "calls").read_text().splitlines()
+    assert look.startswith(f"run services describe reelpress-worker-{stage}")
+    assert deploy.startswith(f"run deploy reelpress-worker-{stage}")
+    assert deploy.endswith("--no-traffic --tag=canary")
