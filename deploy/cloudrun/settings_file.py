@@ -67,7 +67,8 @@ def service_environment(deployment: Deployment, given: Mapping[str, str], *, rol
         "REELPRESS_CACHE_DIR": "/cache/reelpress",
     }
     if role == "api":
-        derived["REELPRESS_WORKER_JOBS"] = "0"
+        # jobs of either kind are the worker's, whatever a file says that both have
+        derived |= {"REELPRESS_WORKER_JOBS": "0", "REELPRESS_PUSH_JOBS": "0"}
     else:
         derived |= {
             "REELPRESS_PUSH_AUDIENCE": deployment.audience,

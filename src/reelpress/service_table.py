@@ -82,7 +82,8 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="push_jobs", env=("REELPRESS_PUSH_JOBS",), default="auto", accepts="0 to 256, auto",
-        parse=optional(number(0, 256, int)), help="Jobs at once by /process-video; auto is as worker_jobs, at least 1.",
+        flag="--push-jobs", parse=optional(number(0, 256, int)),
+        help="Jobs at once by /process-video; auto is as worker_jobs, at least 1.",
     ),
     Setting(
         name="grace_s", env=("REELPRESS_GRACE",), default="8", accepts="0 to 3600 seconds", flag="--grace",

@@ -80,6 +80,8 @@ def test_settings_are_accepted_and_there_is_time_to_end(files: tuple[str, ...], 
     # what ${NAME:-default} comes to
     plain = {key: re.sub(r"\$\{[A-Z_]+:-([^}]*)\}", r"\1", value) for key, value in environment.items()}
     accepts(plain)
+    if name == "api":
+        assert (plain["REELPRESS_WORKER_JOBS"], plain["REELPRESS_PUSH_JOBS"]) == ("0", "0"), "it does no jobs"
     grace_s = float(plain.get("REELPRESS_GRACE", 8))
     assert seconds(service["stop_grace_period"]) >= grace_s + _AFTER_GRACE_S
 

@@ -20,6 +20,7 @@ from cloudrun.steps import Step, run, script
 from cloudrun.targets import TARGETS, steps_of
 from cloudrun.variables import VARIABLES
 from reelpress.errors import UsageError
+from reelpress.service_settings import load_service
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -100,6 +101,21 @@ def test_the_queue_admits_no_more_than_there_are_workers() -> None:
     mapping = next(word for word in settings if word.startswith("--set-env-vars"))
     assert "REELPRESS_PUSH_MAX_ATTEMPTS=9" in mapping
     assert "REELPRESS_PUSH_DEADLINE=1800" in mapping, "Cloud Tasks waits no longer, whatever Cloud Run allows"
+
+
+def environment_of(target: str, **more: str) -> dict[str, str]:
+    """Return the plain settings that a target deploys a service with."""
+    word = next(w for w in line(target, "gcloud", "run", "deploy", **more) if w.startswith("--set-env-vars="))
+    text = word.removeprefix("--set-env-vars=")
+    delimiter, pairs = (text[1], text[3:]) if text.startswith("^") else (",", text)
+    return dict(pair.split("=", 1) for pair in pairs.split(delimiter))
+
+
+def test_the_api_does_no_jobs_whatever_the_file_says() -> None:
+    """The example file lets workers do them, also those that are pushed."""
+    assert {environment_of("deploy-worker-gpu")[f"REELPRESS_{kind}_JOBS"] for kind in ("WORKER", "PUSH")} == {"1"}
+    settings = load_service(environ=environment_of("deploy-api"), env_file=None)
+    assert (settings.worker_jobs, settings.push_jobs) == (0, 0)
 
 
 def test_the_budget_tells_at_all_four_steps() -> None:

@@ -105,6 +105,15 @@ def test_settings_are_accepted_and_there_is_time_to_end() -> None:
         assert pod["terminationGracePeriodSeconds"] >= needed_s, name
 
 
+def test_the_api_does_no_jobs_whatever_the_settings_of_all_say() -> None:
+    """What is named in ``env`` wins over ``envFrom``, which workers have, too."""
+    apis = [container for name, _, container in pods() if name.endswith("-api")]
+    assert len(apis) == len(OVERLAYS)
+    for container in apis:
+        own = {entry["name"]: entry["value"] for entry in container["env"]}
+        assert (own["REELPRESS_WORKER_JOBS"], own["REELPRESS_PUSH_JOBS"]) == ("0", "0")
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_is_named_is_there(overlay: str) -> None:
     accounts = {found["metadata"]["name"] for found in of_kind(overlay, "ServiceAccount")}

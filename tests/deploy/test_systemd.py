@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from reelpress.cli.app import app
+from reelpress.service import server
+from reelpress.service_settings import ServiceSettings
 
 from deployed import ROOT, accepts
 
@@ -77,3 +83,15 @@ def test_settings_are_accepted_and_there_is_time_to_end(name: str) -> None:
     accepts(environment)
     (stop_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
     assert float(stop_s) >= float(environment.get("REELPRESS_GRACE", 8)) + _AFTER_GRACE_S
+
+
+def test_the_api_does_no_jobs_whatever_the_shared_file_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of settings, which the workers have, too, wins over what the unit puts into the environment."""
+    started: list[ServiceSettings] = []
+    monkeypatch.setattr(server, "serve", lambda settings: started.append(settings) or 0)
+    monkeypatch.setenv("REELPRESS_WORKER_JOBS", "2")
+    monkeypatch.setenv("REELPRESS_PUSH_JOBS", "1")
+    (command,) = re.findall(r"^ExecStart=(.+)$", (FOLDER / "reelpress.service").read_text(), re.MULTILINE)
+    done = CliRunner().invoke(app, shlex.split(command)[1:])
+    assert done.exit_code == 0, done.output
+    assert [(settings.worker_jobs, settings.push_jobs) for settings in started] == [(0, 0)]

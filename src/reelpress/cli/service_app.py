@@ -65,6 +65,7 @@ _WORKING = (
 @with_options(_WORKING)
 @click.option("--host", metavar="ADDRESS", help="Listen here; beyond this machine keys are needed [127.0.0.1].")
 @click.option("--port", metavar="PORT", help="Listen here [8001].")
+@click.option("--push-jobs", metavar="N", help="Jobs at once by /process-video [as --worker-jobs].")
 def serve(**flags: str | None) -> None:
     """Serve the HTTP API, and do its jobs.
 
