@@ -69,6 +69,8 @@ def service_environment(deployment: Deployment, given: Mapping[str, str], *, rol
     if role == "api":
         # jobs of either kind are the worker's, whatever a file says that both have
         derived |= {"REELPRESS_WORKER_JOBS": "0", "REELPRESS_PUSH_JOBS": "0"}
+        if not deployment.api_public:
+            derived["REELPRESS_IAM_CHECKED"] = "true"  # as for the worker: those who tell of new objects
     else:
         derived |= {
             "REELPRESS_PUSH_AUDIENCE": deployment.audience,

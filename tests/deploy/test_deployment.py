@@ -118,6 +118,13 @@ def test_the_api_does_no_jobs_whatever_the_file_says() -> None:
     assert (settings.worker_jobs, settings.push_jobs) == (0, 0)
 
 
+def test_tokens_without_a_signature_are_believed_only_behind_googles_own_check() -> None:
+    """Google takes it off, also for those who tell a closed API of new objects."""
+    assert environment_of("deploy-worker-gpu")["REELPRESS_IAM_CHECKED"] == "true"
+    assert environment_of("deploy-api")["REELPRESS_IAM_CHECKED"] == "true"
+    assert "REELPRESS_IAM_CHECKED" not in environment_of("deploy-api", API_PUBLIC="true")
+
+
 def test_the_budget_tells_at_all_four_steps() -> None:
     argv = line("budget", "gcloud", "billing", "budgets", "create")
     assert [word.partition("percent=")[2] for word in argv if "threshold" in word] == ["0.5", "0.8", "1", "1.2"]

@@ -34,6 +34,20 @@ def test_beyond_this_machine_a_good_key_is_needed(public: TestClient, key_of: Ma
         refused(public.get("/v1/jobs", headers={"Authorization": forged.encode()}), 401, "key_needed")
 
 
+def test_a_key_beside_the_token_of_what_stands_in_front_counts(public: TestClient, key_of: MakeKey) -> None:
+    """A Cloud Run that is closed wants its own token in Authorization, and hands it on."""
+    front = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.SIGNATURE_REMOVED_BY_GOOGLE"}
+    refused(public.get("/v1/jobs", headers=front), 401, "key_needed")
+    key = key_of("ann")["Authorization"][7:]
+    path = f"/v1/jobs/{public.post('/v1/jobs', json=URL_JOB, headers={**front, 'X-API-Key': key}).json()['id']}"
+    assert public.get(path, headers={"X-API-Key": key}).json()["user_id"] == "ann"
+    assert public.get("/ready", headers={**front, "X-API-Key": key}).json()["checks"] != []
+    refused(public.get("/v1/jobs", headers={**front, "X-API-Key": f"{key}a"}), 401, "key_needed")
+    # of two keys the bearer is the one that counts
+    refused(public.get(path, headers={**key_of("bob"), "X-API-Key": key}), 404, "not_found")
+    refused(public.get(path, headers={"Authorization": "Bearer rp_no_no", "X-API-Key": key}), 401, "key_needed")
+
+
 def test_host_and_forwarding_headers_make_nobody_local(public: TestClient) -> None:
     for headers in ({"Host": "127.0.0.1:8001"}, {"Host": "localhost"}, {"X-Forwarded-For": "127.0.0.1"}):
         refused(public.get("/v1/jobs", headers=headers), 401, "key_needed")

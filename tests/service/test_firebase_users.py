@@ -57,6 +57,10 @@ def test_other_tokens_and_no_token_are_refused(public: TestClient, key_of: MakeK
         assert "invalid_token" in answer.headers["www-authenticate"]
     assert public.get("/v1/jobs").json()["code"] == "key_needed"
     assert public.get("/v1/jobs", headers={"X-API-Key": bearer()["Authorization"][7:]}).status_code == 401
+    # a key that was sent is who asks, and must be good, whatever is in the other header
+    key = key_of("ann")["Authorization"][7:]
+    assert public.get("/v1/jobs", headers={**bearer(exp=1), "X-API-Key": key}).status_code == 200
+    assert public.get("/v1/jobs", headers={**bearer(), "X-API-Key": f"{key}a"}).status_code == 401
     assert public.get("/v1/jobs", headers=key_of("ann")).status_code == 200
     assert public.get("/ready", headers=bearer(exp=1)).json().keys() == public.get("/ready").json().keys()
 

@@ -511,6 +511,9 @@ def test_a_missing_key_is_asked_for_and_one_in_the_environment_is_used(cli: Cli,
     assert done.stderr.startswith("reelpress: A valid API key is needed.")
     assert "rp_wrong" not in done.stderr
     assert cli("list", REELPRESS_API_KEY="rp_secret").returncode == 0
+    # a proxy to a closed Cloud Run puts its own token into the first of them
+    _, _, headers = service.seen[-1]
+    assert (headers["authorization"], headers["x-api-key"]) == ("Bearer rp_secret", "rp_secret")
 
 
 def test_a_busy_service_is_asked_again_without_a_second_job(cli: Cli, service: FakeService) -> None:

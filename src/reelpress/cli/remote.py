@@ -78,7 +78,9 @@ class Service:
             raise UsageError("--key cannot be that.", hint="A key is of letters, digits, '-' and '_'; copy it again.")
         self.url = url.rstrip("/")
         self.is_exposed = bool(key) and scheme == "http" and host not in _LOCAL
-        headers = {"User-Agent": f"reelpress/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        # twice: a proxy to a closed Cloud Run puts its own token in the place of the first
+        keys = {"Authorization": f"Bearer {key}", "X-API-Key": key} if key else {}
+        headers = {"User-Agent": f"reelpress/{VERSION}", **keys}
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport)
         # for signed addresses of the store: the key is none of its business
         self._store = httpx.Client(timeout=_TIMEOUT, transport=transport)

@@ -65,9 +65,12 @@ def identify(
 
     A key that was sent must be good, also on this machine. Raises :class:`NetError` where a token cannot be checked.
     """
-    firebase: FirebaseVerifier | None = request.app.state.firebase
-    if firebase is not None and bearer is not None and not bearer.credentials.startswith("rp_"):
-        return _signed_in(firebase, bearer.credentials)
+    if bearer is not None and not _is_key(bearer):
+        firebase: FirebaseVerifier | None = request.app.state.firebase
+        if header:
+            bearer = None  # it was for whoever stands in front: a closed Cloud Run wants its own token there
+        elif firebase is not None:
+            return _signed_in(firebase, bearer.credentials)
     text = bearer.credentials if bearer is not None else header
     if text is not None or "authorization" in request.headers:
         key = check_key(request.app.state.house.database, text or "", now=time.time())
@@ -85,15 +88,21 @@ def service_account_or_caller(
 ) -> Caller | None:
     """Return ``None`` for the service account whose tokens ``verifier`` accepts, else who asks with a key.
 
+    A token beside a key in ``header`` is for whoever stands in front, and not looked at.
+
     Raises :class:`RequestRefused` 401 for a token or key that is not good, :class:`NetError` where that is not known.
     """
-    if bearer is None or bearer.credentials.startswith("rp_") or verifier is None:
+    if bearer is None or _is_key(bearer) or header or verifier is None:
         return identify(request, bearer, header)
     try:
         verifier.verify(bearer.credentials)
     except TokenError as error:
         raise RequestRefused(401, error.code, error.what, evidence=error.evidence) from None
     return None
+
+
+def _is_key(bearer: HTTPAuthorizationCredentials) -> bool:
+    return bearer.credentials.startswith("rp_")
 
 
 def _signed_in(firebase: FirebaseVerifier, token: str) -> Caller:
