@@ -86,6 +86,14 @@ def test_settings_are_accepted_and_there_is_time_to_end(files: tuple[str, ...], 
     assert seconds(service["stop_grace_period"]) >= grace_s + _AFTER_GRACE_S
 
 
+@pytest.mark.parametrize("name", ["api", "worker"])
+@pytest.mark.parametrize("kind", ["PUSH", "EVENTS"])
+def test_a_server_is_told_whose_tokens_count_wholly_or_not_at_all(name: str, kind: str) -> None:
+    """It does not start with half of it, as with an audience that is handed on and an account that is not."""
+    whole = {f"REELPRESS_{kind}_AUDIENCE", f"REELPRESS_{kind}_SERVICE_ACCOUNT"}
+    assert whole & set(services(FILES[0])[name]["environment"]) in (set(), whole)
+
+
 def test_a_gpu_is_reserved_with_what_encoding_needs() -> None:
     worker = services(*FILES)["worker"]
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
