@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cloudrun.deployment import FOLDER, ROOT, Deployment
 from cloudrun.steps import Step
+from cloudrun.variables import BY_NAME
 
 _APIS = (
     "run", "artifactregistry", "cloudbuild", "cloudtasks", "secretmanager", "sqladmin", "storage", "iamcredentials",
@@ -19,6 +20,11 @@ _PROJECT_ROLES = {
     "api": ("monitoring.metricWriter", "cloudtrace.agent", "cloudsql.client", "cloudtasks.enqueuer"),
     "build": ("logging.logWriter", "run.developer", "monitoring.viewer"),
 }
+# What builds are told of a deployment: substitutions of deploy/cloudbuild.yaml and cloudbuild.prod.yaml.
+_HANDED_TO_BUILDS = (
+    "region", "repository", "bucket", "service", "gpu_type", "cpu", "memory_gib", "scratch", "scratch_gib",
+    "min_instances", "max_instances", "timeout_s", "max_attempts", "cloudsql", "network", "subnet",
+)  # fmt: skip
 BUDGET_STEPS = (0.5, 0.8, 1.0, 1.2)
 
 
@@ -143,10 +149,15 @@ def monitoring(deployment: Deployment) -> list[Step]:
 
 
 def create_triggers(deployment: Deployment) -> list[Step]:
-    """Have Cloud Build bring every push to main to dev; prod is a build of its own that waits for a yes."""
+    """Have Cloud Build bring every push to main to dev; prod is a build of its own that waits for a yes.
+
+    Both deploy with what this deployment was told: ``.env.deploy`` is not where they run.
+    """
     substitutions = {
-        "_REGION": deployment.region, "_REPOSITORY": deployment.repository, "_BUCKET": deployment.bucket,
-    }  # fmt: skip
+        f"_{row.env[0]}": value
+        for row in (BY_NAME[name] for name in _HANDED_TO_BUILDS)
+        if (value := getattr(deployment, row.name)) is not None and str(value) != row.default
+    }
     steps = []
     for stage, config, approval in (
         ("dev", "cloudbuild.yaml", "--no-require-approval"),

@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from cloudrun.deployment import read_deployment
+from cloudrun.project import create_triggers
+from cloudrun.variables import VARIABLES
+
 import gcloud_lines
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -121,6 +125,43 @@ def planned(name: str, workspace: Path, **given: str) -> Path:
     env = {"PATH": os.environ["PATH"], "VENV": sys.prefix, **dict(line.split("=", 1) for line in environ)}
     subprocess.run(argv, cwd=DEPLOY.parent, env=env, check=True, capture_output=True, text=True, timeout=60)
     return workspace / "deploy.sh"
+
+
+# Of a deployment, what a build does not need, or says itself.
+NOT_HANDED_ON = {
+    "stage", "project", "tag", "staged", "env_file", "container_tool", "billing_account", "budget_usd", "github_owner",
+    "github_repository", "api_service", "api_public", "queue", "dispatches_per_s",
+}  # fmt: skip
+
+
+def test_a_build_hands_on_all_that_the_worker_is_deployed_with() -> None:
+    handed_on = {row.env[0] for row in VARIABLES if row.name not in NOT_HANDED_ON}
+    for name in FILES:
+        lines = yaml.safe_load((DEPLOY / name).read_text())["options"]["env"]
+        assert handed_on <= {line.split("=")[0] for line in lines if re.fullmatch(r"([A-Z_]+)=\$_\1", line)}, name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_build_deploys_as_its_trigger_was_made_to(tmp_path: Path, name: str) -> None:
+    """What differs by hand differs in builds: else they would take it back and say nothing."""
+    chosen = {
+        "SERVICE": "cutter", "CPU": "8", "MEMORY_GIB": "32", "SCRATCH": "my-scratch", "MIN_INSTANCES": "1",
+        "MAX_INSTANCES": "7", "MAX_ATTEMPTS": "9", "TIMEOUT": "3600", "CLOUDSQL_INSTANCE": "my-project:europe-west1:db",
+        "GPU_TYPE": "nvidia-l4", "NETWORK": "net", "SUBNET": "sub", "SCRATCH_GIB": "9",
+    }  # fmt: skip
+    place = {"PROJECT": "my-project", "REGION": "europe-west1", "BUCKET": "my-bucket", "GITHUB_OWNER": "me"}
+    deployment = read_deployment({**place, **chosen, "GITHUB_REPOSITORY": "r"}, file=Path("/nonexistent"))
+    (argv,) = (step.argv for step in create_triggers(deployment) if f"--build-config=deploy/{name}" in step.argv)
+    (word,) = (word for word in argv if word.startswith("--substitutions="))
+    given = dict(pair.split("=", 1) for pair in word.removeprefix("--substitutions=").split(","))
+    assert set(given) <= set(yaml.safe_load((DEPLOY / name).read_text())["substitutions"])
+    script = planned(name, tmp_path, **given).read_text()
+    for part in (
+        "gcloud run deploy cutter-", "--cpu=8", "--memory=32Gi", "bucket=my-scratch", "--min-instances=1",
+        "--max-instances=7", "REELPRESS_PUSH_MAX_ATTEMPTS=9", "--timeout=3600", "--network=net", "--subnet=sub",
+        "--set-cloudsql-instances=my-project:europe-west1:db",
+    ):  # fmt: skip
+        assert part in script, part
 
 
 @pytest.mark.parametrize("name", FILES)
