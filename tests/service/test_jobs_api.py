@@ -111,10 +111,29 @@ def test_a_bug_tells_nothing_of_the_inside(house: House, monkeypatch: pytest.Mon
         raise RuntimeError("the password is swordfish")
 
     monkeypatch.setattr("reelpress.service.jobs_routes.list_jobs", broken)
-    with TestClient(create_app(house), base_url=LOCAL, raise_server_exceptions=False) as client:
+    with TestClient(create_app(house), base_url=LOCAL) as client:
         answer = client.get("/v1/jobs")
     problem(answer, 500, "bug")
     assert "swordfish" not in answer.text
+
+
+def test_a_bug_is_counted_logged_and_guarded_like_every_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object, **_more: object) -> None:
+        raise RuntimeError
+
+    with TestClient(create_app(house), base_url=LOCAL) as client, caplog.at_level("INFO", "reelpress"):
+        good = client.get("/v1/jobs")
+        monkeypatch.setattr("reelpress.service.jobs_routes.list_jobs", broken)
+        bad = client.get("/v1/jobs")
+        counted = client.get("/metrics").text
+    assert bad.status_code == 500
+    assert good.headers.keys() - {"content-length", "content-type"} <= bad.headers.keys()
+    assert bad.headers["content-security-policy"] == good.headers["content-security-policy"]
+    assert 'reelpress_http_requests_total{method="GET",route="/v1/jobs",status="500"} 1.0' in counted
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["GET /v1/jobs failed"]
+    assert "GET /v1/jobs 500" in caplog.messages
 
 
 def test_a_database_that_is_away_is_worth_asking_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

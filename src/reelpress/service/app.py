@@ -85,6 +85,7 @@ def _app(house: House, worker: Worker | None, modules: Iterable[ModuleType]) -> 
     app.state.events_verifier = storage_events_routes.events_verifier_of(house)
     app.state.firebase = firebase_of(house)
     problems.install(app)
+    app.add_middleware(problems.AnsweredBugs)
     app.add_middleware(BoundedBodies)
     app.add_middleware(StrictHeaders)
     app.add_middleware(CountedRequests, telemetry=house.telemetry)

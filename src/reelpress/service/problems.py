@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelpress.errors import (
     AddressError,
@@ -126,6 +127,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DBAPIError, _of_database)
     app.add_exception_handler(PoolTimeout, _of_database)
     app.add_exception_handler(Exception, _of_bug)
+
+
+class AnsweredBugs:
+    """Answers what nobody expected, from within all other middleware: the answer is counted and guarded as others are.
+
+    The handler of ``install`` for the same stands outside of them. It is for bugs of theirs.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on. What is raised once an answer has begun goes on, so that the connection breaks."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = has_begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if has_begun:
+                raise
+            answer = await _of_bug(Request(scope), error)
+            await answer(scope, receive, send)
 
 
 async def _of_ours(request: Request, error: Exception) -> Response:
