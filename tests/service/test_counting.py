@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
 from reelpress.errors import UsageError
 from reelpress.jobs.changing import cancel
@@ -29,6 +30,7 @@ from reelpress.observe.entry import Entry, Fallback
 from reelpress.observe.telemetry import Exports, open_telemetry
 from reelpress.observe.tracing import asked_with
 from reelpress.receipt import CostParts
+from reelpress.service import gauges
 from reelpress.service.app import create_app
 from reelpress.service.gauges import show_gauges
 from reelpress.service_settings import load_service
@@ -185,6 +187,25 @@ def test_budget_and_speed_are_shown_as_the_database_has_them(tmp_path):
     assert seen["reelpress_performance_ratio", at.format("0.99")] == 1.5
     assert ("reelpress_performance_ratio", at.format("0.95")) not in seen
     assert seen["reelpress_performance_regressions_total", 'encoder="libx264",size_class="small"'] == 1
+
+
+def test_a_database_that_is_away_is_asked_once_for_all_gauges(tmp_path, monkeypatch):
+    """Each try may wait for seconds, and there are nine gauges."""
+    house = House.open(load_service({"data_dir": str(tmp_path), "budget_usd": "10"}, environ={}, env_file=None))
+    now, asked = [1000.0], []
+
+    def away(_house: House, at: float) -> None:
+        asked.append(at)
+        now[0] += 5
+        raise OperationalError("SELECT", {}, Exception("connection timed out"))
+
+    monkeypatch.setattr(gauges, "_read", away)
+    show_gauges(house, None, clock=lambda: now[0])
+    seen = figures(house)
+    house.close()
+    assert asked == [1000.0]
+    assert ("reelpress_jobs", 'kind="compress",status="queued"') not in seen
+    assert ("reelpress_disk_free_bytes", 'folder="data"') in seen
 
 
 def test_a_sidecar_scrapes_a_port_of_this_machine_without_a_key(tmp_path, monkeypatch):

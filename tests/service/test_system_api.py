@@ -9,10 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from reelpress.facts.host import EncoderFacts
@@ -48,6 +50,24 @@ def test_it_is_not_ready_without_its_store_or_room(client: TestClient, house: Ho
     bad = {check["name"]: check["note"] for check in answer.json()["checks"] if not check["is_good"]}
     assert bad.keys() == {"scratch", "storage"}
     assert str(house.settings.data) not in answer.text
+
+
+def test_a_database_that_is_away_is_asked_once_in_two_seconds(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try may wait for seconds, and a probe comes again before that."""
+    asked: list[str] = []
+
+    def away() -> NoReturn:
+        asked.append("database")
+        raise OperationalError("SELECT", {}, Exception("connection timed out"))
+
+    house.settings = msgspec.structs.replace(house.settings, budget_usd=10.0)
+    monkeypatch.setattr(readiness, "_CHECKS_LAST_S", 1e9)
+    monkeypatch.setattr(house.database, "reading", away)
+    check = ReadinessCheck(house, None, load(environ={}, env_file=None))
+    for _ in range(3):
+        seen = check.look()
+        assert {c.name: c.is_good for c in seen.checks} == {"database": False, "storage": True, "scratch": True}
+    assert asked == ["database"]
 
 
 def test_encoders_that_open_are_found_by_trying(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

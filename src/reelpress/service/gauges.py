@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
@@ -70,7 +71,7 @@ class _Gauges:
     def __init__(self, house: House, clock: Callable[[], float], disk_usage: DiskUsage) -> None:
         self._house, self._clock, self._disk_usage = house, clock, disk_usage
         self._lock = threading.Lock()
-        self._read: tuple[float, _Reading] | None = None
+        self._read: tuple[float, _Reading | SQLAlchemyError] | None = None
         watch = house.telemetry.instruments.watch
         watch("reelpress_jobs", self._jobs)
         watch("reelpress_queue_depth", lambda: [(self._now().queued[kind], {"kind": kind}) for kind in KINDS])
@@ -89,8 +90,19 @@ class _Gauges:
         with self._lock:
             now = self._clock()
             if self._read is None or not 0 <= now - self._read[0] <= _BELIEVED_S:  # nor where the clock was set back
-                self._read = now, _read(self._house, now)
-            return self._read[1]
+                found = self._look(now)
+                self._read = self._clock(), found
+            found = self._read[1]
+        if isinstance(found, SQLAlchemyError):
+            raise found
+        return found
+
+    def _look(self, now: float) -> _Reading | SQLAlchemyError:
+        """Return a reading, or why there is none: to find out that a database is away may take seconds."""
+        try:
+            return _read(self._house, now)
+        except SQLAlchemyError as error:
+            return error
 
     def _jobs(self) -> Iterable[Seen]:
         jobs = self._now().jobs

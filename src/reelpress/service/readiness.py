@@ -84,7 +84,8 @@ class ReadinessCheck:
             checks, encoders = self._known[1], self._encoders
         if self._has_worker:
             checks = (*checks, _encoders_check(encoders))
-        budget = self._budget()
+        # a database that does not answer the check would be waited for once more, by every probe
+        budget = self._budget() if checks[0].is_good else None
         if budget is not None:
             checks = (*checks, budget)
         return Readiness(ready=all(check.is_good for check in checks), checks=checks, encoders=encoders or ())
