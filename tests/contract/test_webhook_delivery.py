@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from reelpress.net.client import public_client
 from reelpress.net.wire import Patience
+from reelpress.service.logs import JsonLines
 from reelpress.webhooks import outbox
 from reelpress.webhooks.delivery import Delivery, Outcome, deliver
 from reelpress.webhooks.outbox import LEASE_S
@@ -266,6 +267,15 @@ def test_what_is_due_is_sent_and_written_down(engine, table):
     assert states == {"evt_1": ("delivered", 1), "evt_2": ("failed", 1), "evt_3": ("failed", 1)}
     ok = next(asked for asked in peer.asked if asked.target == "/ok")
     assert ok.headers["webhook-id"] == "evt_1"
+
+
+def test_what_is_logged_of_a_delivery_names_user_and_job(engine, table, caplog):
+    """By the names under which log lines show them."""
+    with Peer(lambda _: said(b"ok")) as peer, caplog.at_level("INFO", "reelpress"):
+        put(engine, table, 1, user="ann", url=peer.url)
+        assert sender(engine, table).run_once(T0) == 1
+    lines = [JsonLines().parts(record) for record in caplog.records if record.getMessage().startswith("webhook ")]
+    assert [(line["job"], line["user"]) for line in lines] == [(all_of(engine, table)[0].job_id, "ann")]
 
 
 def test_a_receiver_that_is_down_for_a_while_gets_its_event(engine, table):

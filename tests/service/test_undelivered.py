@@ -16,6 +16,7 @@ from reelpress.jobs.reading import get_job
 from reelpress.jobs.tables import JOBS
 from reelpress.jobs.undelivered import park_undelivered
 from reelpress.service.app import create_app
+from reelpress.service.logs import JsonLines
 
 from cloud_tasks import CloudTasks
 from conftest import LOCAL, open_house
@@ -69,6 +70,16 @@ def test_the_last_delivery_parks_the_job_and_says_so_once(client: TestClient, ta
     # mended: somebody retries it, or it is put into the queue again
     assert client.post(f"/v1/jobs/{job['id']}/retry").json()["status"] == "queued"
     assert deliver(client, tasks, 1).status_code == 429
+
+
+def test_what_is_logged_of_a_delivery_names_user_and_job(
+    client: TestClient, tasks: CloudTasks, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the names under which log lines show them."""
+    with caplog.at_level("INFO", "reelpress"):
+        job = [deliver(client, tasks, number) for number in (1, 2, 3)][-1].json()["job"]
+    said = [JsonLines().parts(record) for record in caplog.records if record.getMessage().startswith("task t1")]
+    assert [(line["job"], line["user"]) for line in said] == [(job, BODY["user_id"])] * 4
 
 
 def test_who_is_not_the_queue_parks_nothing(client: TestClient, tasks: CloudTasks) -> None:

@@ -151,7 +151,7 @@ def process_video(
     # the queue would drop the task and tell nobody
     job = park_undelivered(house.database, job.id, deliveries=sender.tries + 1, now=time.time(), on_end=on_end(house))
     _LOG.error("task %s: job %s is %s after its last delivery", sender.task, job.id, job.status,
-               extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
+               extra={"job": job.id, "user": job.user_id})  # fmt: skip
     if job.status != "dead":
         return _answer(house, job, shape, sender)
     return answer(Pushed(status="failed", video_id=shape.video_id, job=job.id, error=job.error))
@@ -164,7 +164,7 @@ def _done(house: House, worker: Worker | None, job: Job, shape: PushShape, sende
         job = retry(house.database, job.id, now=time.time(), queue="push")
     if sender.task is not None:
         _LOG.info("task %s, try %d: job %s is %s", sender.task, sender.tries + 1, job.id, job.status,
-                  extra={"job_id": job.id, "user_id": job.user_id})  # fmt: skip
+                  extra={"job": job.id, "user": job.user_id})  # fmt: skip
     if job.status == "queued":
         task: Task | None = worker.take(job.id) if worker is not None else None
         if task is None:

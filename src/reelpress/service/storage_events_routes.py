@@ -118,5 +118,5 @@ def _submit(house: House, caller: Caller | None, new: NewObject) -> EventTaken |
         house.database, spec, user_id=found.user_id, now=time.time(), idempotency_key=f"event:{generation}",
         max_queued=settings.max_queued,
     )  # fmt: skip
-    _LOG.info("object %s is job %s", found.key, done.job.id, extra={"job_id": done.job.id, "user_id": found.user_id})
+    _LOG.info("object %s is job %s", found.key, done.job.id, extra={"job": done.job.id, "user": found.user_id})
     return EventTaken(job=done.job.id, status=done.job.status, is_new=done.is_new)

@@ -96,5 +96,5 @@ class Sender:
         kept = settle(self._engine, self._table, event, outcome, me=self._me, now=ended, next_at=next_at)
         _LOG.info(
             "webhook %s for job %s: %s", event.id, event.job_id, outcome.error or outcome.verdict,
-            extra={"user_id": event.user_id, "job_id": event.job_id, "status": outcome.status, "settled": kept},
+            extra={"user": event.user_id, "job": event.job_id, "status": outcome.status, "settled": kept},
         )  # fmt: skip
