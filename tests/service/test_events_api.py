@@ -7,16 +7,20 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from reelpress.jobs.changing import cancel
 from reelpress.jobs.house import House
-from reelpress.jobs.model import JobInput, JobSpec
+from reelpress.jobs.model import JobEvent, JobInput, JobSpec
+from reelpress.jobs.reading import events_since
 from reelpress.jobs.submission import submit
-from reelpress.jobs.tables import JOBS
+from reelpress.jobs.tables import EVENTS, JOBS
 from reelpress.jobs.telling import add_event
+from reelpress.service import feed
 from reelpress.service.feed import Feed, Watcher
 
 SPEC = JobSpec(input=JobInput(kind="url", value="https://example.com/a.mov"))
@@ -121,6 +125,26 @@ def test_a_reader_who_comes_back_gets_what_it_missed_and_no_more(house: House) -
     assert asyncio.run(watch(1)) == ["one", "two"]
     assert asyncio.run(watch(3)) == []
     assert asyncio.run(watch(10**9)) == []
+
+
+def test_events_that_are_thrown_away_while_they_are_read_end_no_reader(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Housekeeping may come between the events and the question whose they are."""
+    job = new_job(house)
+    happen(house, job, "one")
+    happen(house, job, "two")
+
+    def then_thrown_away(connection: sa.Connection, *args: Any, **more: Any) -> list[JobEvent]:
+        found = events_since(connection, *args, **more)
+        connection.execute(EVENTS.delete().where(EVENTS.c.seq == found[-1].seq))
+        return found
+
+    with house.database.writing() as connection:
+        whole = feed._numbered(connection, 0)
+        monkeypatch.setattr(feed, "events_since", then_thrown_away)
+        assert feed._numbered(connection, 0) == whole[:-1]
+    assert len(whole) > 2
 
 
 def test_news_of_others_is_for_others(house: House) -> None:

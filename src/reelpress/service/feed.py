@@ -220,7 +220,8 @@ def _numbered(connection: Connection, after: int) -> list[tuple[str, JobEvent]]:
         return []
     whose = sa.select(EVENTS.c.seq, EVENTS.c.user_id).where(EVENTS.c.seq > after, EVENTS.c.seq <= events[-1].seq)
     users = {row.seq: row.user_id for row in connection.execute(whose)}
-    return [(users[event.seq], event) for event in events]
+    # who kept house between the two questions has deleted the others, and they are of jobs that are gone
+    return [(users[event.seq], event) for event in events if event.seq in users]
 
 
 def _progress_since(connection: Connection, which: sa.ColumnElement[bool]) -> list[tuple[str, Progress]]:
