@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cloudrun.deployment import FOLDER, ROOT, Deployment
+from cloudrun.settings_file import tells_figures
 from cloudrun.steps import Step
 from cloudrun.variables import BY_NAME
 
@@ -134,13 +135,24 @@ def budget(deployment: Deployment) -> list[Step]:
     ]  # fmt: skip
 
 
-def monitoring(deployment: Deployment) -> list[Step]:
-    """Load the dashboard and the alert policies of deploy/monitoring. Policies are alpha in gcloud 528."""
+def monitoring(deployment: Deployment, given: Mapping[str, str]) -> list[Step]:
+    """Load the dashboard and the alert policies of deploy/monitoring. Policies are alpha in gcloud 528.
+
+    Said first where containers with these settings tell nobody the figures that those ask for.
+    """
     folder, project = FOLDER / "monitoring" / "google", f"--project={deployment.project}"
     dashboards, policies = (
         [path.relative_to(ROOT) for path in sorted(folder.glob(pattern))] for pattern in ("*.json", "policies/*.json")
     )
+    unfed = Step(
+        argv=(
+            "echo",
+            "Nothing feeds these yet: containers have to tell a collector their figures (docs/metrics.md).",
+        ),
+        why=f"{deployment.settings_file.name} has Google's own two metrics at most: no alert would ever fire.",
+    )
     return [
+        *([] if tells_figures(given) else [unfed]),
         *(Step(argv=("gcloud", "monitoring", "dashboards", "create", project, f"--config-from-file={path}"))
           for path in dashboards),
         *(Step(argv=("gcloud", "alpha", "monitoring", "policies", "create", project, f"--policy-from-file={path}"))

@@ -10,6 +10,8 @@ from dotenv import dotenv_values
 from cloudrun.deployment import Deployment
 from reelpress.errors import UsageError
 from reelpress.facts.values import Value
+from reelpress.observe.telemetry import exports_of
+from reelpress.service_settings import load_service
 from reelpress.service_table import SERVICE_SETTINGS
 from reelpress.settings import parse_row
 from reelpress.settings_table import SETTINGS
@@ -53,6 +55,15 @@ def read_settings(path: Path) -> dict[str, str]:
         elif name not in (*SECRETS, *OTHERS) and not name.startswith("OTEL_"):
             raise UsageError(f"{path.name}: {name} is not a setting.", hint="See docs/settings.md.")
     return given
+
+
+def tells_figures(given: Mapping[str, str]) -> bool:
+    """Tell whether containers with these settings tell the figures that dashboard and alerts ask for to anybody.
+
+    Nothing outside can ask an instance of Cloud Run: a sidecar does, at a port of its own, or figures are sent.
+    """
+    exports = exports_of(load_service(environ=given, env_file=None).metrics, "none", given)
+    return exports.otlp_metrics or (exports.prometheus and "OTEL_EXPORTER_PROMETHEUS_PORT" in given)
 
 
 def service_environment(deployment: Deployment, given: Mapping[str, str], *, role: str) -> ServiceEnvironment:

@@ -112,7 +112,8 @@ TARGETS: dict[str, Target] = {
         plan=lambda d, _s, _e: project.budget(d),
     ),
     "monitoring": Target(
-        help="dashboard and alert policies", needs=("project",), plan=lambda d, _s, _e: project.monitoring(d)
+        help="dashboard and alert policies", needs=("project",), reads_settings=True,
+        plan=lambda d, s, _e: project.monitoring(d, s),
     ),
     "create-triggers": Target(
         help="Cloud Build: dev on every push, prod after a yes",

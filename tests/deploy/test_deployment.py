@@ -130,6 +130,24 @@ def test_the_budget_tells_at_all_four_steps() -> None:
     assert [word.partition("percent=")[2] for word in argv if "threshold" in word] == ["0.5", "0.8", "1", "1.2"]
 
 
+@pytest.mark.parametrize(
+    ("more", "is_told"),
+    [
+        ("", False),
+        ("REELPRESS_METRICS=prometheus,gcp\n", False),
+        ("REELPRESS_METRICS=prometheus,gcp\nOTEL_EXPORTER_PROMETHEUS_PORT=9464\n", True),
+        ("REELPRESS_METRICS=otlp,gcp\nOTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318\n", True),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT=9464\n", False),
+    ],
+)
+def test_alerts_that_nobody_would_feed_are_said_before_they_are_made(tmp_path: Path, more: str, is_told: bool) -> None:
+    """The example file has Google's own two metrics alone; dashboard and alerts ask for all the others."""
+    settings = tmp_path / ".env.dev"
+    settings.write_text((DEPLOY / ".env.prod.example").read_text() + more)
+    first = steps_of(TARGETS["monitoring"], deployed(ENV_FILE=str(settings)), {})[0].argv
+    assert (first[0], "docs/metrics.md" in first[-1]) == (("gcloud", False) if is_told else ("echo", True))
+
+
 def test_the_gpu_is_switched_without_an_image() -> None:
     for target, value in (("enable-gpu", "true"), ("disable-gpu", "false")):
         argvs = lines(target)
