@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reelpress.bookkeeping import Book
+from reelpress.check.due import heard_s
 from reelpress.check.structure import check_structure
 from reelpress.errors import Cancelled, InputError
 from reelpress.events import Checked, Event, OnEvent, Progressed
@@ -18,7 +19,7 @@ from reelpress.probe.ready import ReadyProbe
 from reelpress.receipt import Gate
 from reelpress.run.failures import decode_damage
 from reelpress.run.process import Finished
-from reelpress.run.report import read_report
+from reelpress.run.report import read_report, read_samples
 from reelpress.run.watch import Job
 
 _READY_FROM_PERCENT = 50.0
@@ -77,12 +78,19 @@ class Judge:
         damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
         track = self._source_facts.main_video
         report = read_report(done.stderr_tail, track.index) if track is not None else None
-        self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report)
+        heard = self._heard_s(done.stderr_tail)
+        self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report, heard_s=heard)
         if not _failed(self.gates):
             self.gates = (*self.gates, *self._further(attempt, self._path, facts))
         book.damage = damage
         self._emit(Checked(job=self._job.id, input=self._job.input, gates=self.gates))
         return _verdict(_failed(self.gates))
+
+    def _heard_s(self, stderr_tail: str) -> tuple[float | None, ...]:
+        """Return how many seconds the decoder gave of each sound that is kept; of one that is copied, nobody knows."""
+        samples = read_samples(stderr_tail)
+        kept = {s.index for s in self._decided.streams if s.kind == "audio" and s.action != "drop"}
+        return tuple(heard_s(track, samples) for track in self._source_facts.audio if track.index in kept)
 
 
 def _failed(gates: tuple[Gate, ...]) -> list[Gate]:

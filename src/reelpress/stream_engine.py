@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from reelpress.bookkeeping import Book, Hashing
+from reelpress.check.due import frames_due, missing_s
 from reelpress.check.fragments import FragmentError, read_representation
 from reelpress.check.ladder import check_ladder, decode_ladder, is_ours
 from reelpress.delivery import INPUT_FAILURES, OUTPUT_FAILURES
@@ -41,6 +42,7 @@ from reelpress.run.execution import Setting
 from reelpress.run.failures import decode_damage
 from reelpress.run.partial_folder import PartialFolder
 from reelpress.run.process import CancelToken, Finished, Limits
+from reelpress.run.report import read_report, read_samples
 from reelpress.run.same_file import real_name
 from reelpress.run.watch import Job
 from reelpress.settling import refuse_small_disk, settling, stop_if_cancelled
@@ -230,14 +232,15 @@ class _Work:
             except (FragmentError, OSError) as error:
                 return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"segments cannot be read: {error}")
             _write_playlists(folder, parts, tracks)
-            # a damaged source gives fewer pictures than it has packets; that is no fault of the ladder
             book.damage = (*facts.damage, *decode_damage(done.stderr_tail))
-            track, sound = facts.main_video, facts.main_audio
+            track, sound, damaged = facts.main_video, facts.main_audio, bool(book.damage)
+            report = None if track is None else read_report(done.stderr_tail, track.index)
             gates = check_ladder(
                 folder, parts, tracks,
-                frames=None if book.damage else decided.expect.frames,
-                duration_s=None if book.damage or track is None else _end_s(facts, track),
-                sound_s=None if book.damage or sound is None else _end_s(facts, sound),
+                frames=frames_due(decided.expect, report, damaged=damaged),
+                duration_s=None if track is None else _end_s(facts, track),
+                sound_s=None if sound is None else _end_s(facts, sound),
+                missing_s=missing_s(decided.expect, report, sound, read_samples(done.stderr_tail), damaged=damaged),
             )  # fmt: skip
             gates = (*gates, decode_ladder(attempt.ffmpeg, folder, tracks, cancel=self.cancel, spend=book.spend))
             book.gates, self.tracks = gates, tracks

@@ -23,7 +23,7 @@ from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import FPS_TOLERANCE, timing
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, argv
 from reelpress.plan.worth import SampleFacts
-from reelpress.probe.media_timing import held_frames
+from reelpress.probe.media_timing import filled_slots, held_frames
 from reelpress.request import CODECS, Request
 
 from factories import audio, ffmpeg, host, media, other, subtitle, video
@@ -414,9 +414,10 @@ def variable(draw: DrawFn) -> tuple[VideoTrack, list[float]]:
         times.append(round(times[-1] + gap / 1000, 3))
     seconds = times[-1] - times[0] + sorted(gaps)[len(gaps) // 2] / 1000
     rate = F(len(times) / seconds).limit_denominator(100_000)
-    track = video(fps_avg=rate, fps_nominal=None, fps_peak=1000 / sorted(gaps)[int(len(gaps) * 0.05)], is_vfr=True,
+    peak, pts = 1000 / sorted(gaps)[int(len(gaps) * 0.05)], [round(1000 * t) for t in times]
+    track = video(fps_avg=rate, fps_nominal=None, fps_peak=peak, is_vfr=True,
                   frames=len(times), time_base=F(1, 1000), start_s=times[0], duration_s=seconds,
-                  held_s=held_frames([round(1000 * t) for t in times], F(1, 1000)))  # fmt: skip
+                  held_s=held_frames(pts, F(1, 1000)), filled_slots=filled_slots(pts, F(1, 1000), peak))  # fmt: skip
     return track, times
 
 
@@ -454,6 +455,22 @@ def test_capped_frames_are_a_subset_that_begins_with_the_first_and_fits_the_cap(
     assert len(kept) <= clock.frames_at_most
     if len(times) > float(cap) * FPS_TOLERANCE * seconds + 2 + len(track.held_s):
         assert len(kept) < len(times), "a rate above the cap was let through whole"
+
+
+@thorough
+@given(constant() | variable(), CAPS)
+def test_how_many_frames_a_cap_leaves_is_known_beforehand(made: tuple[VideoTrack, list[float]], cap: Fraction) -> None:
+    track, times = made
+    clock, _ = timing(track, Request(max_fps=cap))
+    kept = len(kept_by(clock.filters, times))
+    if clock.every is not None:
+        assert kept == math.ceil(len(times) / clock.every)
+        return
+    slots = dict(track.filled_slots)
+    assert clock.frames_at_least is not None or (track.is_vfr and not [n for n in slots if n <= cap])
+    assert (clock.frames_at_least or 0) <= kept
+    if not track.is_vfr or cap in slots:
+        assert kept - len(track.held_s) <= 2 + 1.1 * (clock.frames_at_least or 0)
 
 
 @thorough

@@ -193,7 +193,7 @@ def written(folder: Path, parts: Streams) -> list[Representation]:
 
 
 def failed(folder: Path, parts: Streams, tracks: list[Representation]) -> list[str]:
-    gates = check_ladder(folder, parts, tracks, duration_s=10.0, frames=100, sound_s=10.0)
+    gates = check_ladder(folder, parts, tracks, duration_s=10.0, frames=(100, 100), sound_s=10.0)
     return [gate.name for gate in gates if gate.verdict == "failed"]
 
 
@@ -243,6 +243,36 @@ def test_the_manifest_says_the_same_and_segments_follow_without_a_gap(lying: tup
         ticks = [int(row.get("d", "")) for row in rows for _ in range(1 + int(row.get("r", "0")))]
         assert ticks == [segment.duration for segment in track.segments]
         assert rows[0].get("t") == "0"
+
+
+@pytest.mark.parametrize(
+    ("frames", "wanted_s", "missing_s", "names"),
+    [
+        ((100, 100), (10.0, 10.0), (0.0, 0.0), []),
+        ((99, 101), (10.0, 10.0), (0.0, 0.0), []),
+        ((101, 120), (10.0, 10.0), (0.0, 0.0), ["ladder_frames"]),
+        ((40, 99), (10.0, 10.0), (0.0, 0.0), ["ladder_frames"]),
+        (None, (10.0, 10.0), (0.0, 0.0), []),
+        ((100, 100), (11.0, 11.0), (1.0, 1.0), []),
+        ((100, 100), (11.5, 10.0), (1.0, 1.0), ["ladder_duration"]),
+        ((100, 100), (10.0, 11.5), (1.0, 1.0), ["ladder_sound"]),
+        ((100, 100), (9.0, 9.0), (5.0, 5.0), ["ladder_duration", "ladder_sound"]),
+    ],
+)
+def test_so_much_of_the_source_is_due(
+    lying: tuple[Path, Streams],
+    frames: tuple[int, int] | None,
+    wanted_s: tuple[float, float],
+    missing_s: tuple[float, float],
+    names: list[str],
+) -> None:
+    folder, parts = lying
+    picture_s, sound_s = wanted_s
+    gates = check_ladder(
+        folder, parts, written(folder, parts), duration_s=picture_s, frames=frames, sound_s=sound_s,
+        missing_s=missing_s,
+    )  # fmt: skip
+    assert [gate.name for gate in gates if gate.verdict == "failed"] == names
 
 
 def test_damage_is_seen(lying: tuple[Path, Streams]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from reelpress.check.due import frames_due, missing_s
 from reelpress.check.structure import check_structure
 from reelpress.engine import compress_file
 from reelpress.facts.media import Chapter, Colour, Decoded, MediaFacts
@@ -17,7 +18,7 @@ from reelpress.plan.model import Expectation
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Gate
 from reelpress.request import Request
-from reelpress.run.report import DecodeReport, read_report
+from reelpress.run.report import DecodeReport, read_report, read_samples
 
 import clips
 from factories import audio, media, subtitle, video
@@ -33,6 +34,7 @@ def expectation(**changes: Any) -> Expectation:
         frames_at_most=None, duration_s=10.0, duration_tolerance_s=0.1, promised_s=None, audio=(10.0,),
         audio_tolerance_s=0.15, audio_offset_s=0.0, subtitles=0, chapters=0, colour_transfer=None,
         colour_primaries=None, colour_matrix=None, colour_range=None, copied_codecs=(), max_bytes=20_000_000,
+        frames_every=1,
     )  # fmt: skip
     return msgspec.structs.replace(base, **changes)
 
@@ -43,11 +45,13 @@ def gates(
     decoded: Decoded | None = GOOD,
     damage: tuple[str, ...] = (),
     report: DecodeReport | None = None,
+    heard_s: tuple[float | None, ...] = (),
     **expected: Any,
 ) -> dict[str, Gate]:
     found = check_structure(
-        expectation(**expected), media() if facts is None else facts, decoded, input_damage=damage, report=report
-    )
+        expectation(**expected), media() if facts is None else facts, decoded, input_damage=damage, report=report,
+        heard_s=heard_s,
+    )  # fmt: skip
     assert len({gate.name for gate in found}) == len(found)
     return {gate.name: gate for gate in found}
 
@@ -92,6 +96,16 @@ BAD: dict[str, tuple[str, MediaFacts, dict[str, Any]]] = {
     "one frame repeated": ("frames", seen(frames=301), {}),
     "more frames than the cap": ("frames", seen(frames=152), {"frames": None, "frames_at_most": 151}),
     "no frame under a cap": ("frames", seen(frames=0), {"frames": None, "frames_at_most": 151}),
+    "fewer frames than slots": (
+        "frames",
+        seen(frames=139),
+        {"frames": None, "frames_every": None, "frames_at_most": 151, "frames_at_least": 140},
+    ),
+    "two of every second frame missing": (
+        "frames",
+        seen(frames=148),
+        {"frames": 150, "frames_every": 2, "frames_at_most": 150},
+    ),
     "too short": ("duration", seen(duration_s=9.89), {}),
     "too long": ("duration", seen(duration_s=10.11), {}),
     "a sound too few": ("audio_streams", media(video()), {}),
@@ -127,6 +141,10 @@ GOOD_ENOUGH: dict[str, tuple[str, MediaFacts, dict[str, Any]]] = {
     ),
     "one frame shares its time": ("frames", seen(frames=299), {}),
     "as many frames as the cap": ("frames", seen(frames=151), {"frames": None, "frames_at_most": 151}),
+    "as few frames as slots": (
+        "frames", seen(frames=140), {"frames": None, "frames_every": None, "frames_at_most": 151,
+                                     "frames_at_least": 140},
+    ),
     "just short enough": ("duration", seen(duration_s=9.9005), {}),
     "just long enough": ("duration", seen(duration_s=10.0995), {}),
     "sound within 150 ms": ("audio_0_duration", heard(duration_s=9.851), {}),
@@ -209,6 +227,94 @@ def test_frames_may_be_missing_only_as_far_as_the_decoder_gave_none(
 
 
 @pytest.mark.parametrize(
+    ("got", "report", "damage", "verdict"),
+    [
+        (145, counted(290), (), "passed"),
+        (146, counted(291), (), "passed"),
+        (145, counted(290, 10), (), "damaged_input"),
+        (145, counted(290), DAMAGE, "damaged_input"),
+        (144, counted(290), DAMAGE, "failed"),
+        (145, counted(300), (), "failed"),
+        (145, None, DAMAGE, "failed"),
+        (20, counted(300), (), "failed"),
+        (151, counted(300), (), "failed"),
+    ],
+)
+def test_of_every_second_frame_as_many_are_due_as_the_decoder_gave(
+    got: int, report: DecodeReport | None, damage: tuple[str, ...], verdict: str
+) -> None:
+    found = gates(seen(frames=got), report=report, damage=damage, frames=150, frames_every=2, frames_at_most=150)
+    assert found["frames"].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("got", "report", "verdict"),
+    [
+        (139, counted(300), "failed"),
+        (140, counted(300), "passed"),
+        (60, counted(280), "passed"),
+        (59, counted(280), "failed"),
+        (1, counted(40), "passed"),
+    ],
+)
+def test_fewer_slots_are_filled_where_the_decoder_gave_fewer_frames(
+    got: int, report: DecodeReport, verdict: str
+) -> None:
+    capped = {"frames": None, "frames_every": None, "frames_at_most": 151, "frames_at_least": 140}
+    found = gates(seen(frames=got, duration_s=10.0), report=report, damage=DAMAGE, **capped)
+    assert found["frames"].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("expected", "report", "damaged", "due"),
+    [
+        ({}, counted(300), False, (300, 300)),
+        ({}, counted(290), True, (290, 290)),
+        ({}, counted(290), False, (290, 290)),
+        ({}, None, False, (300, 300)),
+        ({}, None, True, None),
+        ({"frames": 150, "frames_every": 2}, counted(291), True, (146, 146)),
+        ({"frames": None, "frames_every": None, "frames_at_least": 140, "frames_at_most": 151}, counted(300), True,
+         (140, 151)),
+        ({"frames": None, "frames_every": None, "frames_at_most": 151}, counted(300), False, (1, 151)),
+        ({"frames": None}, counted(300), False, None),
+    ],
+)  # fmt: skip
+def test_rungs_of_a_ladder_owe_what_the_decoder_gave(
+    expected: dict[str, Any], report: DecodeReport | None, damaged: bool, due: tuple[int, int] | None
+) -> None:
+    assert frames_due(expectation(**expected), report, damaged=damaged) == due
+
+
+@pytest.mark.parametrize(
+    ("report", "samples", "damaged", "missing"),
+    [
+        (counted(300), {1: 480_000}, False, (0.0, 0.0)),
+        (counted(300), {1: 480_000}, True, (1.0, 1.0)),
+        (counted(270), {1: 480_000}, False, (3.0, 0.0)),
+        (counted(270), {1: 240_000}, True, (3.0, 11.0)),
+        (None, {}, True, (2.0, 2.0)),
+    ],
+)
+def test_what_a_source_may_lack_follows_from_what_was_decoded(
+    report: DecodeReport | None, samples: dict[int, int], damaged: bool, missing: tuple[float, float]
+) -> None:
+    found = missing_s(expectation(), report, audio(sample_rate_hz=48_000), samples, damaged=damaged)
+    assert found == pytest.approx(missing)
+
+
+@pytest.mark.parametrize(
+    ("got", "every", "verdict"),
+    [(300, 1, "unmeasured"), (297, 1, "unmeasured"), (296, 1, "failed"), (150, 2, "unmeasured"), (147, 2, "failed"),
+     (40, None, "unmeasured")],
+)  # fmt: skip
+def test_of_an_input_that_nobody_counted_what_the_decoder_gave_is_due(
+    got: int, every: int | None, verdict: str
+) -> None:
+    assert gates(seen(frames=got), report=counted(300), frames=None, frames_every=every)["frames"].verdict == verdict
+
+
+@pytest.mark.parametrize(
     ("frames", "report", "verdict"),
     [(280, counted(280), "passed"), (280, counted(280, 20), "failed"), (280, counted(281), "failed"),
      (300, counted(300), "failed"), (280, None, "failed")],
@@ -219,20 +325,91 @@ def test_a_programme_may_end_early_where_its_last_packets_held_no_picture(
     assert gates(seen(frames=frames, duration_s=9.3), report=report)["duration"].verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("duration_s", "report", "verdict"),
+    [(9.3, counted(280), "passed"), (9.3, counted(280, 20), "failed"), (9.3, counted(300), "failed"),
+     (7.0, counted(280), "failed"), (9.3, None, "failed")],
+)  # fmt: skip
+def test_where_frames_are_kept_by_their_times_a_programme_ends_early_in_proportion_at_most(
+    duration_s: float, report: DecodeReport | None, verdict: str
+) -> None:
+    found = gates(
+        seen(frames=145, duration_s=duration_s), report=report, frames=None, frames_every=None, frames_at_most=151
+    )
+    assert found["duration"].verdict == verdict
+
+
+def test_what_a_clip_is_cut_of_is_no_reason_to_be_short() -> None:
+    found = gates(seen(frames=295, duration_s=9.8), report=counted(280), frames_every=None, frames=295)
+    assert found["duration"].verdict == "failed"
+
+
 # --- damage ---
 
 
 @pytest.mark.parametrize(
     ("gate", "output"),
     [
-        ("duration", seen(duration_s=8.0)),
+        ("duration", seen(duration_s=8.1)),
         ("audio_0_duration", heard(duration_s=8.0)),
-        ("audio_sync", heard(start_s=0.3)),
+        ("audio_sync", heard(start_s=1.9)),
     ],
 )
 def test_what_is_missing_is_put_down_to_a_damaged_input(gate: str, output: MediaFacts) -> None:
     assert gates(output)[gate].verdict == "failed"
     assert gates(output, damage=DAMAGE)[gate].verdict == "damaged_input"
+
+
+@pytest.mark.parametrize(
+    ("gate", "output"),
+    [
+        ("duration", seen(duration_s=7.8)),
+        ("audio_0_duration", heard(duration_s=7.8)),
+        ("audio_sync", heard(start_s=2.1)),
+        ("audio_sync", heard(start_s=-2.1)),
+    ],
+)
+def test_damage_does_not_excuse_more_than_a_little_where_nobody_counted_what_was_decoded(
+    gate: str, output: MediaFacts
+) -> None:
+    assert gates(output, damage=DAMAGE)[gate].verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "frames", "report", "verdict"),
+    [
+        (9.0, 300, counted(300), "damaged_input"),
+        (8.8, 300, counted(300), "failed"),
+        (8.8, 270, counted(270, 30), "damaged_input"),
+        (6.8, 270, counted(270, 30), "failed"),
+        (4.0, 120, counted(120, 180), "damaged_input"),
+        (0.4, 12, counted(299, 1), "failed"),
+    ],
+)
+def test_a_damaged_input_may_be_short_by_what_its_decoder_did_not_give(
+    duration_s: float, frames: int, report: DecodeReport, verdict: str
+) -> None:
+    found = gates(seen(duration_s=duration_s, frames=frames), report=report, damage=DAMAGE)
+    assert found["duration"].verdict == verdict
+
+
+def test_how_long_a_lost_picture_stayed_nobody_knows_where_they_come_as_they_please() -> None:
+    output = seen(duration_s=4.0, frames=299, is_vfr=True)
+    assert gates(output, report=counted(299, 1), damage=DAMAGE)["duration"].verdict == "damaged_input"
+    assert gates(output, report=counted(300, 0), damage=DAMAGE)["duration"].verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "decoded_s", "verdict"),
+    [(9.0, 10.0, "damaged_input"), (8.8, 10.0, "failed"), (5.0, 5.0, "damaged_input"), (4.0, 9.0, "failed"),
+     (8.8, None, "damaged_input"), (4.0, None, "failed")],
+)  # fmt: skip
+def test_a_damaged_sound_may_be_short_by_what_its_decoder_did_not_give(
+    duration_s: float, decoded_s: float | None, verdict: str
+) -> None:
+    found = gates(heard(duration_s=duration_s), damage=DAMAGE, heard_s=(decoded_s,))
+    assert found["audio_0_duration"].verdict == verdict
+    assert gates(heard(duration_s=duration_s), heard_s=(decoded_s,))["audio_0_duration"].verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -339,6 +516,13 @@ FIVE = """\
 )
 def test_the_account_of_the_main_video_is_read(text: str, index: int, want: DecodeReport | None) -> None:
     assert read_report(text, index) == want
+
+
+def test_samples_are_read_of_sounds_that_were_decoded() -> None:
+    copied = "[in#0/avi @ 0x5] [verbose]   Input stream #0:4 (audio): 19 packets read (3759 bytes); \n"
+    assert read_samples(NINE + copied) == {1: 17640}
+    assert read_samples(FIVE) == {1: 18432}
+    assert read_samples(FIVE + NINE) == {1: 17640}
 
 
 @pytest.mark.parametrize("version", ["5.1", "9"])

@@ -89,25 +89,28 @@ def check_ladder(
     tracks: Sequence[Representation],
     *,
     duration_s: float | None,
-    frames: int | None,
+    frames: tuple[int, int] | None,
     sound_s: float | None = None,
+    missing_s: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[Gate, ...]:
     """Compare what lies in ``folder`` with what was planned, without decoding. Raises ``OSError``.
 
-    ``tracks`` were read from the segments; ``frames`` is how many pictures the source gives, ``duration_s`` and
-    ``sound_s`` when its pictures and its sound end, from the start of the programme, where that is known.
+    ``tracks`` were read from the segments; ``frames`` is how many pictures the source gives at least and at most,
+    ``duration_s`` and ``sound_s`` when its pictures and its sound end, from the start of the programme, where that is
+    known, and ``missing_s`` by how much each may end earlier.
     """
     count = len(parts.rungs)
     videos, sounds = tracks[:count], tracks[count:]
     gates = [_files(folder, tracks), _aligned(videos), _rates(folder, parts, tracks)]
     shown = [sum(s.samples for s in v.segments) for v in videos]
-    pictures = None if frames is None else frames + parts.lead_frames
-    same = len(set(shown)) == 1 and (pictures is None or shown[0] == pictures)
-    expected = f"{pictures if pictures is not None else 'as many'} in each rung"
+    least, most = (None, None) if frames is None else (f + parts.lead_frames for f in frames)
+    same = len(set(shown)) == 1 and (least is None or most is None or least <= shown[0] <= most)
+    expected = f"{'as many' if least is None else least if least == most else f'{least} to {most}'} in each rung"
     gates.append(_gate("ladder_frames", same, expected, f"{sorted(set(shown))}", "Every rung has every picture."))
     lengths = [sum(t.durations_s) for t in sounds]
     of_video = sum(videos[0].durations_s)
-    whole = duration_s is None or abs(of_video - duration_s) <= max(0.1, 2 * of_video / max(1, shown[0]))
+    tolerance_s = max(0.1, 2 * of_video / max(1, shown[0]))
+    whole = duration_s is None or -tolerance_s - missing_s[0] <= of_video - duration_s <= tolerance_s
     gates.append(
         _gate(
             "ladder_duration", whole, f"{duration_s or 0:.2f} s", f"{of_video:.2f} s", "Pictures end as in the source."
@@ -115,7 +118,8 @@ def check_ladder(
     )
     if lengths:
         near = max(lengths) - min(lengths) <= SOUND_TOLERANCE_S
-        near = near and (sound_s is None or abs(lengths[0] - sound_s) <= SOUND_TOLERANCE_S)
+        off_s = 0.0 if sound_s is None else lengths[0] - sound_s
+        near = near and -SOUND_TOLERANCE_S - missing_s[1] <= off_s <= SOUND_TOLERANCE_S
         told = ", ".join(f"{length:.2f} s" for length in lengths)
         wanted = "alike" if sound_s is None else f"{sound_s:.2f} s"
         gates.append(_gate("ladder_sound", near, wanted, told, "Both sounds end as in the source."))

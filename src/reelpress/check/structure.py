@@ -1,17 +1,23 @@
 """The structure gates: pure comparisons of what came out with what was planned.
 
 A fact nobody could read is ``unmeasured``, never a failure; a shortfall that the input's own damage explains is
-``damaged_input``.
+``damaged_input``, as far as it does (:mod:`reelpress.check.due`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import zip_longest
 
+from reelpress.check.due import excused_s, frames_given, least_frames, lost_pictures, lost_sound
 from reelpress.facts.media import AudioTrack, Decoded, MediaFacts, VideoTrack
 from reelpress.plan.model import Expectation
 from reelpress.receipt import Gate, Verdict
 from reelpress.run.report import DecodeReport
+
+# Of as many frames as the decoder gave, where nobody counted those of the input.
+UNCOUNTED_TOLERANCE = 0.01
 
 
 def check_structure(
@@ -21,10 +27,12 @@ def check_structure(
     *,
     input_damage: tuple[str, ...] = (),
     report: DecodeReport | None = None,
+    heard_s: Sequence[float | None] = (),
 ) -> tuple[Gate, ...]:
     """Compare an output's facts with what was expected; gates come in a fixed order.
 
-    ``report`` is what the decoder of the input counted, where there was one.
+    ``report`` is what the decoder of the input's pictures counted, ``heard_s`` how many seconds those of its sounds
+    gave, where there were any.
     """
     if len(media.video) != 1:
         found = f"{len(media.video)} video streams"
@@ -40,7 +48,7 @@ def check_structure(
         *_colour(expect, track),
         _frames(expect, track, report, damaged=damaged),
         _duration(expect, track, report, damaged=damaged),
-        *_audio(expect, media, track, damaged=damaged),
+        *_audio(expect, media, track, _missing(expect, report, heard_s) if damaged else None),
         _equal("subtitles", str(expect.subtitles), str(len(media.subtitles))),
         _equal("chapters", str(expect.chapters), str(len(media.chapters))),
         *_clip(expect, media, track),
@@ -103,11 +111,6 @@ def _colour(expect: Expectation, track: VideoTrack) -> tuple[Gate, ...]:
     return tuple(gates)
 
 
-def _short(*, damaged: bool, short: bool) -> Verdict:
-    """Damage excuses what is missing, never what is too much."""
-    return "damaged_input" if damaged and short else "failed"
-
-
 def _frames(expect: Expectation, track: VideoTrack, report: DecodeReport | None, *, damaged: bool) -> Gate:
     if track.frames is None:
         return _gate("frames", "unmeasured", str(expect.frames), "unknown", "The output was not counted to its end.")
@@ -117,19 +120,30 @@ def _frames(expect: Expectation, track: VideoTrack, report: DecodeReport | None,
         verdict: Verdict = "passed" if track.frames == expect.frames else "failed"
         return _gate("frames", verdict, str(expect.frames), str(track.frames))
     if expect.frames is not None:
-        return _all_frames(expect.frames, track.frames, report, damaged=damaged)
+        return _all_frames(expect, expect.frames, track.frames, report, damaged=damaged)
     if expect.frames_at_most is not None:
-        verdict = "passed" if track.frames <= expect.frames_at_most else "failed"
-        return _gate("frames", verdict, f"at most {expect.frames_at_most}", str(track.frames))
-    return _gate("frames", "unmeasured", "unknown", str(track.frames), "The input's frames could not be counted.")
+        return _some_frames(track.frames, least_frames(expect, report), expect.frames_at_most)
+    return _uncounted_frames(track.frames, frames_given(expect, report))
 
 
-def _all_frames(wanted: int, got: int, report: DecodeReport | None, *, damaged: bool) -> Gate:
-    """Every frame of the input is to be there; what its packets did not decode to cannot be."""
+def _uncounted_frames(got: int, given: int | None) -> Gate:
+    if given is not None and got < given - max(1, UNCOUNTED_TOLERANCE * given):
+        return _gate("frames", "failed", str(given), str(got), "The decoder gave more.")
+    return _gate("frames", "unmeasured", "unknown", str(got), "The input's frames could not be counted.")
+
+
+def _some_frames(got: int, least: int | None, most: int) -> Gate:
+    """Of those that come too soon for a cap on the rate some are left out, which depends on their times."""
+    wanted = f"at most {most}" if least is None else f"{least} to {most}"
+    return _gate("frames", "passed" if (least or 1) <= got <= most else "failed", wanted, str(got))
+
+
+def _all_frames(expect: Expectation, wanted: int, got: int, report: DecodeReport | None, *, damaged: bool) -> Gate:
+    """Every frame that is not left out on purpose is to be there; what packets did not decode to cannot be."""
     if got == wanted:
         return _gate("frames", "passed", str(wanted), str(got))
-    if report is not None and got == report.frames < wanted:
-        text = f"The input's {wanted} packets decode to {report.frames} frames."
+    if report is not None and got == frames_given(expect, report) != wanted and got < wanted:
+        text = f"The input's {report.packets} packets decode to {report.frames} frames."
         verdict: Verdict = "damaged_input" if report.errors or damaged else "passed"
         return _gate("frames", verdict, str(wanted), str(got), text)
     if wanted - got == 1:
@@ -156,37 +170,63 @@ def _duration(expect: Expectation, track: VideoTrack, report: DecodeReport | Non
     want, got = f"{expect.duration_s:.3f} s ± {expect.duration_tolerance_s:.3f} s", f"{track.duration_s:.3f} s"
     if abs(off) <= expect.duration_tolerance_s:
         return _gate("duration", "passed", want, got)
-    if off < 0 and report is not None and not report.errors and track.frames == report.frames < (expect.frames or 0):
+    given, lost = frames_given(expect, report), lost_pictures(expect, report)
+    all_given = given is not None and track.frames == given < (expect.frames or 0)
+    in_proportion = -off <= expect.duration_tolerance_s + excused_s(expect.duration_s, lost)
+    by_times = expect.frames is None and expect.frames_every is None
+    as_given = all_given or (by_times and bool(lost) and in_proportion)
+    if off < 0 and as_given and report is not None and not report.errors:
         # screen recorders end in packets that say "nothing changed"; the last picture simply stays
         return _gate("duration", "passed", want, got, "The input's last packets hold no new picture.")
-    return _gate("duration", _short(damaged=damaged, short=off < 0), want, got)
+    # how long a picture stays that was lost at the end nobody knows where they come as they please
+    explained = in_proportion or (all_given and track.is_vfr)
+    return _gate("duration", "damaged_input" if damaged and off < 0 and explained else "failed", want, got)
 
 
-def _audio(expect: Expectation, media: MediaFacts, track: VideoTrack, *, damaged: bool) -> tuple[Gate, ...]:
+def _missing(
+    expect: Expectation, report: DecodeReport | None, heard_s: Sequence[float | None]
+) -> tuple[float, tuple[float, ...]]:
+    """Return how many seconds may be missing of a damaged input's pictures, and of each of its sounds."""
+    pairs = zip_longest(expect.audio, heard_s[: len(expect.audio)])
+    sounds = tuple(excused_s(want or 0.0, lost_sound(want or 0.0, heard)) for want, heard in pairs)
+    return excused_s(expect.duration_s or 0.0, lost_pictures(expect, report)), sounds
+
+
+def _audio(
+    expect: Expectation, media: MediaFacts, track: VideoTrack, missing: tuple[float, tuple[float, ...]] | None
+) -> tuple[Gate, ...]:
     gates = [_equal("audio_streams", str(len(expect.audio)), str(len(media.audio)))]
-    for number, (want, got) in enumerate(zip(expect.audio, media.audio, strict=False)):
-        gates.append(_audio_duration(number, want, got, expect.audio_tolerance_s, damaged=damaged))
+    pictures_s, sounds_s = missing or (0.0, (0.0,) * len(expect.audio))
+    for number, (want, got, short_s) in enumerate(zip(expect.audio, media.audio, sounds_s, strict=False)):
+        gates.append(_audio_duration(number, want, got, expect.audio_tolerance_s, short_s))
     first = media.audio[0] if media.audio else None
     if expect.audio_offset_s is not None and first is not None:
         if first.start_s is None or track.start_s is None:
             gates.append(_gate("audio_sync", "unmeasured", f"{expect.audio_offset_s:.3f} s", "unknown", "Not known."))
         else:
             off = (first.start_s - track.start_s) - expect.audio_offset_s
-            verdict: Verdict = "passed" if abs(off) < expect.audio_sync_s else _short(damaged=damaged, short=True)
+            # either may begin later than it did, by what was lost of it
+            short_s = max(pictures_s, *sounds_s[:1]) if missing is not None else 0.0
+            verdict = _within(abs(off) < expect.audio_sync_s, excused=abs(off) <= short_s)
             wanted = f"within {expect.audio_sync_s * 1000:.0f} ms of the input"
             gates.append(_gate("audio_sync", verdict, wanted, f"{off * 1000:+.0f} ms"))
     return tuple(gates)
 
 
-def _audio_duration(number: int, want: float | None, got: AudioTrack, tolerance_s: float, *, damaged: bool) -> Gate:
+def _within(met: bool, *, excused: bool) -> Verdict:
+    if met:
+        return "passed"
+    return "damaged_input" if excused else "failed"
+
+
+def _audio_duration(number: int, want: float | None, got: AudioTrack, tolerance_s: float, short_s: float) -> Gate:
     name = f"audio_{number}_duration"
     if want is None or got.duration_s is None:
         return _gate(name, "unmeasured", str(want), str(got.duration_s), "Not known.")
     off = got.duration_s - want
-    ok = abs(off) <= max(tolerance_s, want * 0.01)
-    return _gate(
-        name, "passed" if ok else _short(damaged=damaged, short=off < 0), f"{want:.3f} s", f"{got.duration_s:.3f} s"
-    )
+    tolerance_s = max(tolerance_s, want * 0.01)
+    verdict = _within(abs(off) <= tolerance_s, excused=short_s > 0 and -tolerance_s - short_s <= off < 0)
+    return _gate(name, verdict, f"{want:.3f} s", f"{got.duration_s:.3f} s")
 
 
 _DECODER = re.compile(r"\[(\w+)\] ")  # which one speaks

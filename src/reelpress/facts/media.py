@@ -129,6 +129,7 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     clock_jumps: int = 0  # how often the container's clock jumped, where that was looked for; times run on behind it
     # of variable rates: frames that stay after others came quickly, seconds from the first frame on; at most MOST_HELD
     held_s: tuple[float, ...] = ()
+    filled_slots: tuple[tuple[int, int], ...] = ()  # of variable rates: (n, slots of 1/n second that hold a frame)
     # (seconds from the first picture on, bytes of packets before), rising to its end; at most 65, none where not all
     # packets were read
     bytes_by_s: tuple[tuple[float, int], ...] = ()

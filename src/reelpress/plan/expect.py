@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from reelpress.facts.formats import ELEMENTARY_FORMATS
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts, VideoTrack
@@ -54,8 +56,9 @@ def expect_encode(
     return Expectation(
         codec=row.codec, width=size.width, height=size.height, pix_fmt=colour.pix_fmt,
         sample_aspect_ratio=None, rotation_deg=0,
-        frames=track.frames if counted and clock.keeps_all_frames else None,
+        frames=ceil(track.frames / clock.every) if counted and track.frames and clock.every else None,
         frames_at_most=clock.frames_at_most if counted else None,
+        frames_at_least=clock.frames_at_least if counted else None, frames_every=clock.every,
         duration_s=track.duration_s, duration_tolerance_s=max(DURATION_TOLERANCE_S, 2 * frame_s),
         promised_s=_promised_s(media),
         colour_transfer=colour.transfer, colour_primaries=colour.primaries, colour_matrix=colour.matrix,
@@ -103,7 +106,7 @@ def instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Requ
     expect = Expectation(
         codec=track.codec, width=track.width, height=track.height, pix_fmt=track.pix_fmt,
         sample_aspect_ratio=track.sample_aspect_ratio, rotation_deg=track.rotation_deg,
-        frames=track.frames if media.scan_complete else None, frames_at_most=None,
+        frames=track.frames if media.scan_complete else None, frames_at_most=None, frames_every=1,
         duration_s=track.duration_s, duration_tolerance_s=DURATION_TOLERANCE_S,
         promised_s=_promised_s(media),
         colour_transfer=track.colour.transfer, colour_primaries=track.colour.primaries,

@@ -16,6 +16,8 @@ FPS_TOLERANCE = 1.02
 FPS_PEAK_TOLERANCE = 1.5
 # Dropping every n-th frame evenly is preferred while it keeps at least this share of the cap (50 -> 25 for 30).
 EVEN_DECIMATION_SHARE = 0.75
+# What is due of the slots that were counted: times are rounded, and what is decoded may begin later.
+SLOTS_SHARE = 0.95
 _SAME_S = 0.0004  # less than the millisecond that the coarsest containers count in
 
 
@@ -103,6 +105,8 @@ class Timing(Value, frozen=True, kw_only=True):
     fps: Fraction | None  # expected average, None when unknown
     keeps_all_frames: bool
     frames_at_most: int | None
+    frames_at_least: int | None = None  # of frames that are kept by their time
+    every: int | None = None  # of so many frames one is kept; None where their times decide
 
 
 def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, ...]]:
@@ -115,7 +119,9 @@ def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, .
     if fps is None or not (over or peaks) or pauses_often:
         return _keep_frames(track)
     even = ceil(Fraction(fps) / cap - Fraction(1, 50))
+    every = at_least = None
     if not track.is_vfr and even >= 2 and fps / even >= cap * Fraction(EVEN_DECIMATION_SHARE):
+        every = even
         kept = fps / even
         # counts frames instead of comparing times, so that millisecond rounding cannot make it uneven
         select = f"select='not(mod(n,{even}))'"
@@ -131,12 +137,27 @@ def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, .
         held = "".join(f"+between(t-start_t,{t - _SAME_S:.4f},{t + _SAME_S:.4f})" for t in track.held_s)
         select = f"select='isnan(prev_selected_t)+gt({slot},{before}){held}'"
         at_most = None if track.duration_s is None else ceil(track.duration_s * cap) + 2 + len(track.held_s)
+        at_least = _slots_at_least(track, fps, cap)
         text = f"At most {float(cap):g} frames a second are kept of {float(fps):.5g}; none is repeated."
     reason = Reason(code="fps_capped", text=text, fact=f"{float(fps):.5g} fps")
     base = _time_base(track)
-    return Timing(filters=(select,), time_base=base, fps=kept, keeps_all_frames=False, frames_at_most=at_most), (
-        reason,
-    )
+    clock = Timing(
+        filters=(select,), time_base=base, fps=kept, keeps_all_frames=False, frames_at_most=at_most,
+        frames_at_least=at_least, every=every,
+    )  # fmt: skip
+    return clock, (reason,)
+
+
+def _slots_at_least(track: VideoTrack, fps: Fraction, cap: Fraction) -> int | None:
+    """Return how many slots of 1/cap second hold a frame at least, ``None`` where nobody counted them."""
+    if not track.is_vfr:  # above the cap: no slot is empty
+        filled = Fraction(0) if track.frames is None else (track.frames - 1) / fps * cap
+    else:
+        coarser = [(n, count) for n, count in track.filled_slots if n <= cap]
+        slots_a_second, count = max(coarser, default=(0, 0))
+        # a slot of the cap may hold the end of one coarser slot and the begin of the next
+        filled = Fraction(count if slots_a_second == cap else count // 2)
+    return int(filled * Fraction(SLOTS_SHARE)) if filled else None
 
 
 def _ordinal(number: int) -> str:
@@ -155,8 +176,9 @@ def _keep_frames(track: VideoTrack) -> tuple[Timing, tuple[Reason, ...]]:
         step = int(1 / (grid * base))
         filters = (f"settb={base.numerator}/{base.denominator}", f"setpts=STARTPTS+round((PTS-STARTPTS)/{step})*{step}")
     clock = Timing(
-        filters=filters, time_base=base, fps=track.fps_avg, keeps_all_frames=True, frames_at_most=track.frames
-    )
+        filters=filters, time_base=base, fps=track.fps_avg, keeps_all_frames=True, frames_at_most=track.frames,
+        every=1,
+    )  # fmt: skip
     return clock, reasons
 
 

@@ -98,6 +98,8 @@ class Expectation(Value, frozen=True, kw_only=True):
     copied_codecs: tuple[str, ...]  # of streams whose packets are the input's own, damage included
     max_bytes: int | None  # larger than this is not worth delivering
     picture_filters: str | None = None  # what software does to the source's pictures, for comparing
+    frames_at_least: int | None = None  # where frames are kept by their times
+    frames_every: int | None = None  # of so many decoded frames one is kept; None where their times decide
     audio_sync_s: float = 0.04  # ITU-R BT.1359: 45 ms early is where viewers begin to notice
     clip: ClipExpectation | None = None  # what is asked of clips besides
 

@@ -20,6 +20,8 @@ _COMMON_RATES = tuple(
 
 # What comes sooner than the one may be thinned by a cap on the rate; what stays for longer than the other is read.
 _QUICK_S, _HELD_S = 0.1, 0.2
+# Caps on the rate that are asked for, in frames a second.
+_SLOTS_A_SECOND = (5, 10, 15, 20, 24, 25, 30, 50, 60)
 
 
 class Timing(Value, frozen=True, kw_only=True):
@@ -96,3 +98,23 @@ def held_frames(pts: Sequence[int], time_base: Fraction) -> tuple[float, ...]:
         if pts[n] - pts[n - 1] < quick and (n == last or pts[n + 1] - pts[n] >= held)
     )  # fmt: skip
     return tuple(round(float((pts[n] - pts[0]) * time_base), 4) for n in islice(ends, MOST_HELD))
+
+
+def filled_slots(pts: Sequence[int], time_base: Fraction, fps_peak: float) -> tuple[tuple[int, int], ...]:
+    """Return how many slots of 1/n second hold a frame, as pairs of n and that, for each n below ``fps_peak``.
+
+    So many frames a cap of n frames a second leaves. The first slot begins a quarter of its length before the first
+    frame, as :func:`reelpress.plan.geometry.timing` has it. ``pts`` is sorted.
+    """
+    rates = [n for n in _SLOTS_A_SECOND if pts and n < fps_peak]
+    return tuple((n, _filled(pts, time_base * n)) for n in rates)
+
+
+def _filled(pts: Sequence[int], slots_a_tick: Fraction) -> int:
+    up, down, first = 4 * slots_a_tick.numerator, 4 * slots_a_tick.denominator, pts[0]
+    quarter, filled, last = slots_a_tick.denominator, 0, -1
+    for at in pts:
+        slot = ((at - first) * up + quarter) // down
+        filled += slot != last
+        last = slot
+    return filled

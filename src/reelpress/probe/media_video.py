@@ -22,7 +22,7 @@ from reelpress.probe.media_frames import (
 )
 from reelpress.probe.media_scan import StreamScan
 from reelpress.probe.media_stretches import Stretches, claimed_rates
-from reelpress.probe.media_timing import Timing, frame_timing, held_frames
+from reelpress.probe.media_timing import Timing, filled_slots, frame_timing, held_frames
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name
 
 FIELD_ORDERS: dict[int, FieldOrder] = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -65,6 +65,8 @@ def build_video(
     is_interlaced, field_order = _fields(sampler, field_order, why)
     times = stream_times(stream, scan, is_complete=is_complete)
     timing = _timing(stream, scan, why, is_complete=is_complete, stretches=stretches)
+    varying = scan.pts if scan.pts is not None and timing.is_vfr and is_complete and not scan.jumps else ()
+    all_varying = varying if scan.all_pts_kept else ()
     for name in ("shown", "start_s", "duration_s", "size_bytes", "keyframes"):
         if getattr(times, name) is None:
             why["frames" if name == "shown" else name] = (
@@ -104,7 +106,8 @@ def build_video(
         keyframe_times_s=times.keyframe_times_s,
         longest_gop_s=times.longest_gop_s,
         clock_jumps=len(scan.jumps),
-        held_s=held_frames(scan.pts or (), scan.time_base) if timing.is_vfr and is_complete and not scan.jumps else (),
+        held_s=held_frames(varying, scan.time_base),
+        filled_slots=filled_slots(all_varying, scan.time_base, timing.fps_peak or 0.0),
         bytes_by_s=scan.bytes_by_s() if is_complete else (),
         has_closed_captions=sampler.has_closed_captions,
         edits=boxes.edits if boxes is not None else (),

@@ -197,9 +197,10 @@ class Offering:
         assert track is not None  # noqa: S101
         duration = track.duration_s or 0.0
         fps = float(track.fps_avg or 30)
-        frames = expect.frames
-        if frames is None:  # frames are dropped: as many as in the stretches
+        if expect.frames is None or expect.frames_every != 1:  # frames are dropped: as fast as in the stretches
             fps = min(fps, sum(len(s.video) for s in done.stretches) / sum(s.duration_s for s in done.stretches))
+        frames = expect.frames
+        if frames is None:
             frames = round(duration * fps)
             frames = frames if expect.frames_at_most is None else min(frames, expect.frames_at_most)
         copied = {s.index for s in decided.streams if s.kind == "audio" and s.action == "copy"}

@@ -1,4 +1,4 @@
-"""FFmpeg's own account of a run: packets read, frames decoded, decode errors. Pure.
+"""FFmpeg's own account of a run: packets read, frames and samples decoded, decode errors. Pure.
 
 It stands at the end of stderr at ``-loglevel verbose``. The last account counts: a file name with line breaks in it
 could only ever stand before it.
@@ -13,6 +13,11 @@ from reelpress.facts.values import Value
 _INPUT = re.compile(
     r"^(?:\[in#0/[^\]]*\] )?\[verbose\]   Input stream #0:(?P<index>\d+) \(video\): (?P<packets>\d+) packets read"
     r" \(\d+ bytes\); (?P<frames>\d+) frames decoded(?:; (?P<errors>\d+) decode errors)?; $",
+    re.MULTILINE,
+)
+_SOUND = re.compile(
+    r"^(?:\[in#0/[^\]]*\] )?\[verbose\]   Input stream #0:(?P<index>\d+) \(audio\): \d+ packets read"
+    r" \(\d+ bytes\); \d+ frames decoded(?:; \d+ decode errors)? \((?P<samples>\d+) samples\); $",
     re.MULTILINE,
 )
 
@@ -33,3 +38,8 @@ def read_report(stderr_tail: str, video_index: int) -> DecodeReport | None:
     last = found[-1]
     errors = int(last["errors"]) if last["errors"] is not None else None
     return DecodeReport(packets=int(last["packets"]), frames=int(last["frames"]), errors=errors)
+
+
+def read_samples(stderr_tail: str) -> dict[int, int]:
+    """Return how many samples were decoded of each audio stream of the input; those that were copied have none."""
+    return {int(m["index"]): int(m["samples"]) for m in _SOUND.finditer(stderr_tail)}
