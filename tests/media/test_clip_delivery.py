@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from reelpress.check.clip_output import check_loudness
 from reelpress.facts.captions import Captions, Cue
 from reelpress.facts.framing import Layout
+from reelpress.plan.model import ClipExpectation
 from reelpress.probe.media import probe
 
 import clips
@@ -324,6 +326,27 @@ def test_what_is_silent_or_has_no_sound_stays_so(cut: Cut, tmp_path: Path) -> No
     receipt = cut(clips.plain(tmp_path / "mute.mp4"), 0.2, 1.8)
     assert "no_sound" in {r.code for r in receipt.reasons}
     assert probe(tmp_path / "clip.mp4").audio == ()
+
+
+@pytest.mark.parametrize(
+    ("sound", "verdicts"),
+    [
+        ("anullsrc=d=3", {"audio_heard": "failed", "loudness": "failed"}),
+        ("sine=d=3,volume=-40dB", {"loudness": "failed", "true_peak": "passed"}),
+        (None, {"loudness": "unmeasured", "true_peak": "unmeasured"}),
+    ],
+)
+def test_a_clip_of_what_could_be_heard_must_not_be_silent(
+    tmp_path: Path, sound: str | None, verdicts: dict[str, str]
+) -> None:
+    """Silence that was measured is another thing than a sound that could not be."""
+    clip = ClipExpectation(
+        fps=Fraction(25), max_gop_s=2.0, loudness_lufs=-14.0, true_peak_dbtp=-1.0, places=(), most_bytes=1_000_000
+    )
+    heard = () if sound is None else ("-f", "lavfi", "-i", sound, "-c:a", "aac")
+    made = clips.make(tmp_path / "made.mp4", *clips.picture(seconds=3), *heard, *clips.X264)
+    _, gates = check_loudness(clips.ffmpeg(), made, clip, 3.0, cancel=None, spend=lambda _: None)
+    assert {gate.name: gate.verdict for gate in gates} == verdicts
 
 
 def test_captions_are_drawn_whatever_the_folder_is_called(

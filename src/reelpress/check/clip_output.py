@@ -67,11 +67,20 @@ def check_loudness(
 
 
 def loudness_gates(clip: ClipExpectation, measured: Loudness | None) -> tuple[Gate, ...]:
-    """Compare what was measured on an output with what was asked for; no gates where the sound was left as it was."""
+    """Compare what was measured on an output with what was asked for; no gates where the sound was left as it was.
+
+    Where it was not, the source was heard: an output without a sound in it has lost it.
+    """
     if clip.loudness_lufs is None:
         return ()
     most = clip.true_peak_dbtp + PEAK_TOLERANCE_DB
     wanted = (f"{clip.loudness_lufs:.1f} ± {LOUDNESS_TOLERANCE_LU:g} LUFS", f"at most {most:g} dBTP")
+    if measured is not None and measured.integrated_lufs is None:
+        text = "The source can be heard, and the output cannot."
+        return tuple(
+            Gate(name=name, verdict="failed", expected=expected, measured="silence", text=text)
+            for name, expected in (("audio_heard", "a sound"), ("loudness", wanted[0]))
+        )
     if measured is None or measured.integrated_lufs is None or measured.true_peak_dbtp is None:
         text = "The output's loudness could not be measured."
         return tuple(
