@@ -112,6 +112,16 @@ BAD: dict[str, tuple[str, MediaFacts, dict[str, Any]]] = {
     "a sound too many": ("audio_streams", media(video(), audio(), audio(index=2)), {}),
     "short sound": ("audio_0_duration", heard(duration_s=9.84), {}),
     "long sound": ("audio_0_duration", heard(duration_s=10.16), {}),
+    "a second of a long sound": (
+        "audio_0_duration",
+        heard(duration_s=998.9),
+        {"audio": (1000.0,), "audio_most_s": 1.0},
+    ),
+    "more than a hundredth of a sound": (
+        "audio_0_duration",
+        heard(duration_s=49.4),
+        {"audio": (50.0,), "audio_most_s": 1.0},
+    ),
     "late sound": ("audio_sync", heard(start_s=0.041), {}),
     "early sound": ("audio_sync", heard(start_s=-0.041), {}),
     "late picture": ("audio_sync", seen(start_s=0.041), {}),
@@ -148,7 +158,13 @@ GOOD_ENOUGH: dict[str, tuple[str, MediaFacts, dict[str, Any]]] = {
     "just short enough": ("duration", seen(duration_s=9.9005), {}),
     "just long enough": ("duration", seen(duration_s=10.0995), {}),
     "sound within 150 ms": ("audio_0_duration", heard(duration_s=9.851), {}),
-    "long sound within a hundredth": ("audio_0_duration", heard(duration_s=990.1), {"audio": (1000.0,)}),
+    "long sound within a hundredth of a claim": ("audio_0_duration", heard(duration_s=990.1), {"audio": (1000.0,)}),
+    "long sound within a second of what was measured": (
+        "audio_0_duration", heard(duration_s=999.1), {"audio": (1000.0,), "audio_most_s": 1.0},
+    ),
+    "sound within a hundredth, which is less": (
+        "audio_0_duration", heard(duration_s=49.6), {"audio": (50.0,), "audio_most_s": 1.0},
+    ),
     "sound 39 ms late": ("audio_sync", heard(start_s=0.039), {}),
     "sound late by the input's own delay": ("audio_sync", heard(start_s=0.5), {"audio_offset_s": 0.5}),
     "chapters": ("chapters", media(chapters=(Chapter(start_s=0, end_s=5, title=None),)), {"chapters": 1}),

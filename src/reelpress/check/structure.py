@@ -198,7 +198,7 @@ def _audio(
     gates = [_equal("audio_streams", str(len(expect.audio)), str(len(media.audio)))]
     pictures_s, sounds_s = missing or (0.0, (0.0,) * len(expect.audio))
     for number, (want, got, short_s) in enumerate(zip(expect.audio, media.audio, sounds_s, strict=False)):
-        gates.append(_audio_duration(number, want, got, expect.audio_tolerance_s, short_s))
+        gates.append(_audio_duration(number, want, got, expect, short_s))
     first = media.audio[0] if media.audio else None
     if expect.audio_offset_s is not None and first is not None:
         if first.start_s is None or track.start_s is None:
@@ -219,12 +219,13 @@ def _within(met: bool, *, excused: bool) -> Verdict:
     return "damaged_input" if excused else "failed"
 
 
-def _audio_duration(number: int, want: float | None, got: AudioTrack, tolerance_s: float, short_s: float) -> Gate:
+def _audio_duration(number: int, want: float | None, got: AudioTrack, expect: Expectation, short_s: float) -> Gate:
     name = f"audio_{number}_duration"
     if want is None or got.duration_s is None:
         return _gate(name, "unmeasured", str(want), str(got.duration_s), "Not known.")
     off = got.duration_s - want
-    tolerance_s = max(tolerance_s, want * 0.01)
+    share_s, most_s = want * 0.01, expect.audio_most_s
+    tolerance_s = max(expect.audio_tolerance_s, share_s if most_s is None else min(share_s, most_s))
     verdict = _within(abs(off) <= tolerance_s, excused=short_s > 0 and -tolerance_s - short_s <= off < 0)
     return _gate(name, verdict, f"{want:.3f} s", f"{got.duration_s:.3f} s")
 

@@ -216,7 +216,8 @@ def _expect(shape: ClipShape, places: tuple[PicturePlace, ...]) -> Expectation:
         codec="h264", width=shape.size.width, height=shape.size.height, pix_fmt="yuv420p", sample_aspect_ratio=None,
         rotation_deg=0, frames=clock.frames, frames_at_most=None, duration_s=clock.duration_s,
         duration_tolerance_s=0.5 / float(clock.fps), promised_s=None, audio=(clock.duration_s,) if sound else (),
-        audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=0.0 if sound else None, subtitles=0, chapters=0,
+        audio_tolerance_s=AUDIO_TOLERANCE_S, audio_most_s=AUDIO_TOLERANCE_S,
+        audio_offset_s=0.0 if sound else None, subtitles=0, chapters=0,
         colour_transfer="bt709", colour_primaries="bt709", colour_matrix="bt709", colour_range="limited",
         copied_codecs=(), max_bytes=None, audio_sync_s=0.02,
         clip=ClipExpectation(

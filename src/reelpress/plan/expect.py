@@ -18,6 +18,7 @@ from reelpress.request import Request
 
 DURATION_TOLERANCE_S = 0.1
 AUDIO_TOLERANCE_S = 0.15
+AUDIO_MOST_S = 1.0  # of a sound whose length was measured, however long it is
 COPYABLE = frozenset({"h264", "hevc", "av1"})
 INTERLACED_ORDERS = frozenset({"tt", "bb", "tb", "bt"})
 
@@ -65,6 +66,7 @@ def expect_encode(
         colour_range=colour.range,
         copied_codecs=(), max_bytes=limit, picture_filters=",".join((*before_scale, *colour.filters)),
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
+        audio_most_s=AUDIO_MOST_S if media.scan_complete else None,
         subtitles=tracks.subtitles, chapters=len(media.chapters),
     )  # fmt: skip
 
@@ -115,6 +117,7 @@ def instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Requ
         # a remux may cost a little: sample tables where the input had none, faststart
         max_bytes=int(media.size_bytes * 1.02) + 65_536,
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
+        audio_most_s=AUDIO_MOST_S if media.scan_complete else None,
         subtitles=tracks.subtitles, chapters=len(media.chapters),
     )  # fmt: skip
     return Copy(
