@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reelpress.check.pictures import compare_pictures
+from reelpress.check.pictures import compare_pictures, pictures_gate
 from reelpress.facts.host import HostFacts
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode, argv
@@ -140,6 +140,43 @@ def test_pictures_far_apart_are_compared(host: HostFacts, tmp_path: Path, rate: 
     """At the last place no other picture begins."""
     source = clips.plain(tmp_path / "in.mp4", *SPARSE_KEYS, rate=rate, seconds=4.0)
     assert judged(host, source).verdict == "passed"
+
+
+@pytest.mark.parametrize("kept", ["lt(t,6.95)+gt(t,9)", "lt(t,3)+gt(t,15)", "eq(n,0)+gt(t,19.5)"])
+def test_a_place_within_a_pause_is_compared_where_the_pause_ends(host: HostFacts, tmp_path: Path, kept: str) -> None:
+    """Places are at 0.6, 7, 13 and 19 s: what comes before a pause and what after it are other pictures."""
+    source = long_gop(tmp_path / "in.mkv", "-vf", f"select='{kept}'", "-fps_mode", "vfr", seconds=20.0)
+    assert judged(host, source).verdict == "passed"
+    other = clips.make(
+        tmp_path / "other.mkv", "-i", str(source), "-vf", "hflip", "-fps_mode", "passthrough", *SPARSE_KEYS
+    )
+    assert judged(host, source, made_of=other).verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("seen", "verdict", "told"),
+    [
+        ((40.0, None, 41.0), "passed", "Frames at 1.0 s could not be compared."),
+        ((None, 12.0, 41.0), "failed", "Frames at 0.0 s could not be compared."),
+        ((None, None), "unmeasured", "Frames at 0.0 s, 1.0 s could not be compared."),
+        ((), "unmeasured", "No places known."),
+        ((40.0,), "passed", "Compared in software."),
+    ],
+)
+def test_a_place_that_cannot_be_compared_does_not_spare_the_others(
+    seen: tuple[float | None, ...], verdict: str, told: str
+) -> None:
+    spent: list[float] = []
+    matches = ((float(at), best, 0.5) for at, best in enumerate(seen))
+    gate = pictures_gate(matches, places=len(seen), least_db=30.0, spend=spent.append)
+    assert gate.verdict == verdict
+    assert gate.text.endswith(told)
+    assert spent == [0.5] * len(seen)
+
+
+def test_a_second_of_video_is_compared_at_one_place_and_says_so(host: HostFacts, tmp_path: Path) -> None:
+    gate = judged(host, long_gop(tmp_path / "in.mp4", seconds=0.8))
+    assert (gate.verdict, gate.expected) == ("passed", "at least 30.0 dB at 1 place")
 
 
 def test_where_frames_were_dropped_the_next_that_was_kept_is_compared(host: HostFacts, tmp_path: Path) -> None:
