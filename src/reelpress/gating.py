@@ -24,6 +24,9 @@ from reelpress.receipt import AttemptRecord, Gate, Quality, Verdict
 Score = Callable[[Path, MediaFacts, tuple[Window, ...]], Scored]
 _WORDS = {"vmaf": "VMAF", "vmaf_worst": "VMAF of the worst second", "size_ratio": "share of the input's size"}
 
+# Such findings are wrong of a few honest encodes: they are for people to look at, and no reason to refuse.
+_DOUBT = "Measuring took the output for damaged, which is no miss; look at it: "
+
 
 class Gatekeeper:
     """The gate of one job. ``source_bytes`` is the size that ``max_size_ratio`` is a ratio of."""
@@ -107,7 +110,8 @@ class Gatekeeper:
         if scored is not None and scored.vmaf is None:
             self._book.notes = (*self._book.notes, f"quality is unmeasured: {scored.cause}")
         if scored is not None:
-            self._book.notes = (*self._book.notes, *scored.findings)
+            told = (f"{_DOUBT}{text}" for text in scored.findings)
+            self._book.notes = (*self._book.notes, *told)
         if is_miss and delivered is not None:
             text = f"Delivered although it missed what was asked, {self._told(delivered)}; {self._why}."
             self._book.notes = (*self._book.notes, text)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reelpress.facts.gate import GateWish
+from reelpress.bookkeeping import Book
+from reelpress.facts.gate import GateWish, Scored
+from reelpress.gating import Gatekeeper
 from reelpress.plan.compress import plan
 from reelpress.plan.gate import FINEST, Scale, Seen, best_of, missed, next_try, row_of, scale_of, setting_of, shifted
 from reelpress.plan.model import Encode
@@ -30,6 +33,21 @@ def seen(shift: float = 0.0, vmaf: float | None = None, worst: float | None = No
 
 
 BOTH = GateWish(min_vmaf=93, min_vmaf_worst=85, max_size_ratio=0.5)
+
+
+def test_damage_that_measuring_finds_is_no_miss_and_is_told_as_what_it_is() -> None:
+    decided, book = plan(media(), host(), Request()), Book()
+    assert isinstance(decided, Encode)
+    found = Scored(vmaf=None, cause="it was not scored", findings=("Pictures are frozen at 3.0 s.",))
+    keeper = Gatekeeper(GateWish(min_vmaf=93), decided, source_bytes=10, score=lambda *_: found, book=book)
+    gates = keeper.gates(decided.attempts[0], Path("out.mp4"), media())
+    keeper.settle(0)
+    assert {gate.verdict for gate in gates} == {"unmeasured"}
+    assert book.exit_code == 0
+    assert book.notes == (
+        "quality is unmeasured: it was not scored",
+        "Measuring took the output for damaged, which is no miss; look at it: Pictures are frozen at 3.0 s.",
+    )
 
 
 @pytest.mark.parametrize(
