@@ -10,13 +10,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from reelpress.service import server as service_server
 from reelpress.service.patience import PatientH11
@@ -70,6 +73,39 @@ def test_a_worker_says_how_it_is_and_ends(start: Start) -> None:
         assert client.get("/v1/jobs").status_code == 404
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
+
+
+def test_a_worker_can_be_asked_until_its_last_job_has_ended() -> None:
+    """Its figures of these would be lost."""
+    begun, ended, told, said = threading.Event(), threading.Event(), threading.Event(), []
+
+    class Draining:
+        def drain(self, _grace_s: float) -> None:
+            begun.set()
+            assert ended.wait(60)
+
+    app = FastAPI()
+    app.get("/health")(lambda: "ok")
+    app.state.feed = SimpleNamespace(stop=lambda: None)
+    app.state.readiness = SimpleNamespace(end=lambda: said.append("not ready"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/health"
+        told.set()
+        running = threading.Thread(
+            target=service_server._run,
+            args=(app, listening, Draining(), 1.0, told),
+            kwargs={"answers_last": True},
+        )
+        running.start()
+        assert begun.wait(60)
+        try:
+            assert (httpx.get(url, trust_env=False).status_code, said) == (200, ["not ready"])
+        finally:
+            ended.set()
+            running.join(60)
+    assert not running.is_alive()
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url, trust_env=False)
 
 
 def test_an_open_server_says_how_to_make_a_key_and_takes_it(start: Start, tmp_path: Path) -> None:

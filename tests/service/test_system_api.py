@@ -70,6 +70,13 @@ def test_a_database_that_is_away_is_asked_once_in_two_seconds(house: House, monk
     assert asked == ["database"]
 
 
+def test_who_was_told_to_end_is_not_ready(house: House) -> None:
+    check = ReadinessCheck(house, None, load(environ={}, env_file=None))
+    assert check.look().ready
+    check.end()
+    assert not check.look().ready
+
+
 def test_encoders_that_open_are_found_by_trying(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def try_encoder(_build: object, row: object) -> EncoderFacts:
         name = row.name  # type: ignore[attr-defined]

@@ -69,6 +69,11 @@ class ReadinessCheck:
         self._known: tuple[float, tuple[Check, ...]] | None = None
         self._encoders: tuple[EncoderState, ...] | None = None
         self._encoders_at = float("-inf")
+        self._is_ending = False
+
+    def end(self) -> None:
+        """Say from now on that no more jobs are taken: this process was told to end."""
+        self._is_ending = True
 
     def look(self) -> Readiness:
         """Return how things are, as of 2 seconds ago at most; encoders of 10 minutes ago."""
@@ -88,6 +93,8 @@ class ReadinessCheck:
         budget = self._budget() if checks[0].is_good else None
         if budget is not None:
             checks = (*checks, budget)
+        if self._is_ending:
+            checks = (*checks, Check(name="ending", is_good=False, note="no more jobs are taken"))
         return Readiness(ready=all(check.is_good for check in checks), checks=checks, encoders=encoders or ())
 
     def _budget(self) -> Check | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import logging
@@ -41,6 +42,7 @@ _LOG = logging.getLogger("reelpress.service")
 _MOST_CONNECTIONS = 4000
 _BACKLOG = 2048  # what uvicorn asks for, too
 _KEEP_ALIVE_S = 15
+_LOOK_EVERY_S = 0.1
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _AFTER_GRACE_S = 6.0  # what a worker may need to stop its programs, once the grace time is over
 
@@ -83,7 +85,8 @@ def work(settings: ServiceSettings, *, health_port: int | None) -> int:
         worker.start()
         with _errands(house):
             if listening is not None:
-                _run(create_health_app(house, worker), listening, worker, settings.grace_s, told)
+                # its last jobs are to be seen, and counted, too
+                _run(create_health_app(house, worker), listening, worker, settings.grace_s, told, answers_last=True)
             else:
                 show_gauges(house, worker)
                 told.wait()
@@ -117,12 +120,17 @@ def _errands(house: House) -> Iterator[None]:
 
 
 class _Server(uvicorn.Server):
-    """Ends with exit code 0 when told to, and lets the worker drain while answers are still on their way."""
+    """Ends with exit code 0 when told to, and lets the worker drain while answers are still on their way.
+
+    Where it ``answers_last``, it takes connections until the worker has drained.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, worker: Worker | None, grace_s: float, told: threading.Event
-    ) -> None:
+        self, config: uvicorn.Config, app: FastAPI, worker: Worker | None, grace_s: float, told: threading.Event,
+        *, answers_last: bool,
+    ) -> None:  # fmt: skip
         super().__init__(config)
+        self._answers_last = answers_last
         self._app, self._worker, self._grace_s, self._told = app, worker, grace_s, told
         self.draining: threading.Thread | None = None
 
@@ -138,22 +146,28 @@ class _Server(uvicorn.Server):
             await super().main_loop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections; end streams; let jobs end or hand them back; wait for answers."""
+        """Take no more connections, or not yet; end streams; let jobs end or hand them back; wait for answers."""
         _LOG.info("ending: jobs get %g s", self._grace_s)
         self._app.state.feed.stop()
         if self._worker is not None:
             self.draining = threading.Thread(target=self._worker.drain, args=(self._grace_s,), name="reelpress-drain")
             self.draining.start()
+            self._app.state.readiness.end()
+            while self._answers_last and self.draining.is_alive() and not self.force_exit:
+                await asyncio.sleep(_LOOK_EVERY_S)
         await super().shutdown(sockets)
 
 
-def _run(app: FastAPI, listening: socket.socket, worker: Worker | None, grace_s: float, told: threading.Event) -> None:
+def _run(
+    app: FastAPI, listening: socket.socket, worker: Worker | None, grace_s: float, told: threading.Event,
+    *, answers_last: bool = False,
+) -> None:  # fmt: skip
     config = uvicorn.Config(
         app, http=PatientH11, ws="none", log_config=None, access_log=False, lifespan="on", proxy_headers=False,
         server_header=False, date_header=True, limit_concurrency=_MOST_CONNECTIONS, timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=math.ceil(grace_s + _AFTER_GRACE_S), h11_max_incomplete_event_size=16 * 1024,
     )  # fmt: skip
-    server = _Server(config, app, worker, grace_s, told)
+    server = _Server(config, app, worker, grace_s, told, answers_last=answers_last)
     host, port = listening.getsockname()[:2]
     _LOG.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     server.run(sockets=[listening])
