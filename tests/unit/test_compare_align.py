@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from expressions import kept_by
 from reelpress.facts.media import AudioTrack
-from reelpress.quality.align import match, slack, usual_gap
+from reelpress.plan.geometry import timing
+from reelpress.quality.align import Matched, match, slack, usual_gap
 from reelpress.quality.damage import judge_levels, judge_pictures, levels_of
 from reelpress.quality.looking import Seen
 from reelpress.quality.motion import Motion, judge_motion
 from reelpress.quality.sound import SoundLag, find_lag, judge_sound
+from reelpress.request import Request
+
+from factories import video
 
 FPS = 30
 
@@ -49,6 +57,107 @@ def test_times_that_tremble_and_frames_left_out_evenly_are_no_damage() -> None:
     assert judged(seen(list(range(90)), at_s), REFERENCE).findings == ()
     every_third = list(range(0, 90, 3))
     assert judged(seen(every_third, [n / FPS for n in every_third]), REFERENCE).findings == ()
+
+
+def kept_of(rate: Fraction, cap: Fraction, count: int, base: Fraction) -> tuple[list[float], list[int]]:
+    """Times of ``count`` frames at a rate on a container's clock, and which of them our own cap keeps."""
+    at_s = [float(round(n / rate / base) * base) for n in range(count)]
+    track = video(fps_avg=rate, fps_nominal=rate, fps_peak=float(rate), frames=count, time_base=base,
+                  duration_s=float(count / rate))  # fmt: skip
+    kept = set(kept_by(timing(track, Request(max_fps=cap))[0].filters, at_s))
+    return at_s, [n for n in range(count) if at_s[n] in kept]
+
+
+def told(wanted: Seen, kept: Sequence[int]) -> list[str]:
+    """Codes of what is told where just these frames of the reference are shown, each at its own time."""
+    shown = np.array(kept)
+    made = Seen(wanted.at_s[shown], (wanted.luma[shown], wanted.cb[shown], wanted.cr[shown]))
+    matched = Matched(made, wanted, shown, shown, 0.35)
+    gaps = usual_gap((made,)), usual_gap((wanted,))
+    return [f.code for f in judge_motion(matched, frame_s=gaps[1], made_frame_s=gaps[0], is_all=True).findings]
+
+
+CAPPED = [
+    (Fraction(rate), Fraction(cap))
+    for rate in ("25", "30000/1001", "30", "50", "60000/1001", "60")
+    for cap in ("12", "15", "20", "24000/1001", "24", "25", "30", "48", "50")
+    if Fraction(cap) * Fraction("1.02") < Fraction(rate)
+]
+
+
+@pytest.mark.parametrize("base", [Fraction(1, 1000), Fraction(1, 90_000)])
+@pytest.mark.parametrize(("rate", "cap"), CAPPED)
+def test_what_our_own_caps_leave_out_is_not_lost(rate: Fraction, cap: Fraction, base: Fraction) -> None:
+    pictures = seen(list(range(400)))
+    # other lengths for every pair of rates, as what is left out at the end differs from one to the next
+    for count in range(10 + CAPPED.index((rate, cap)) % 53, 401, 53):
+        at_s, kept = kept_of(rate, cap, count, base)
+        wanted = Seen(np.array(at_s), (pictures.luma[:count], pictures.cb[:count], pictures.cr[:count]))
+        assert told(wanted, kept) == [], (count, kept)
+
+
+@pytest.mark.parametrize("cap", [24, 25, 30, 48, 50])
+def test_of_a_capped_encode_two_more_in_a_row_are_lost(cap: int) -> None:
+    at_s, kept = kept_of(Fraction(60), Fraction(cap), 300, Fraction(1, 90_000))
+    wanted = seen(list(range(300)), at_s)
+    assert told(wanted, kept) == []
+    assert told(wanted, [*kept[:60], *kept[62:]]) == ["frames_lost"]
+    assert told(wanted, kept[:-2]) == ["frames_lost"]
+
+
+@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.75, 0.9])
+@pytest.mark.parametrize("rate", [25, 30, 60])
+def test_frames_left_out_of_a_part_alone_are_lost(rate: int, share: float, step: int) -> None:
+    count = 300
+    turn = int(share * count)
+    wanted = seen(list(range(count)), [n / rate for n in range(count)])
+    assert "frames_lost" in told(wanted, [*range(turn), *range(turn, count, step)])
+    assert "frames_lost" in told(wanted, [*range(0, turn, step), *range(turn, count)])
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+@pytest.mark.parametrize("count", [20, 60, 200])
+def test_one_lost_frame_is_told_wherever_it_is(rate: int, count: int) -> None:
+    wanted = seen(list(range(count)), [round(n / rate, 3) for n in range(count)])
+    for lost in every_few(count):
+        assert told(wanted, [n for n in range(count) if n != lost]) == ["frames_lost"], lost
+
+
+def every_few(count: int) -> list[int]:
+    return [1, *range(2, count - 2, max(1, count // 10)), count - 2, count - 1]
+
+
+def still_at(turn: int, end: str) -> Seen:
+    """90 pictures that move, but for those after ``turn``, or before, which are one and the same."""
+    return seen([min(n, turn) if end == "last" else max(n, turn) for n in range(90)])
+
+
+@pytest.mark.parametrize("missing", [1, 2, 30])
+def test_a_still_ending_that_is_missing_is_lost(missing: int) -> None:
+    wanted = seen([*range(90 - missing), *[45] * missing])
+    assert told(wanted, range(90 - missing)) == ["frames_lost"]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 30])
+def test_a_still_beginning_that_is_missing_is_lost(missing: int) -> None:
+    wanted = seen([*[45] * missing, *range(missing, 90)])
+    assert told(wanted, range(missing, 90)) == ["frames_lost"]
+
+
+def test_of_what_repeats_the_last_kept_picture_nothing_is_lost() -> None:
+    assert told(still_at(60, "last"), range(61)) == []
+    assert told(still_at(30, "first"), range(30, 90)) == []
+
+
+def test_a_picture_that_comes_right_after_the_last_has_no_place_of_its_own() -> None:
+    at_s = [*(n / 30 for n in range(89)), 88 / 30 + 0.012]
+    assert told(seen(list(range(90)), at_s), range(89)) == []
+
+
+def test_a_last_picture_that_repeats_the_one_before_is_not_missing_besides() -> None:
+    found = judged(seen([*range(89), 88]), REFERENCE)
+    assert "frames_lost" not in [f.code for f in found.findings]
 
 
 def test_a_lost_frame_is_found_with_and_without_the_gap_it_leaves() -> None:

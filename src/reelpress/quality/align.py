@@ -57,15 +57,12 @@ class Alignment(Value, frozen=True, kw_only=True):
 class Matched:
     """A stretch, matched: for each frame of the encode the number of the reference's that it shows.
 
-    ``due`` is the number of the one that it should show by its time, ``differs`` by how many levels it differs from
-    either (two columns). ``noise`` is how much the encode differs from the reference where all is well.
+    ``due`` is the number of the one that it should show by its time. ``noise`` is how much the encode differs from the
+    reference where all is well.
     """
 
-    def __init__(
-        self, made: Seen, wanted: Seen, shown: Places, due: Places, differs: Floats, noise: float
-    ) -> None:  # fmt: skip
+    def __init__(self, made: Seen, wanted: Seen, shown: Places, due: Places, noise: float) -> None:
         self.made, self.wanted, self.shown, self.due, self.noise = made, wanted, shown, due, noise
-        self.differs = differs
 
     def __len__(self) -> int:
         return len(self.shown)
@@ -103,9 +100,7 @@ def match(made: Seen, wanted: Seen, slack_s: float, levels: tuple[float, float] 
     distances = np.concatenate(blocks)
     noise = max(LEAST_NOISE, float(np.median(distances.min(axis=1))))
     offsets = _cheapest(distances, noise, np.diff(due, prepend=due[:1]), reach)
-    rows = np.arange(len(made))
-    differs = np.stack([distances[rows, reach + offsets], distances[:, reach]], axis=1)
-    return Matched(made, wanted, np.clip(due + offsets, 0, len(wanted) - 1), due, differs, noise)
+    return Matched(made, wanted, np.clip(due + offsets, 0, len(wanted) - 1), due, noise)
 
 
 def coarse(planes: NDArray[np.uint8]) -> Floats:

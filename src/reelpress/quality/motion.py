@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from reelpress.facts.quality import Finding
 from reelpress.facts.values import Value
+from reelpress.quality.evenly import left_out_evenly
 from reelpress.quality.standing import frozen_frames
 from reelpress.quality.telling import few, frames, runs
 
@@ -17,12 +16,8 @@ if TYPE_CHECKING:
 
     from reelpress.quality.align import Matched
 
-# Rates that encoders cap at or convert to.
-_RATES = tuple(Fraction(n, d) for n, d in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60, 1)))
-_RATE_SHARE = 0.004  # how near to one of them an average is
-_SLOWER = 0.985  # an encode with less than this share of the reference's rate was meant to have fewer frames
-_REGULAR = 0.9  # share of its steps that are alike where every n-th frame was kept
-_SLOT = 2.3  # where one frame in a slot of time was kept they lie up to two slots apart
+_SLOT = 2.3  # of a burst that is faster than the encode ever is, neighbours lie up to two slots apart
+_END_SHARE = 0.75  # of the encode's frame: a picture that comes sooner after its last has no place of its own
 
 
 class Motion(Value, frozen=True, kw_only=True):
@@ -42,17 +37,14 @@ def judge_motion(matched: Matched, *, frame_s: float, made_frame_s: float, is_al
     usual = int(values[counts.argmax()])
     lag_s = float(np.median(lags[(shown - due) == usual]))
     frozen = frozen_frames(matched, frame_s)
+    even = left_out_evenly(matched.wanted.at_s, due, shown)
     findings = [
         *_told_frozen(matched, frozen),
-        *_told_lost(matched, frozen, frame_s, made_frame_s),
-        *(_told_ends(matched, frame_s, made_frame_s) if is_all else ()),
+        *_told_lost(matched, frozen, even, frame_s, made_frame_s),
+        *(_told_ends(matched, even, made_frame_s) if is_all else ()),
         *_told_shift(matched, lags, usual, lag_s, frozen),
     ]
     return Motion(lag_s=lag_s, findings=tuple(findings))
-
-
-def _commonest(numbers: NDArray[np.int64]) -> int:
-    return int(Counter(numbers.tolist()).most_common(1)[0][0])
 
 
 def _told_frozen(matched: Matched, frozen: NDArray[np.bool_]) -> list[Finding]:
@@ -65,7 +57,7 @@ def _told_frozen(matched: Matched, frozen: NDArray[np.bool_]) -> list[Finding]:
 
 
 def _told_lost(
-    matched: Matched, frozen: NDArray[np.bool_], frame_s: float, made_frame_s: float
+    matched: Matched, frozen: NDArray[np.bool_], even: NDArray[np.bool_], frame_s: float, made_frame_s: float
 ) -> list[Finding]:  # fmt: skip
     import numpy as np
 
@@ -73,19 +65,21 @@ def _told_lost(
     skips = np.diff(matched.shown) - 1
     if not len(skips):
         return []
-    legitimate = _legitimate(matched, skips, frame_s, made_frame_s)
+    faster = _is_faster(matched, skips, frame_s, made_frame_s)
     found = []
     stood = 0  # pictures that were repeated before: what is skipped then was never to be seen
     for number, skip in enumerate(skips, start=1):
         again = matched.shown[number] <= matched.shown[number - 1] and matched.due[number] > matched.due[number - 1]
         stood = stood + 1 if again or frozen[number] else stood
-        more = int(skip) - int(legitimate[number - 1])
+        if skip <= 0 or faster[number - 1]:
+            continue
+        first, last = int(matched.shown[number - 1]) + 1, int(matched.shown[number])
+        more = int(skip) - int(even[first:last].sum())
         if more <= 0:
             continue
         caught_up, stood = min(more, stood), max(0, stood - more)
         more -= caught_up
-        first, last = int(matched.shown[number - 1]) + 1, int(matched.shown[number])
-        if more <= 0 or _is_still(matched, first - 1, last):
+        if more <= 0 or _is_still(matched, range(first, last), (first - 1, last)):
             continue
         at_s = float(wanted_s[first])
         gap_ms = 1000 * float(made_s[number] - made_s[number - 1])
@@ -96,53 +90,55 @@ def _told_lost(
     return few(found, "Frames of the reference are missing", counts=True)
 
 
-def _legitimate(
+def _is_faster(
     matched: Matched, skips: NDArray[np.int64], frame_s: float, made_frame_s: float
-) -> NDArray[np.int64]:  # fmt: skip
-    """Return how many frames of the reference may lie between neighbours of the encode, for each pair of them."""
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Tell between which neighbours of the encode the reference runs faster than the encode ever does: it is capped."""
     import numpy as np
 
-    made_s, wanted_s = matched.made.at_s, matched.wanted.at_s
-    usual = max(0, _commonest(skips))
-    allowed = np.full(len(skips), usual)
-    span_made, span_wanted = float(made_s[-1] - made_s[0]), float(wanted_s[-1] - wanted_s[0])
-    if span_made <= 0 or span_wanted <= 0:
-        return allowed
-    rate, wanted_rate = (len(made_s) - 1) / span_made, (len(wanted_s) - 1) / span_wanted
-    fewer = rate < _SLOWER * wanted_rate
-    capped = fewer and any(abs(rate / float(r) - 1) <= _RATE_SHARE for r in _RATES)
-    regular = (skips == usual).sum() >= _REGULAR * len(skips)
-    if fewer and (capped or not regular):
-        slots = np.diff(made_s) <= _SLOT / rate
-        allowed = np.where(slots, np.maximum(allowed, skips), allowed)
-    # stretches in which the reference runs faster than the encode ever does: its rate is capped
-    local_s = np.diff(wanted_s[matched.shown]) / np.maximum(1, skips + 1)
-    faster = (skips > 0) & (local_s < 0.9 * made_frame_s) & (local_s < 0.9 * frame_s)
-    return np.where(faster, np.maximum(allowed, skips), allowed)
+    apart_s = np.diff(matched.wanted.at_s[matched.shown])
+    local_s = apart_s / np.maximum(1, skips + 1)
+    fast = (skips > 0) & (local_s < 0.9 * made_frame_s) & (local_s < 0.9 * frame_s)
+    return np.asarray(fast & (apart_s <= _SLOT * made_frame_s), np.bool_)
 
 
-def _is_still(matched: Matched, first: int, last: int) -> bool:
-    """Tell whether the pictures between two are nothing but one of the two again, to the bit."""
+def _is_still(matched: Matched, lost: range, kept: tuple[int, ...]) -> bool:
+    """Tell whether lost pictures are nothing but one of those that were kept beside them again, to the bit."""
     import numpy as np
 
     luma = matched.wanted.luma
-    return all(
-        np.array_equal(luma[n], luma[first]) or np.array_equal(luma[n], luma[last]) for n in range(first + 1, last)
-    )
+    return all(any(np.array_equal(luma[n], luma[other]) for other in kept) for n in lost)
 
 
-def _told_ends(matched: Matched, frame_s: float, made_frame_s: float) -> list[Finding]:
+def _told_ends(matched: Matched, even: NDArray[np.bool_], made_frame_s: float) -> list[Finding]:
+    """Tell what is missing before the first picture that was kept, and after the last.
+
+    Pictures that the last one of the encode stands for are a matter of what is frozen, and those that come sooner
+    after it than the encode's next could be of no rate's.
+    """
     found = []
-    usual = max(1, round(made_frame_s / frame_s)) if frame_s and made_frame_s else 1
-    first, last = int(matched.shown[0]), len(matched.wanted) - 1 - int(matched.shown[-1])
-    if first > 0 and not _is_still(matched, 0, first):
-        text = f"The first {frames(first).lower()} of the reference {'is' if first == 1 else 'are'} missing."
-        found.append(Finding(code="frames_lost", text=text, at_s=0.0, evidence=f"{first} lost at the start"))
-    if last >= usual and not _is_still(matched, int(matched.shown[-1]), len(matched.wanted) - 1):
-        at_s = float(matched.wanted.at_s[int(matched.shown[-1]) + 1])
-        text = f"The last {frames(last).lower()} of the reference {'is' if last == 1 else 'are'} missing."
-        found.append(Finding(code="frames_lost", text=text, at_s=round(at_s, 3), evidence=f"{last} lost at the end"))
+    wanted_s, shown = matched.wanted.at_s, matched.shown
+    first, last = int(shown[0]), int(shown[-1])
+    before, after = range(first), range(last + 1, len(wanted_s))
+    lost = len(before) - int(even[:first].sum())
+    if lost > 0 and not _is_still(matched, before, (first,)):
+        text = f"The first {frames(lost).lower()} of the reference {'is' if lost == 1 else 'are'} missing."
+        found.append(Finding(code="frames_lost", text=text, at_s=0.0, evidence=f"{lost} lost at the start"))
+    lost = len(after) - int(even[last + 1 :].sum()) - _stands_at_end(matched)
+    late_s = float(wanted_s[-1] - wanted_s[last])
+    if lost > 0 and late_s > _END_SHARE * made_frame_s and not _is_still(matched, after, (last,)):
+        at_s = float(wanted_s[last + 1])
+        text = f"The last {frames(lost).lower()} of the reference {'is' if lost == 1 else 'are'} missing."
+        found.append(Finding(code="frames_lost", text=text, at_s=round(at_s, 3), evidence=f"{lost} lost at the end"))
     return found
+
+
+def _stands_at_end(matched: Matched) -> int:
+    """Return for how many of the encode's last frames the picture is one that was shown before, when another is due."""
+    import numpy as np
+
+    moves = (np.diff(matched.shown) > 0) | (np.diff(matched.due) <= 0)
+    return int(np.argmax(moves[::-1])) if moves.any() else 0
 
 
 def _told_shift(
