@@ -281,3 +281,20 @@ def test_windows_that_touch_are_both_scored_whole(tmp_path: Path, gap_s: float) 
     windows = tuple(Window(start_s=start, duration_s=2.0) for start in (1.0, 3.0 + gap_s))
     answer = compare(reference, encoded, windows=windows, look="windows")
     assert (answer.frames, answer.scored_s) == (2 * 2 * clips.RATE, 4.0)
+
+
+@pytest.mark.parametrize("look", ["whole", "windows"])
+def test_a_window_that_begins_in_a_pause_of_the_reference_is_scored(tmp_path: Path, look: str) -> None:
+    """For 2.5 s of every 3 the reference shows one picture, which an encode at a constant rate repeats."""
+    reference = clips.make(
+        tmp_path / "in.mp4", "-f", "lavfi", "-i", "testsrc2=size=128x72:rate=25:duration=9", *clips.X264, "-crf", "14",
+        "-vf", "select='lt(mod(t,3),0.5)'", "-fps_mode", "vfr",
+    )  # fmt: skip
+    encoded = clips.make(tmp_path / "out.mp4", "-i", f"file:{reference}", *clips.X264, "-crf", "14", "-r", "25")
+    windows = (Window(start_s=2.4, duration_s=1.6), Window(start_s=5.4, duration_s=1.0))
+    answer = compare(reference, encoded, windows=windows, look=look)
+    assert answer.verdict == "measured", answer.cause
+    assert answer.vmaf is not None
+    assert answer.vmaf.min > 90
+    if look == "whole":
+        assert answer.frames == (1.6 + 1.0) * 25

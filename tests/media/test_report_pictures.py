@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,10 @@ from reelpress.errors import OutputError
 from reelpress.facts.quality import Measuring
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
+from reelpress.quality import report_frames
+from reelpress.quality.graph import Side
 from reelpress.quality.measure import measure
-from reelpress.quality.report_frames import WorstFrame, take_pictures
+from reelpress.quality.report_frames import PictureError, WorstFrame, take_pictures
 from reelpress.quality.report_html import ReportEntry, write_report
 
 import clips
@@ -71,6 +74,33 @@ def test_frames_of_an_encode_that_is_late_are_those_that_were_scored_together(tm
     assert scorer is not None
     shown = take_pictures(scorer.path, compared, *facts, [WorstFrame(at_s=n / 25, vmaf=0.0) for n in (7, 30)], tmp_path)
     assert [(frame_of(one.reference), frame_of(one.encoded)) for one in shown] == [(7, 7), (30, 30)]
+
+
+def test_a_picture_that_stays_for_long_is_shown_and_one_that_fails_takes_no_other_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """The reference shows its tenth picture for 1.4 s, which the encode repeats."""
+    paused = ("-vf", "select='lt(n,10)+gte(n,45)'", "-fps_mode", "vfr")
+    reference = clips.make(tmp_path / "in.mp4", *GREYS, *QP0, *paused)
+    made = clips.make(tmp_path / "made.mp4", "-i", f"file:{reference}", *QP0, "-r", "25")
+    facts = probe(reference), probe(made)
+    compared = measure(reference, facts[0], made, facts[1], how=Measuring(whole=True), host=HOST)
+    scorer = HOST.scorer
+    assert scorer is not None
+    wanted = [WorstFrame(at_s=at_s, vmaf=0.0) for at_s in (0.08, 1.0, 1.6)]
+    shown = take_pictures(scorer.path, compared, *facts, wanted, tmp_path)
+    assert [(frame_of(one.reference), frame_of(one.encoded)) for one in shown] == [(2, 2), (9, 9), (9, 9)]
+
+    taken = report_frames._shown_at
+
+    def fails(ffmpeg: str, side: Side, at_s: float, *more: Any) -> bytes:
+        if at_s == 1.0:
+            raise PictureError("The frame could not be taken out.")
+        return taken(ffmpeg, side, at_s, *more)
+
+    monkeypatch.setattr(report_frames, "_shown_at", fails)
+    rest = take_pictures(scorer.path, compared, *facts, wanted, tmp_path)
+    assert [one.frame.at_s for one in rest] == [0.08, 1.6]
 
 
 def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ SOUND_HZ = 8000
 _HEAD = (*QUIET, "-y")
 _RAW = ("-fps_mode", "passthrough", "-enc_time_base", f"1/{TICKS}", "-avoid_negative_ts", "disabled")
 # what lies before a window is read along: the picture on the screen when it begins, and those of open GOPs
-_BEFORE_S = 1.0
+BEFORE_S = 1.0
 _AFTER_S = 0.2  # and after it: the two files' clocks are rounded otherwise
 LEAD_S = 0.5  # of that, at most, for a frame of the encode itself
 _HEARD = f"aresample={SOUND_HZ}:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
@@ -52,12 +52,14 @@ class Side(Value, frozen=True, kw_only=True):
 class Span(Value, frozen=True, kw_only=True):
     """Which frames of the encode are compared, by their times, the first and the last included, and with what.
 
-    Each meets the picture that the reference has on the screen ``late_s`` after its own time.
+    Each meets the picture that the reference has on the screen ``late_s`` after its own time. That of the first is
+    shown from ``wanted_from_s`` on, which may be long before.
     """
 
     from_s: float
     until_s: float
     late_s: float
+    wanted_from_s: float
 
 
 _UNCLOCKED = frozenset({"mpeg", "mpegvideo", "h264", "hevc", "m4v", "av1", "obu", "vc1", "dv", "rm", "flv"})
@@ -68,16 +70,18 @@ def small_size(view: View) -> tuple[int, int]:
     return (SMALL_W, SMALL_H) if view.width >= view.height else (SMALL_H, SMALL_W)
 
 
-def input_args(side: Side, window: Window | None, *, after_s: float = 0.0) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def input_args(
+    side: Side, window: Window | None, *, after_s: float = 0.0, before_s: float = BEFORE_S
+) -> tuple[tuple[str, ...], tuple[str, ...]]:  # fmt: skip
     """Return the options of an input up to its name, and the filters that put its first picture at 0 and cut.
 
-    ``after_s`` is for how long after the window pictures are still let through.
+    ``before_s`` and ``after_s`` are for how long before and after the window pictures are let through.
     """
     opened = ("-protocol_whitelist", protocol_whitelist(), *container_args(side.facts.container))
     name = ("-i", f"file:{side.path}")
     if window is None:
         return (*opened, *name), (f"{_FINE},setpts=PTS-STARTPTS",)
-    begin_s = max(0.0, window.start_s - _BEFORE_S)
+    begin_s = max(0.0, window.start_s - before_s)
     cut = f"trim=start={begin_s:.6f}:end={window.start_s + window.duration_s + after_s:.6f}"
     early_s = 0.3 if side.facts.container in INDEXED_FORMATS else RUN_UP_S
     first_s = side.first_s or 0.0
@@ -167,7 +171,10 @@ def _compare(
     chains = []
     inputs: list[str] = []
     for number, (side, label, shift) in enumerate(zip(sides, ("made", "wanted"), (late_s, 0.0), strict=True)):
-        name, cut = input_args(side, window, after_s=_AFTER_S)
+        before_s = BEFORE_S
+        if window is not None and label == "wanted":
+            before_s = max(BEFORE_S, window.start_s - span.wanted_from_s + HALF_TICK_S)
+        name, cut = input_args(side, window, after_s=_AFTER_S, before_s=before_s)
         inputs += name
         # the reference's picture on the screen when the window begins is of before it; and where either ends later than
         # the other, libvmaf would go on with the last picture of the one that ended

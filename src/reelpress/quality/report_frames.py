@@ -13,13 +13,14 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Comparison, FrameScores, Window
 from reelpress.facts.values import Value
 from reelpress.plan.colour import players_guess
-from reelpress.quality.graph import HALF_TICK_S, Side, first_picture, input_args
+from reelpress.quality.graph import BEFORE_S, HALF_TICK_S, Side, first_picture, input_args
 from reelpress.quality.looking import Times
 from reelpress.quality.views import View, decide_view
 from reelpress.run.process import CancelToken, Limits, run
 
 MOST_FRAMES = 4
 _LIMITS = Limits(wall_s=120, stall_s=60)
+_FAR_S = 60.0  # how far back a picture is looked for before all that comes before it is read
 _BT601 = frozenset({"bt601", "smpte170m", "bt470bg"})
 _JPEG_Q = "3"  # of 2 to 31: marks of JPEG itself must not be taken for the encode's
 
@@ -75,7 +76,10 @@ def take_pictures(
     *,
     cancel: CancelToken | None = None,
 ) -> tuple[Pictures, ...]:
-    """Take frames out of both files, prepared as they were compared. Raises :class:`PictureError`."""
+    """Take frames out of both files, prepared as they were compared; one that cannot be had is left out.
+
+    Raises :class:`PictureError` where a file gives no picture at all.
+    """
     tracks = reference.main_video, encoded.main_video
     if tracks[0] is None or tracks[1] is None:
         return ()
@@ -95,8 +99,11 @@ def take_pictures(
     taken = []
     for frame in frames:
         # the scores' times are those of the encode's frames, where they belong in the reference: later by the lag
-        wanted = _shown_at(ffmpeg, sides[0], frame.at_s, slack_s, folder, matrix, cancel)
-        made = _shown_at(ffmpeg, sides[1], frame.at_s - comparison.lag_s, HALF_TICK_S, folder, matrix, cancel)
+        try:
+            wanted = _shown_at(ffmpeg, sides[0], frame.at_s, slack_s, folder, matrix, cancel)
+            made = _shown_at(ffmpeg, sides[1], frame.at_s - comparison.lag_s, HALF_TICK_S, folder, matrix, cancel)
+        except PictureError:
+            continue
         taken.append(Pictures(frame=frame, reference=wanted, encoded=made))
     return tuple(taken)
 
@@ -127,21 +134,27 @@ def _shown_at(
     """Return the frame that is on the screen at a time: of those up to then and ``slack_s`` more, the last."""
     target = folder / "picture.jpg"
     target.unlink(missing_ok=True)
-    name, cut = input_args(side, Window(start_s=max(0.0, at_s), duration_s=slack_s))
     until = f"trim=end={max(0.0, at_s) + slack_s:.6f}"
     # JPEG's samples are of full range and, by JFIF, of BT.601's matrix
     # (of primaries and curves FFmpeg must know nothing here: it would convert them, too)
     untagged = "setparams=colorspace=unknown:color_primaries=unknown:color_trc=unknown"
     jpeg = f"{untagged},scale=in_range=tv:out_range=pc:in_color_matrix={matrix}:out_color_matrix=bt601,format=yuvj444p"
-    done = run(
-        (
-            ffmpeg, *QUIET, "-y", *name,
-            "-filter_complex", f"[0:{side.track.index}]{','.join((*cut, side.filters, until, jpeg))}[picture]",
-            "-map", "[picture]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", _JPEG_Q, "-f", "image2",
-            "-update", "1", f"file:{target}",
-        ),
-        limits=_LIMITS, cancel=cancel,
-    )  # fmt: skip
-    if done.returncode != 0 or not target.exists():
-        raise PictureError(f"The frame at {at_s:.2f} s could not be taken out.", evidence=done.last_words("no frame"))
-    return target.read_bytes()
+    told = "no frame"
+    # a picture may stay on the screen for long: what is shown may be from the very beginning
+    for before_s in (BEFORE_S, _FAR_S, max(_FAR_S, at_s)):
+        name, cut = input_args(side, Window(start_s=max(0.0, at_s), duration_s=slack_s), before_s=before_s)
+        done = run(
+            (
+                ffmpeg, *QUIET, "-y", *name,
+                "-filter_complex", f"[0:{side.track.index}]{','.join((*cut, side.filters, until, jpeg))}[picture]",
+                "-map", "[picture]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", _JPEG_Q, "-f", "image2",
+                "-update", "1", f"file:{target}",
+            ),
+            limits=_LIMITS, cancel=cancel,
+        )  # fmt: skip
+        told = done.last_words("no frame")
+        if done.returncode == 0 and target.exists():
+            return target.read_bytes()
+        if before_s >= at_s:
+            break
+    raise PictureError(f"The frame at {at_s:.2f} s could not be taken out.", evidence=told)

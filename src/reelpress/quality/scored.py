@@ -40,7 +40,7 @@ def prove(work: Work, runs: Sequence[Run]) -> None:
         reader = LogReader()
         argv = score(
             work.ffmpeg, reference, reference, work.view, window, work.folder,
-            Span(late_s=_EXACT_S, from_s=inside[0], until_s=inside[-1]), threads=work.threads,
+            Span(late_s=_EXACT_S, from_s=inside[0], until_s=inside[-1], wanted_from_s=inside[0]), threads=work.threads,
         )  # fmt: skip
         work.runner.run(argv, "The reference could not be scored against itself.", on_line=reader.feed)
         made, again = Times(work.folder / "made.times"), Times(work.folder / "wanted.times")
@@ -82,7 +82,9 @@ def score_stretch(work: Work, run: Run, alignment: Alignment) -> Scored:
     reference = work.brought(work.reference)
     reader = LogReader()
     features = ("psnr", "float_ssim") if work.how.ssim else ("psnr",)
-    span = Span(late_s=alignment.late_s, from_s=expected[0], until_s=expected[-1])
+    late_s = alignment.late_s
+    first_s = float(max(t for t in pair[1].at_s if t <= expected[0] + late_s))
+    span = Span(late_s=late_s, from_s=expected[0], until_s=expected[-1], wanted_from_s=first_s)
     place = (work.ffmpeg, encoded, reference, work.view, window, work.folder, span)
     argv = score(*place, threads=work.threads, features=features, every=work.how.every)
     work.runner.run(argv, "The encode could not be scored.", on_line=reader.feed)
