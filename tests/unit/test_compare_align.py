@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from expressions import kept_by
+from reelpress.errors import Cancelled
 from reelpress.facts.media import AudioTrack
 from reelpress.plan.geometry import timing
 from reelpress.quality.align import Matched, match, slack, usual_gap
@@ -267,3 +269,20 @@ def test_what_a_container_cannot_say_excuses_copies_and_no_encodes(
     lag = SoundLag(lag_s=late_s, parts=((0.0, late_s),), heard=1)
     _, (found,) = judge_sound(lag, 0.0, (made, track("mp3", 64_000)), containers, 1 / 24)
     assert found.severity == severity
+
+
+def test_what_matching_takes_is_little_for_each_frame_and_it_can_be_ended() -> None:
+    peaks = []
+    for count in (1000, 3000):
+        pictures = seen(list(range(count)), [n / 60 for n in range(count)])
+        tracemalloc.start()
+        match(pictures, pictures, 0.004)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 2000 < 1000
+
+    def ended() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        match(REFERENCE, REFERENCE, 0.008, go_on=ended)

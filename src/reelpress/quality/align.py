@@ -8,7 +8,7 @@ jump more. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REACH_S = 2.2  # how far from where it ought to be a picture is looked for
 _MOST_REACH = 140  # the same in frames
-_BLOCK = 1500  # frames at a time: memory does not grow with the programme
+_BLOCK = 500  # frames at a time: of all of them only the ways that led there are kept, half a kilobyte each
 # Differences are in levels of 8 bits, root mean square over pictures of 32x18, as multiples of what an encode of its
 # kind differs everywhere, and no less than of this much: what copies differ by rounding.
 LEAST_NOISE = 0.35
@@ -84,22 +84,29 @@ def slack(made_s: float, wanted_s: float) -> float:
     return min((value for value in (made_s / 2, wanted_s / 4) if value > 0), default=0.01)
 
 
-def match(made: Seen, wanted: Seen, slack_s: float, levels: tuple[float, float] = (1.0, 0.0)) -> Matched:
+def match(
+    made: Seen, wanted: Seen, slack_s: float, levels: tuple[float, float] = (1.0, 0.0),
+    go_on: Callable[[], None] = lambda: None,
+) -> Matched:  # fmt: skip
     """Match the frames of one stretch; both sides have at least one.
 
     ``levels`` are factor and offset by which the encode's brightness differs from the reference's throughout.
+    ``go_on`` is called now and then and may raise what ends the matching.
     """
     import numpy as np
 
     due = np.clip(np.searchsorted(wanted.at_s, made.at_s + slack_s, side="right") - 1, 0, None)
     frame_s = usual_gap((wanted,)) or 0.04
     reach = min(_MOST_REACH, max(8, ceil(REACH_S / frame_s)), max(8, len(wanted)))
-    blocks = [
-        _distances(made, wanted, due, slice(at, at + _BLOCK), reach, levels) for at in range(0, len(made), _BLOCK)
-    ]
-    distances = np.concatenate(blocks)
-    noise = max(LEAST_NOISE, float(np.median(distances.min(axis=1))))
-    offsets = _cheapest(distances, noise, np.diff(due, prepend=due[:1]), reach)
+
+    def distances() -> Iterator[Floats]:
+        for at in range(0, len(made), _BLOCK):
+            go_on()
+            yield _distances(made, wanted, due, slice(at, at + _BLOCK), reach, levels)
+
+    # worked out twice, as all of them would take more than a kilobyte a frame
+    noise = max(LEAST_NOISE, float(np.median(np.concatenate([block.min(axis=1) for block in distances()]))))
+    offsets = _cheapest(distances(), noise, np.diff(due, prepend=due[:1]), reach)
     return Matched(made, wanted, np.clip(due + offsets, 0, len(wanted) - 1), due, noise)
 
 
@@ -133,34 +140,47 @@ def _distances(
     return np.where(inside, found, 255.0).astype(np.float32)
 
 
-def _cheapest(distances: Floats, noise: float, steps: Places, reach: int) -> Places:
+def _cheapest(distances: Iterator[Floats], noise: float, steps: Places, reach: int) -> Places:
     """Return for each frame how many numbers it is off, along the cheapest way through all frames."""
     import numpy as np
 
-    frames, width = distances.shape
-    costs = np.minimum((distances - distances.min(axis=1, keepdims=True)) / noise, _MOST_COST)
-    costs += _OFF_TIME * (np.arange(width) != reach)
-    total = costs[0] + _JUMP * (np.arange(width) != reach)
+    frames, width = len(steps), 2 * reach + 1
+    off_time = np.arange(width) != reach
     came = np.zeros((frames, width), np.int16)
     ways = np.arange(width)
-    for number in range(1, frames):
-        step = int(steps[number])
-        best = int(total.argmin())
-        came[number] = ways
-        reached = total.copy()
-        if 0 < step < width:  # the picture before, shown again: as many numbers off as should have gone by
-            again = total[step:] + _AGAIN
-            better = again < reached[: width - step]
-            reached[: width - step][better] = again[better]
-            came[number, : width - step][better] = ways[step:][better]
-        jump = total[best] + _JUMP
-        better = jump < reached
-        reached[better] = jump
-        came[number][better] = best
-        total = reached + costs[number]
+    total = np.zeros(0, np.float32)
+    number = 0
+    for block in distances:
+        costs = np.minimum((block - block.min(axis=1, keepdims=True)) / noise, _MOST_COST)
+        costs += _OFF_TIME * off_time
+        for row in costs:
+            if number:
+                reached = _reached(total, int(steps[number]), ways, came[number])
+            else:
+                reached = np.asarray(_JUMP * off_time, np.float32)
+            total = reached + row
+            number += 1
     path = np.zeros(frames, np.int64)
     # of ways that cost the same the one that is on time
     path[-1] = reach if total[reach] <= total.min() + 1e-6 else int(total.argmin())
     for number in range(frames - 1, 0, -1):
         path[number - 1] = came[number, path[number]]
     return path - reach
+
+
+def _reached(total: Floats, step: int, ways: Places, came: NDArray[np.int16]) -> Floats:
+    """Return what it costs to come to each place of the next frame; from where goes to ``came``."""
+    width = len(ways)
+    came[:] = ways
+    reached = total.copy()
+    if 0 < step < width:  # the picture before, shown again: as many numbers off as should have gone by
+        again = total[step:] + _AGAIN
+        better = again < reached[: width - step]
+        reached[: width - step][better] = again[better]
+        came[: width - step][better] = ways[step:][better]
+    best = int(total.argmin())
+    jump = total[best] + _JUMP
+    better = jump < reached
+    reached[better] = jump
+    came[better] = best
+    return reached

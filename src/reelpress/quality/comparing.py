@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -40,12 +40,12 @@ def compare_pictures(work: Work, base: Comparison) -> Comparison:
     programme_s = _programme_s(work)
     windows = () if work.how.whole else work.how.windows or choose_windows(programme_s)
     pairs = _look(work, windows)
-    alignment, findings = _align(pairs, is_all=not windows or work.how.look == "whole")
+    alignment, findings = _align(pairs, is_all=not windows or work.how.look == "whole", go_on=work.runner.go_on)
     if windows and work.how.look == "windows" and findings:
         # whether it is the encode or how it was sought is told by reading both from their beginnings
         work.how = msgspec.structs.replace(work.how, look="whole")
         pairs = _look(work, windows)
-        alignment, findings = _align(pairs, is_all=True)
+        alignment, findings = _align(pairs, is_all=True, go_on=work.runner.go_on)
     sound_s, sound_findings = _listen(work, alignment)
     shape = judge_shape(work.reference.track, work.encoded.track)
     work.findings += [*shape, *findings, *sound_findings]
@@ -98,18 +98,18 @@ def _look(work: Work, windows: Sequence[Window]) -> list[Pair]:
     return [(made.moved(-origins[0]), wanted.moved(-origins[1]))]
 
 
-def _align(pairs: Sequence[Pair], *, is_all: bool) -> tuple[Alignment, list[Finding]]:
+def _align(pairs: Sequence[Pair], *, is_all: bool, go_on: Callable[[], None]) -> tuple[Alignment, list[Finding]]:
     """Match what was seen, and judge it."""
     full = [(made, wanted) for made, wanted in pairs if len(made) and len(wanted)]
     if not full:
         raise MeasuringError("There is no picture where it was to be measured.", reason="no_frames")
     made_s, wanted_s = usual_gap([made for made, _ in full]), usual_gap([wanted for _, wanted in full])
     slack_s = slack(made_s, wanted_s)
-    matched = [match(made, wanted, slack_s) for made, wanted in full]
+    matched = [match(made, wanted, slack_s, go_on=go_on) for made, wanted in full]
     levels = levels_of(matched)
     findings = judge_levels(levels)
     if findings:
-        matched = [match(made, wanted, slack_s, levels) for made, wanted in full]
+        matched = [match(made, wanted, slack_s, levels, go_on) for made, wanted in full]
     else:
         levels = (1.0, 0.0)
     motions = [judge_motion(one, frame_s=wanted_s, made_frame_s=made_s, is_all=is_all) for one in matched]

@@ -54,6 +54,11 @@ class Runner:
             raise MeasuringError(what, evidence=done.last_words()[:300])
         return done
 
+    def go_on(self) -> None:
+        """Raise :class:`Cancelled` where that is wished, for work between commands."""
+        if self._cancel is not None and self._cancel.is_cancelled:
+            raise Cancelled
+
 
 class Times:
     """What FFmpeg's ``framecrc`` tells of frames: times in seconds, in order, and a checksum of each picture."""
