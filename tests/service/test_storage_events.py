@@ -249,3 +249,28 @@ def test_the_rules_are_those_of_the_settings() -> None:
     assert input_of_event(new, **rules) == NewInput(user_id="ann", key="users/ann/raw/a.MKV")
     for other in ({"store_url": "gs://b2"}, {"store_url": "s3://b"}, {"folder": "uploads"}, {"endings": (".mp4",)}):
         assert isinstance(input_of_event(new, **{**rules, **other}), Ignored)
+
+
+def test_a_token_without_signature_is_believed_only_where_google_looked_at_that_one(
+    tmp_path: Path, google: CloudTasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two tokens Cloud Run looks at the one in X-Serverless-Authorization, and hands the other on as it is."""
+    monkeypatch.setenv("K_SERVICE", "api")
+    monkeypatch.setattr(storage_events_routes, "fetch_jwks_at", lambda _url, allow_private: google.jwks())
+    named = {"events_audience": AUDIENCE, "events_service_account": ACCOUNT, "iam_checked": "true"}
+    house = open_house(tmp_path / "data", host="0.0.0.0", **named)
+    house.store = open_store(f"gs://{BUCKET}/in", service_account_key=service_account_key())
+    unsigned = f"{google.token('x').rpartition('.')[0]}.SIGNATURE_REMOVED_BY_GOOGLE"
+    with TestClient(create_app(house)) as client:
+
+        def sent(token: str, *headers: tuple[str, str]) -> int:
+            named = [("Authorization", f"Bearer {token}"), *binary().items(), *headers]
+            return client.post("/events/storage", content=json.dumps(stored()), headers=named).status_code
+
+        beside = ("X-Serverless-Authorization", "Bearer good.of.another")
+        assert sent(unsigned, beside) == 401
+        assert sent(unsigned, ("Authorization", "Bearer good.of.another")) == 401
+        assert jobs(house) == []
+        assert sent(google.token("x"), beside) == 200
+        assert sent(unsigned) == 200
+    house.close()

@@ -92,20 +92,20 @@ class TokenCheck:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
 
-    def claims(self, token: str) -> dict[str, Any]:
-        """Return what a token says.
+    def claims(self, token: str, *, seen_by_google: bool = True) -> dict[str, Any]:
+        """Return what a token says; one that is not ``seen_by_google`` needs its signature in any case.
 
         Raises :class:`TokenError` that names the claim that is wrong, and :class:`NetError` if there is no key to check
         the token with: then it is not known whether it is right.
         """
         kid = _kid_of(token)
-        signed = not (self._iam_checked and token.rpartition(".")[2] == _SIGNATURE_TAKEN_OFF)
+        unsigned = self._iam_checked and seen_by_google and token.rpartition(".")[2] == _SIGNATURE_TAKEN_OFF
         try:
             claims: dict[str, Any] = jwt.decode(
-                token, self._key_of(kid) if signed else "", algorithms=["RS256"], audience=self._audience,
+                token, "" if unsigned else self._key_of(kid), algorithms=["RS256"], audience=self._audience,
                 issuer=self._issuers, leeway=LEEWAY_S,
                 # without a signature, none of these would be checked unless asked for by name
-                options={"require": list(self._required), "verify_signature": signed, "verify_exp": True,
+                options={"require": list(self._required), "verify_signature": not unsigned, "verify_exp": True,
                          "verify_iat": True, "verify_nbf": True, "verify_aud": True, "verify_iss": True},
             )  # fmt: skip
         except jwt.MissingRequiredClaimError as error:
@@ -161,9 +161,9 @@ class Verifier:
             iam_checked=iam_checked,
         )  # fmt: skip
 
-    def verify(self, token: str) -> Caller:
-        """Return who calls; errors as :meth:`TokenCheck.claims`."""
-        claims = self._check.claims(token)
+    def verify(self, token: str, *, seen_by_google: bool = True) -> Caller:
+        """Return who calls; arguments and errors as :meth:`TokenCheck.claims`."""
+        claims = self._check.claims(token, seen_by_google=seen_by_google)
         if claims["email_verified"] is not True:
             raise refused("email_verified")
         if claims["email"] != self._email:
