@@ -116,6 +116,19 @@ def test_a_variable_rate_is_seen(folder: Path, name: str) -> None:
     assert 16 < video.fps_avg < 18
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("after", [50, 249])
+def test_a_pause_that_pictures_are_reordered_across_is_counted_once(folder: Path, suffix: str, after: int) -> None:
+    """In MP4 a length is the way to the next packet, which is not the next picture where there are B-frames."""
+    frames = rf"select='lt(n,25)+between(n,{after},251)'"
+    b_frames = ("-preset", "medium", "-x264-params", "b-adapt=0:bframes=3:scenecut=0")
+    path = folder / f"pause-{after}{suffix}"
+    clips.make(path, *clips.picture(seconds=12), "-vf", frames, "-fps_mode", "vfr", *clips.X264, *b_frames)
+    video = probe(path).video[0]
+    assert video.frames == 25 + 252 - after
+    assert video.duration_s == pytest.approx(252 / 25, abs=0.002)
+
+
 def test_frames_lost_from_a_constant_rate_make_it_variable_on_a_known_grid(folder: Path) -> None:
     video = probe(clips.with_gap(folder / "gap.mkv")).video[0]
     assert (video.is_vfr, video.frames, video.fps_nominal) == (True, 40, 25)

@@ -56,6 +56,7 @@ class StreamScan:
         self._shift = 0
         self._previous: int | None = None
         self._last_pts = self._heard_from = -(1 << 62)
+        self._last_dts: int | None = None
         self._tail = self._count_on = 0
         self._without_pts = 0
         self._back = int(_JUMP_BACK_S / self.time_base) if is_discontinuous else 1 << 62
@@ -82,11 +83,16 @@ class StreamScan:
         end = shown_at + duration - self._tail
         begin = shown_at if shown_at >= self._heard_from else min(self._heard_from, end)
         self.start = begin if self.start is None else min(self.start, begin)
-        self.end = end if self.end is None else max(self.end, end)
         if shown_at > self._last_pts:
-            self._last_pts, self.last_duration = shown_at, duration
+            self._last_pts, self.last_duration, self._last_dts = shown_at, duration, packet.dts
+        elif self._last_dts is not None:
+            if packet.dts is not None and packet.dts - self._last_dts == self.last_duration:
+                self.last_duration = 0  # that was the way to this packet, which is shown before
+            self._last_dts = None
         if self.pts is None:
+            self.end = end if self.end is None else max(self.end, end)
             return
+        self.end = self._last_pts + self.last_duration  # all others end when the next is shown
         if len(self.pts) < MAX_TIMESTAMPS:
             self.pts.append(shown_at)
         if (self.shown - 1) % self._bytes_stride == 0:
