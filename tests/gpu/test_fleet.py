@@ -34,7 +34,7 @@ MISHAPS = (
     "cuCtxCreate=999!1", "open=crash!1", "encode@3=hang!1",
 )  # fmt: skip
 # An encode takes a while, so that more of them are wanted at once than there are sessions.
-SLOW = "encode=10ms"
+SLOW = "encode=25ms"
 
 
 @pytest.fixture(scope="module")

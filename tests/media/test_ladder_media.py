@@ -198,9 +198,10 @@ def test_settings_of_another_codec_are_none_of_a_ladders(tmp_path: Path, monkeyp
     source = made(tmp_path / "a.mp4", seconds=1)
     for name, text in (("CODEC", "av1"), ("PRESET", "8"), ("CRF", "60")):
         monkeypatch.setenv(f"COMPRESSION_{name}", text)
+    small = ("--rungs", "1", "--max-size", "320x180")
     for preset in ((), ("--preset", "lean")):
         folder = tmp_path / f"out{len(preset)}"
-        done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(folder), "--rungs", "1", *preset])
+        done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(folder), *small, *preset])
         assert done.exit_code == 0, done.output
     asked = msgspec.structs.replace(ASKED, codec="av1", preset="8", crf=60)
     made_of = make_ladder(source, tmp_path / "by-request", host=HOST, request=asked, wish=SHORT)
