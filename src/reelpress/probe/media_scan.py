@@ -83,18 +83,23 @@ class StreamScan:
         end = shown_at + duration - self._tail
         begin = shown_at if shown_at >= self._heard_from else min(self._heard_from, end)
         self.start = begin if self.start is None else min(self.start, begin)
+        if self.pts is not None:
+            self._note_picture(self.pts, packet, shown_at)
+            return
+        self.end = end if self.end is None else max(self.end, end)
         if shown_at > self._last_pts:
-            self._last_pts, self.last_duration, self._last_dts = shown_at, duration, packet.dts
+            self._last_pts, self.last_duration = shown_at, duration
+
+    def _note_picture(self, pts: array[int], packet: Packet[av.stream.Stream], shown_at: int) -> None:
+        if shown_at > self._last_pts:
+            self._last_pts, self.last_duration, self._last_dts = shown_at, packet.duration or 0, packet.dts
         elif self._last_dts is not None:
             if packet.dts is not None and packet.dts - self._last_dts == self.last_duration:
                 self.last_duration = 0  # that was the way to this packet, which is shown before
             self._last_dts = None
-        if self.pts is None:
-            self.end = end if self.end is None else max(self.end, end)
-            return
         self.end = self._last_pts + self.last_duration  # all others end when the next is shown
-        if len(self.pts) < MAX_TIMESTAMPS:
-            self.pts.append(shown_at)
+        if len(pts) < MAX_TIMESTAMPS:
+            pts.append(shown_at)
         if (self.shown - 1) % self._bytes_stride == 0:
             self._bytes_by.append((shown_at, self.size_bytes - packet.size))
             if len(self._bytes_by) == 2 * _MAX_BYTES_KEPT:
