@@ -83,6 +83,11 @@ class ReelpressError(Exception):
         self.evidence = evidence
         self.hint = hint
 
+    @property
+    def in_a_line(self) -> str:
+        """What happened and its evidence, for a sentence about something else."""
+        return f"{self.what} {self.evidence or ''}".strip()
+
     def lines(self) -> list[str]:
         """Return the error as at most three lines: what, evidence, hint."""
         out = [self.what]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+import msgspec
+
 from reelpress.facts.calibration import CalibrationUse
 from reelpress.facts.gate import GateWish
 from reelpress.facts.values import Value
@@ -47,3 +49,10 @@ class Request(Value, frozen=True, kw_only=True):
     gate: GateWish = GateWish()
     resolution: Literal["fixed", "auto"] = "fixed"  # auto: what samples look best at, within the box
     calibration: CalibrationUse = "cq"
+
+
+def with_codec(request: Request, codec: Codec) -> Request:
+    """Return a request for another codec: quality and preset are on a scale of their own encoder's."""
+    if codec == request.codec:
+        return request
+    return msgspec.structs.replace(request, codec=codec, crf=None, preset=None)

@@ -36,7 +36,7 @@ from reelpress.quality.resolution import survey
 from reelpress.quality.sample_encode import TrialError
 from reelpress.quality.samples import SampleError
 from reelpress.receipt import Receipt
-from reelpress.request import Request
+from reelpress.request import Request, with_codec
 from reelpress.run.execute import execute
 from reelpress.run.execution import Setting
 from reelpress.run.failures import decode_damage
@@ -75,9 +75,8 @@ def make_ladder(
     It is H.264 by x264 on the CPU, whatever the request says of codec and hardware; preset and CRF of another codec
     are left out. The source is only ever read.
     """
-    if request.codec != "h264":
-        request = msgspec.structs.replace(request, preset=None, crf=None)
-    cpu = msgspec.structs.replace(request, codec="h264", hardware="off", always_encode=True, resolution="fixed")
+    request = with_codec(request, "h264")
+    cpu = msgspec.structs.replace(request, hardware="off", always_encode=True, resolution="fixed")
     return _Work(source, target, host, cpu, wish, policy, overwrite, on_event, cancel or CancelToken()).finish()
 
 

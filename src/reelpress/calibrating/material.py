@@ -64,7 +64,7 @@ def generated_clip(name: str, size: tuple[int, int], seconds: float, *, ffmpeg: 
     try:
         return _clip(name, path, probe(path), windows, ffmpeg=ffmpeg, folder=folder, filters="null", size=size)
     except SampleError as error:
-        raise _not_drawn(name, f"{error.what} {error.evidence or ''}".rstrip()) from error
+        raise _not_drawn(name, error.in_a_line) from error
 
 
 def _not_drawn(name: str, evidence: str) -> OutputError:
@@ -90,7 +90,7 @@ def clip_of_file(number: int, file: Path, host: HostFacts, *, folder: Path) -> C
         )  # fmt: skip
     except SampleError as error:
         raise InputError(
-            f"{file.name} cannot be measured with.", evidence=f"{error.what} {error.evidence or ''}".rstrip(),
+            f"{file.name} cannot be measured with.", evidence=error.in_a_line,
             hint="Name another file, or a part of this one in which every stretch of two seconds has new pictures.",
         ) from error  # fmt: skip
 

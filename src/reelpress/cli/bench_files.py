@@ -12,7 +12,7 @@ from reelpress.bench.page import put_into
 from reelpress.bench.saved import impossible
 from reelpress.errors import InputError, UsageError
 from reelpress.facts.values import from_json
-from reelpress.run.partial import PartialFile, explained_target
+from reelpress.run.partial import PartialFile, explained_target, is_special
 
 _MOST_BYTES = 16 * 2**20  # a saved run has some tens of KB
 
@@ -45,7 +45,7 @@ def page_with(path: Path, tables: str) -> bytes:
 def refuse_unwritable(path: Path) -> None:
     """Raise :class:`OutputError` where a file could not be written, as far as that can be known beforehand."""
     with explained_target(path):
-        if not _is_special(path):
+        if not is_special(path):
             PartialFile.open(path.resolve(), overwrite=True).close()
 
 
@@ -56,7 +56,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with explained_target(path):
         target = path.resolve()
-        if _is_special(path):
+        if is_special(path):
             path.write_bytes(content)
             return
     with PartialFile.open(target, overwrite=True) as partial:
@@ -65,7 +65,3 @@ def write_whole(path: Path, content: bytes) -> None:
             if target.exists():
                 shutil.copymode(target, partial.path)
         partial.publish()
-
-
-def _is_special(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()

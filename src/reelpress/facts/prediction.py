@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from reelpress.facts.values import Value
 
@@ -10,6 +10,7 @@ from reelpress.facts.values import Value
 # that some plans are made with, or the facts of the file alone.
 Basis = Literal["rehearsed", "sampled", "plan_samples", "facts"]
 Outcome = Literal["encoded", "copied", "skipped"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 # Four of five jobs are to lie inside an interval: wide enough to plan by, narrow enough to say something.
 SHARE = 0.8

@@ -77,7 +77,7 @@ def settle_resolution(
             while isinstance(found := step(points, order), Ask):
                 points.append(trials.take(samples, found.lines, found.crf, names, folder))
     except (SampleError, TrialError) as error:
-        return Settled(request=fixed, reasons=(_unmeasured(f"{error.what} {error.evidence or ''}".strip()),))
+        return Settled(request=fixed, reasons=(_unmeasured(error.in_a_line),))
     after = rules.settled(found, content, track, fixed)
     told = rules.reasons(found, content, fixed, after, names)
     return Settled(request=after, reasons=told, points=tuple(points), content=content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reelpress.facts.prediction import SHARE, Interval, Predicted
+from reelpress.facts.prediction import OUTCOMES, SHARE, Interval, Predicted
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
 from reelpress.request import Codec
@@ -12,7 +12,6 @@ from reelpress.request import Codec
 # "unavailable": this machine has no such encoder, or no GPU that was proven to work; "failed": the rehearsal did not
 # come to an output, and so would the job not.
 OfferOutcome = Literal["encoded", "copied", "skipped", "rejected", "unavailable", "failed"]
-_ENDS = ("encoded", "copied", "skipped")  # how a job ends that comes to something
 Worth = Literal["yes", "no", "doubtful"]
 
 
@@ -66,6 +65,6 @@ class Quote(Value, frozen=True, kw_only=True, tag_field="event", tag="quote"):
         An encode of the GPU that is not kept counts, too: the CPU makes no other one then.
         """
         said = [offer for offer in self.offers if offer.codec == codec and offer.predicted is not None]
-        on_gpu = [o for o in said if o.device == "nvidia" and o.outcome in _ENDS] if may_use_gpu else []
+        on_gpu = [o for o in said if o.device == "nvidia" and o.outcome in OUTCOMES] if may_use_gpu else []
         on_cpu = [o for o in said if o.device == "cpu"]
         return next((offer.predicted for offer in (*on_gpu, *on_cpu)), None)

@@ -15,7 +15,7 @@ from reelpress.errors import Cancelled
 from reelpress.facts.formats import container_args, protocol_whitelist
 from reelpress.facts.host import HostFacts
 from reelpress.facts.media import MediaFacts
-from reelpress.facts.prediction import Interval, Predicted, around
+from reelpress.facts.prediction import OUTCOMES, Interval, Predicted, around
 from reelpress.look import Look
 from reelpress.plan.forecast import forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Plan, Reason, Reject, Skip
@@ -37,7 +37,6 @@ _READ_UP_TO_BYTES = 4_000_000_000
 _PUBLISHED_BYTES_PER_S = 300e6
 # A job of less than a second takes a tenth more or less each time: the median of so many is told.
 _SHORT_S, _TIMES = 1.0, 3
-_ENDS = ("encoded", "copied", "skipped")  # how a rehearsal ends that says something
 _MOVED_UP_TO_BYTES = 50_000_000  # an input of so many bytes is remuxed to see what that takes
 # What a remux takes beside its bytes, and for each of its pictures: 6 files of 250 to 10,900 frames, two cores.
 _REMUX_S, _REMUX_S_PER_FRAME = 0.18, 3e-5
@@ -151,7 +150,7 @@ class Offering:
             target.unlink(missing_ok=True)
             self._spend(receipt.cpu_s)
             walls.append(receipt.wall_s)
-            if receipt.status not in _ENDS or walls[0] >= _SHORT_S or len(walls) == _TIMES:
+            if receipt.status not in OUTCOMES or walls[0] >= _SHORT_S or len(walls) == _TIMES:
                 break
         if receipt.status == "cancelled":
             raise Cancelled("Stopped while the job was rehearsed.")

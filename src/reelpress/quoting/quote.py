@@ -26,7 +26,7 @@ from reelpress.quoting.model import Offer, Quote
 from reelpress.quoting.offers import Offering, unavailable
 from reelpress.quoting.prediction import ErrorTable
 from reelpress.quoting.scoring import Scorer
-from reelpress.request import Codec, Hardware, Request
+from reelpress.request import Codec, Hardware, Request, with_codec
 from reelpress.run.process import CancelToken
 from reelpress.version import VERSION
 
@@ -78,7 +78,7 @@ def quote_file(
     made = [
         offer
         for codec in options.codecs
-        for offer in _offers(path, look, folder, host, request_for(request, codec), policy, options, scorer, stop, book)
+        for offer in _offers(path, look, folder, host, with_codec(request, codec), policy, options, scorer, stop, book)
     ]
     file = describe(path, look.facts, None)
     return Quote(
@@ -90,13 +90,6 @@ def quote_file(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         host=f"{platform.system()} {platform.machine()}, {host.cores} cores", reelpress_version=VERSION,
     )  # fmt: skip
-
-
-def request_for(request: Request, codec: Codec) -> Request:
-    """Return a request for another codec: quality and preset are on a scale of their own encoder's."""
-    if codec == request.codec:
-        return request
-    return msgspec.structs.replace(request, codec=codec, crf=None, preset=None)
 
 
 def _offers(

@@ -58,7 +58,7 @@ class Scorer:
                 cancel=self._cancel, spend=self._spend,
             )  # fmt: skip
         except (SampleError, TrialError) as error:
-            return None, f"{error.what} {error.evidence or ''}".strip().removesuffix(".")
+            return None, error.in_a_line.removesuffix(".")
         means = [part.vmaf for part in made.parts]
         off = errors.vmaf
         if len(means) > 1:

@@ -102,16 +102,21 @@ def free_bytes(directory: Path) -> int:
         return shutil.disk_usage(directory).free
 
 
+def is_special(path: Path) -> bool:
+    """Tell whether a device, a pipe or a socket has the name, or a link leads to one."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # nothing there, or nothing that can be: whoever writes it will say so
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def refuse_special(target: Path) -> None:
-    """Raise :class:`OutputError` where a device, a pipe or a socket has the name, or a link leads to one.
+    """Raise :class:`OutputError` where a target :func:`is_special`.
 
     A rename would put a file in its place, under ``/dev`` for all programs of the machine.
     """
-    try:
-        mode = target.stat().st_mode
-    except (OSError, ValueError):  # nothing there, or nothing that can be: whoever writes it will say so
-        return
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    if is_special(target):
         raise OutputError(f"{target} exists and is no regular file.", hint="choose another name")
 
 
