@@ -56,6 +56,14 @@ def with_gap(out: Path) -> Path:
     return make(out, *picture(), "-vf", r"select='not(between(n,20,29))'", "-fps_mode", "vfr", *X264)
 
 
+def ends_still(out: Path, *more: str, until_s: float, select: str = "1") -> Path:
+    """25 frames a second for two seconds, of which the last one stays until then."""
+    last = f"if(eq(NEXT_PTS,NOPTS),{until_s}/TB-(PTS-STARTPTS),DURATION)"
+    clock = ("-fps_mode", "vfr", "-enc_time_base", "1/12800")
+    bits = ("-bsf:v", f"setts=pts=PTS:dts=DTS:duration='{last}'")
+    return make(out, *picture(), "-vf", f"select='{select}'", *clock, *X264, *more, *bits)
+
+
 def rotated(out: Path, flat: Path, counter_clockwise: int, *flips: str) -> Path:
     return make(out, "-display_rotation", str(counter_clockwise), *flips, "-i", str(flat), "-c", "copy")
 

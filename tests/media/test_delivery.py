@@ -108,6 +108,25 @@ def test_what_a_recording_of_a_screen_stops_at_is_kept(compress: Compress, tmp_p
     assert out.frames < 40
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+@pytest.mark.parametrize(("name", "cap"), [("in.mp4", "60"), ("in.mkv", "60"), ("in.mp4", "10")])
+def test_a_last_picture_that_stays_stays_as_long(
+    compress: Compress, tmp_path: Path, codec: str, name: str, cap: str
+) -> None:
+    """What encoders make ends with the length of one frame; a recording that ended on what stands still was cut."""
+    presets = {"h264": "medium", "hevc": "ultrafast", "av1": "12"}
+    select = "1" if name == "in.mp4" else "lt(n,25)+not(mod(n,3))"
+    source = clips.ends_still(tmp_path / name, until_s=8.5, select=select)
+    compress(source, codec=codec, preset=presets[codec], max_fps=Fraction(cap))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.duration is not None
+        assert container.duration / av.time_base == pytest.approx(8.5, abs=0.05)
+    before, after = measure.times(source), measure.times(tmp_path / "out.mp4")
+    assert {round(t, 2) for t in after} <= {round(t, 2) for t in before}
+    assert len(after) == len(before) or cap == "10"
+    assert max(after) == pytest.approx(48 / 25, abs=0.05)
+
+
 def test_matroska_milliseconds_are_put_back_on_the_grid(compress: Compress, tmp_path: Path) -> None:
     source = clips.plain(tmp_path / "in.mkv", rate="24000/1001")
     compress(source)

@@ -97,6 +97,13 @@ def test_rungs_are_cut_at_the_same_pictures_whatever_the_source(kind: str, tmp_p
         assert ladder.rungs[0].width < ladder.rungs[0].height
 
 
+def test_a_last_picture_that_stays_stays_in_every_rung(tmp_path: Path) -> None:
+    source = clips.ends_still(tmp_path / "a.mp4", until_s=9.5)
+    receipt = make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    for cuts in whole(tmp_path / "out", receipt):
+        assert sum(duration for _, duration in cuts) == pytest.approx(9.5, abs=0.05)
+
+
 def test_ffmpeg_plays_the_master_playlist_and_sound_keeps_to_the_picture(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     receipt = make_ladder(made(tmp_path / "a.mp4"), folder, host=HOST, request=ASKED, wish=SHORT)

@@ -482,6 +482,13 @@ def test_the_outlook_is_unknown_where_a_fact_is(track: dict[str, Any], fps: floa
     assert outlook(video(**track), HD, fps).verdict == "unknown"
 
 
+@pytest.mark.parametrize(("is_vfr", "verdict"), [(False, "yes"), (True, "doubtful")])
+def test_a_still_end_spends_nothing(is_vfr: bool, verdict: str) -> None:
+    """The average of a variable rate has its seconds in it."""
+    track = video(bitrate_bps=bits(CERTAIN_BPP * 0.5), duration_s=30.0, last_s=20.0, is_vfr=is_vfr)
+    assert outlook(track, HD, 30.0).verdict == verdict
+
+
 def test_dropping_frames_makes_an_encode_look_better() -> None:
     track = video(bitrate_bps=bits(CERTAIN_BPP * 0.75))
     assert (outlook(track, HD, 30.0).verdict, outlook(track, HD, 15.0).verdict) == ("doubtful", "yes")

@@ -17,7 +17,7 @@ import pytest
 
 from reelpress.errors import Cancelled, InputError
 from reelpress.facts.formats import INPUT_FORMATS, PLAYLIST_FORMATS, STILL_IMAGE_FORMATS
-from reelpress.facts.media import ContentLight, MediaFacts, OtherTrack
+from reelpress.facts.media import STAYS_S, ContentLight, MediaFacts, OtherTrack
 from reelpress.facts.values import from_json, to_json
 from reelpress.plan.worth import spent_by
 from reelpress.probe.media import HINTS, ProbeLimits, probe
@@ -127,6 +127,30 @@ def test_a_pause_that_pictures_are_reordered_across_is_counted_once(folder: Path
     video = probe(path).video[0]
     assert video.frames == 25 + 252 - after
     assert video.duration_s == pytest.approx(252 / 25, abs=0.002)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("encode", [(), ("-preset", "medium")], ids=["in order", "reordered"])
+def test_a_last_picture_that_stays_is_as_long_as_its_file_says(
+    folder: Path, suffix: str, encode: tuple[str, ...]
+) -> None:
+    """With B-frames it is not the last packet, and the length is in that."""
+    path = folder / f"stays-{len(encode)}{suffix}"
+    varying = "lt(n,25)+not(mod(n,3))"  # Matroska has no lengths of packets where the rate is constant
+    facts = probe(clips.ends_still(path, *encode, until_s=8.5, select=varying))
+    track = facts.video[0]
+    assert facts.damage == ()
+    assert track.duration_s == pytest.approx(8.5, abs=0.05)
+    assert track.last_s == pytest.approx(8.5 - 48 / 25, abs=0.05)
+    assert track.ends_still
+    assert track.changes_until_s == pytest.approx(48 / 25 + STAYS_S, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["flat.mp4", "flat.mkv", "variable.mp4", "variable.mkv"])
+def test_a_last_picture_that_stays_as_long_as_others_is_no_still_end(folder: Path, name: str) -> None:
+    track = probe((clips.plain if name.startswith("flat") else clips.variable)(folder / f"usual-{name}")).video[0]
+    assert not track.ends_still
+    assert track.changes_until_s == track.duration_s
 
 
 def test_frames_lost_from_a_constant_rate_make_it_variable_on_a_known_grid(folder: Path) -> None:

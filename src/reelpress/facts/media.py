@@ -77,6 +77,8 @@ class Crop(Value, frozen=True, kw_only=True):
 
 
 MOST_HELD = 100
+# For how long a last picture may stay before its length matters: what a duration may be off by.
+STAYS_S = 0.1
 
 
 class VideoTrack(Value, frozen=True, kw_only=True):
@@ -129,10 +131,24 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     clock_jumps: int = 0  # how often the container's clock jumped, where that was looked for; times run on behind it
     # of variable rates: frames that stay after others came quickly, seconds from the first frame on; at most MOST_HELD
     held_s: tuple[float, ...] = ()
+    last_s: float | None = None  # how long the last picture stays, None where packets were not read
     filled_slots: tuple[tuple[int, int], ...] = ()  # of variable rates: (n, slots of 1/n second that hold a frame)
     # (seconds from the first picture on, bytes of packets before), rising to its end; at most 65, none where not all
     # packets were read
     bytes_by_s: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def ends_still(self) -> bool:
+        """Whether the last picture stays for longer than others do, as where a recorder ended on what stood still."""
+        usual_s = 0.0 if self.is_vfr or not self.fps_avg else 2 / float(self.fps_avg)
+        return self.last_s is not None and self.last_s > max(STAYS_S, usual_s)
+
+    @property
+    def changes_until_s(self) -> float | None:
+        """Until when something new is to be seen, in seconds from the first picture: the duration less a still end."""
+        if self.duration_s is None or self.last_s is None or not self.ends_still:
+            return self.duration_s
+        return self.duration_s - self.last_s + STAYS_S
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):

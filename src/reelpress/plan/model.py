@@ -100,6 +100,7 @@ class Expectation(Value, frozen=True, kw_only=True):
     picture_filters: str | None = None  # what software does to the source's pictures, for comparing
     frames_at_least: int | None = None  # where frames are kept by their times
     frames_every: int | None = None  # of so many decoded frames one is kept; None where their times decide
+    last_s: float | None = None  # how long the last picture stays, where that is for longer than others do
     audio_most_s: float | None = None  # what a hundredth of a long sound may come to; None where its length is a claim
     audio_sync_s: float = 0.04  # ITU-R BT.1359: 45 ms early is where viewers begin to notice
     clip: ClipExpectation | None = None  # what is asked of clips besides

@@ -55,7 +55,7 @@ def sample_order(decided: Encode, media: MediaFacts, request: Request) -> Sample
         windows = sample_windows(track)
         if windows:
             return _order(attempt, windows, [_full_size(attempt.args, w, fps) for w in windows], counts_bytes=True)
-    duration = track.duration_s
+    duration = track.changes_until_s
     lean = attempt is decided.attempts[0] and attempt.encoder == "libx264" and (request.preset or LEAN) == LEAN
     # samples cost by the pixels that are decoded, and save by those that are encoded
     shrunk = track.width * track.height / (decided.expect.width * decided.expect.height)

@@ -62,8 +62,8 @@ class Outlook(Value, frozen=True, kw_only=True):
 
 def outlook(track: VideoTrack, size: Size, fps: float | None) -> Outlook:
     """Predict from the source's bits per output pixel whether an encode will be smaller."""
-    bits, duration = track.bitrate_bps, track.duration_s
-    if not bits or not fps or not duration:
+    bits = _bits_per_s(track)
+    if not bits or not fps or not track.duration_s:
         return Outlook(verdict="unknown", text="The input's bit rate is unknown: the encode itself will tell.")
     per_pixel = bits / (size.width * size.height * fps)
     equivalent = per_pixel * CODEC_WORTH.get(track.codec, OLD_CODEC_WORTH)
@@ -75,18 +75,27 @@ def outlook(track: VideoTrack, size: Size, fps: float | None) -> Outlook:
     return Outlook(verdict="doubtful", text=f"The input spends {spends}: the size of the encode decides.")
 
 
+def _bits_per_s(track: VideoTrack) -> float | None:
+    """Return the bit rate while pictures come at ``fps_avg``: that of a variable rate counts a still end in itself."""
+    bits, duration_s, until_s = track.bitrate_bps, track.duration_s, track.changes_until_s
+    if track.is_vfr or not bits or not duration_s or not until_s:
+        return bits
+    return bits * duration_s / until_s
+
+
 def is_still(track: VideoTrack) -> bool:
     """Tell from how few bits a source spends that most of its picture repeats; costs nothing, unlike a sample."""
     fps = track.fps_avg
-    if not track.bitrate_bps or not fps:
+    bits = _bits_per_s(track)
+    if not bits or not fps:
         return False
-    per_pixel = track.bitrate_bps / (track.width * track.height * float(fps))
+    per_pixel = bits / (track.width * track.height * float(fps))
     return per_pixel * CODEC_WORTH.get(track.codec, OLD_CODEC_WORTH) <= STILL_BPP
 
 
 def sample_windows(track: VideoTrack) -> tuple[Window, ...]:
     """Return the stretches to sample, spread over the programme; none where encoding all of it is as cheap."""
-    duration = track.duration_s
+    duration = track.changes_until_s
     if duration is None or duration < SAMPLE_FROM_DURATION_S:
         return ()
     each = min(4.0, max(1.0, duration * SAMPLE_SHARE / SAMPLE_WINDOWS))
@@ -105,7 +114,7 @@ def sampled_outlook(
     media: MediaFacts, track: VideoTrack, bytes_per_s: float, samples: SampleFacts, min_saving: float
 ) -> Outlook:
     """Predict from sample encodes; audio and container are taken to stay as they are."""
-    duration = track.duration_s or media.duration_s or 0.0
+    duration = track.changes_until_s or media.duration_s or 0.0
     predicted = round(bytes_per_s * duration) + media.size_bytes - (track.size_bytes or 0)
     share = predicted / media.size_bytes
     text = f"{samples.windows} samples of {samples.seconds:.1f} s in all predict {share:.0%} of the input's size."

@@ -56,7 +56,8 @@ class StreamScan:
         self._shift = 0
         self._previous: int | None = None
         self._last_pts = self._heard_from = -(1 << 62)
-        self._last_dts: int | None = None
+        self._dts_before: int | None = None
+        self._is_last = False  # whether the packet before is the one that is shown last
         self._tail = self._count_on = 0
         self._without_pts = 0
         self._back = int(_JUMP_BACK_S / self.time_base) if is_discontinuous else 1 << 62
@@ -91,13 +92,17 @@ class StreamScan:
             self._last_pts, self.last_duration = shown_at, duration
 
     def _note_picture(self, pts: array[int], packet: Packet[av.stream.Stream], shown_at: int) -> None:
+        duration, before, self._dts_before = packet.duration or 0, self._dts_before, packet.dts
+        step = None if packet.dts is None or before is None else packet.dts - before
         if shown_at > self._last_pts:
-            self._last_pts, self.last_duration, self._last_dts = shown_at, packet.duration or 0, packet.dts
-        elif self._last_dts is not None:
-            if packet.dts is not None and packet.dts - self._last_dts == self.last_duration:
+            self._last_pts, self.last_duration, self._is_last = shown_at, duration, True
+        elif self._is_last:
+            if step == self.last_duration:
                 self.last_duration = 0  # that was the way to this packet, which is shown before
-            self._last_dts = None
+            self._is_last = False
         self.end = self._last_pts + self.last_duration  # all others end when the next is shown
+        if duration != step:  # else the way from one to the next, written once more where there is no next
+            self.end = max(self.end, shown_at + duration)
         if len(pts) < MAX_TIMESTAMPS:
             pts.append(shown_at)
         if (self.shown - 1) % self._bytes_stride == 0:
@@ -158,6 +163,7 @@ class StreamScan:
         """
         if self.pts is None or len(self.pts) < 2 or self.end is None:
             return
+        self.last_duration = self.end - self._last_pts
         self.pts = array("q", sorted(self.pts))
         usual = sorted(b - a for a, b in pairwise(self.pts))[len(self.pts) // 2 - 1]
         if 10 * self._without_pts > self.shown:

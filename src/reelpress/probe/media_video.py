@@ -107,6 +107,7 @@ def build_video(
         longest_gop_s=times.longest_gop_s,
         clock_jumps=len(scan.jumps),
         held_s=held_frames(varying, scan.time_base),
+        last_s=round(float(scan.last_duration * scan.time_base), 6) if is_complete and scan.last_duration else None,
         filled_slots=filled_slots(all_varying, scan.time_base, timing.fps_peak or 0.0),
         bytes_by_s=scan.bytes_by_s() if is_complete else (),
         has_closed_captions=sampler.has_closed_captions,

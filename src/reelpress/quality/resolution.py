@@ -108,7 +108,7 @@ class Trials:
         if track is None or filters is None:
             raise SampleError("There is no video to take samples of.")
         return cut_samples(
-            decided.attempts[0].ffmpeg, self._source, self._facts, rules.windows(track.duration_s), folder,
+            decided.attempts[0].ffmpeg, self._source, self._facts, rules.windows(track.changes_until_s), folder,
             filters=filters, pix_fmt=decided.expect.pix_fmt or "yuv420p", max_pixels=self._request.max_pixels,
             most_bytes=MOST_BYTES, cancel=self._cancel, spend=self._spend,
         )  # fmt: skip

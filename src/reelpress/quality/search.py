@@ -196,8 +196,8 @@ class _Trials:
 
     def _cut(self, folder: Path) -> tuple[Sample, ...]:
         work, track = self._work, self._work.facts.main_video
-        duration_s = track.duration_s if track is not None else None
-        if track is None or not duration_s:
+        duration_s = track.changes_until_s if track is not None else None
+        if track is None or not track.duration_s or duration_s is None:
             raise SampleError("Nobody knows how long the programme is.")
         room = _room_bytes(folder, work.host)
         if not self.windows:

@@ -78,7 +78,7 @@ class Scorer:
 
     def _cut(self, ffmpeg: str, filters: str, pix_fmt: str, head_only: bool) -> tuple[Sample, ...] | SampleError:
         track = self._facts.main_video
-        windows = scored_windows(track.duration_s if track is not None else None, head_only=head_only)
+        windows = scored_windows(track.changes_until_s if track is not None else None, head_only=head_only)
         folder = self._folder / f"kept-{len(self._kept)}"
         folder.mkdir()
         try:
