@@ -58,10 +58,14 @@ def with_gap(out: Path) -> Path:
 
 def ends_still(out: Path, *more: str, until_s: float, select: str = "1") -> Path:
     """25 frames a second for two seconds, of which the last one stays until then."""
-    last = f"if(eq(NEXT_PTS,NOPTS),{until_s}/TB-(PTS-STARTPTS),DURATION)"
     clock = ("-fps_mode", "vfr", "-enc_time_base", "1/12800")
-    bits = ("-bsf:v", f"setts=pts=PTS:dts=DTS:duration='{last}'")
-    return make(out, *picture(), "-vf", f"select='{select}'", *clock, *X264, *more, *bits)
+    return make(out, *picture(), "-vf", f"select='{select}'", *clock, *X264, *more, *still_until(until_s))
+
+
+def still_until(end_s: float) -> tuple[str, str]:
+    """Options of an encode whose last picture stays until then."""
+    last = f"if(eq(NEXT_PTS,NOPTS),{end_s}/TB-(PTS-STARTPTS),DURATION)"
+    return ("-bsf:v", f"setts=pts=PTS:dts=DTS:duration='{last}'")
 
 
 def rotated(out: Path, flat: Path, counter_clockwise: int, *flips: str) -> Path:

@@ -151,6 +151,44 @@ SOUND = {
 }
 
 
+# Of a picture that is held for seconds the decode time lies before it, and that of the next keyframe as well.
+PAUSE = ("-preset", "medium", "-x264-params", "b-adapt=0:bframes=3:scenecut=0", "-force_key_frames", "6")
+
+
+@pytest.mark.parametrize("name", every_second(["in.mp4", "in.mkv", "in.ts", "in.mov"]))
+def test_a_clip_that_begins_in_a_pause_shows_what_stands_there(cut: Cut, tmp_path: Path, name: str) -> None:
+    pause = ("-vf", "select='lt(n,50)+gte(n,150)'", "-fps_mode", "vfr", *PAUSE)
+    source = numbered.clip(tmp_path / name, 200, "25", *pause)
+    for start_s, end_s in ((1.6, 2.4), (2.4, 3), (5.92, 6.6)):
+        cut(source, start_s, end_s)
+        frames = range(round(start_s * 25), round(end_s * 25))
+        shown = [min(n, 49) if n < 150 else n for n in frames]
+        assert numbered.numbers(tmp_path / "clip.mp4") == shown, (start_s, end_s)
+
+
+@pytest.mark.parametrize("keys", ["1", "250"])
+def test_of_slides_each_is_shown_when_it_stands_there(cut: Cut, tmp_path: Path, keys: str) -> None:
+    """One picture every four seconds, all keyframes or none, and the last for ten."""
+    slides = ("-vf", "setpts=N*4/TB", "-fps_mode", "vfr", *PAUSE)
+    source = numbered.clip(tmp_path / "in.mp4", 8, "25", *slides, "-g", keys, *clips.still_until(38))
+    for start_s in (2, 13, 26, 34):
+        cut(source, start_s, start_s + 1.5)
+        shown = numbered.numbers(tmp_path / "clip.mp4")
+        seconds = [start_s + 1.5 * n / len(shown) for n in range(len(shown))]
+        assert shown == [min(int(t / 4 + 1e-6), 7) for t in seconds], start_s
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_a_clip_of_a_still_end_shows_its_last_picture(cut: Cut, tmp_path: Path, name: str) -> None:
+    vary = "1" if name == "in.mp4" else "lt(n,25)+not(mod(n,3))"
+    still = ("-vf", f"select='{vary}'", "-fps_mode", "vfr", "-preset", "medium", *clips.still_until(9))
+    source = numbered.clip(tmp_path / name, 49, "25", *still)
+    for start_s, end_s in ((1, 8), (1.92, 4), (3, 9)):
+        cut(source, start_s, end_s)
+        shown = numbered.numbers(tmp_path / "clip.mp4")[max(0, round((2 - start_s) * 25)) :]
+        assert shown == [48] * round((end_s - max(2, start_s)) * 25)
+
+
 @pytest.mark.parametrize("name", every_second(SOUND))
 def test_sound_stays_with_the_picture(cut: Cut, tmp_path: Path, name: str) -> None:
     source = measure.flash_and_beep(tmp_path / name, *SOUND[name])

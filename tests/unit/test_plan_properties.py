@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
@@ -17,14 +17,24 @@ from msgspec import structs
 
 from expressions import FUNCTIONS, kept_by
 from reelpress.facts.host import EncoderFacts, HostFacts
-from reelpress.facts.media import Chapter, Colour, ContentLight, DolbyVision, Edit, MediaFacts, VideoTrack
+from reelpress.facts.media import (
+    MOST_PAUSES,
+    Chapter,
+    Colour,
+    ContentLight,
+    DolbyVision,
+    Edit,
+    MediaFacts,
+    VideoTrack,
+)
 from reelpress.facts.values import from_json, to_json
 from reelpress.plan.compress import plan
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import FPS_TOLERANCE, timing
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Copy, Encode, Plan, argv
+from reelpress.plan.seeking import pauses_of
 from reelpress.plan.worth import SampleFacts
-from reelpress.probe.media_timing import filled_slots, held_frames
+from reelpress.probe.media_timing import filled_slots, held_frames, pauses
 from reelpress.request import CODECS, Request
 
 from factories import audio, ffmpeg, host, media, other, subtitle, video
@@ -506,3 +516,18 @@ def test_the_encoders_clock_tells_every_frame_from_the_next(made: tuple[VideoTra
     ticks = [round(F(t) / clock.time_base) for t in moved_by(clock.filters, times)]
     assert len(set(ticks)) == len(ticks)
     assert max(abs(tick * float(clock.time_base) - t) for tick, t in zip(ticks, times, strict=True)) < 0.002
+
+
+@given(
+    st.lists(st.sampled_from((10, 33, 40, 100, 249, 250, 251, 400, 3000, 60_000)), min_size=2, max_size=150),
+    st.floats(0, 1),
+)
+def test_decoding_begins_several_pictures_before_the_one_that_is_shown(gaps: list[int], share: float) -> None:
+    """In MP4 a keyframe is sought by its decode time, which lies as many pictures before it as are reordered."""
+    pts = list(accumulate(gaps, initial=0))
+    track = video(is_vfr=True, duration_s=(pts[-1] + 40) / 1000, pauses_s=pauses(pts, F(1, 1000)))
+    assert len(track.pauses_s) <= MOST_PAUSES
+    at_s = share * pts[-1] / 1000
+    shown = sum(t / 1000 <= at_s for t in pts) - 1
+    begins_s = pauses_of(track).decoded_from_s(at_s)
+    assert begins_s <= pts[max(0, shown - 4)] / 1000 + 0.001

@@ -77,6 +77,8 @@ class Crop(Value, frozen=True, kw_only=True):
 
 
 MOST_HELD = 100
+# At most so many pauses are told, the longest, and none that is shorter: what follows them is decoded from before them.
+MOST_PAUSES, PAUSE_S = 64, 0.25
 # For how long a last picture may stay before its length matters: what a duration may be off by.
 STAYS_S = 0.1
 
@@ -131,6 +133,8 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     clock_jumps: int = 0  # how often the container's clock jumped, where that was looked for; times run on behind it
     # of variable rates: frames that stay after others came quickly, seconds from the first frame on; at most MOST_HELD
     held_s: tuple[float, ...] = ()
+    # of variable rates: (from, to) where one picture stays, in seconds from the first one on; at most MOST_PAUSES
+    pauses_s: tuple[tuple[float, float], ...] = ()
     last_s: float | None = None  # how long the last picture stays, None where packets were not read
     filled_slots: tuple[tuple[int, int], ...] = ()  # of variable rates: (n, slots of 1/n second that hold a frame)
     # (seconds from the first picture on, bytes of packets before), rising to its end; at most 65, none where not all

@@ -16,13 +16,14 @@ from reelpress.clip_request import ClipRequest
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.model import Reason
-from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, run_up_s, seek_args
+from reelpress.plan.seeking import READ_ANYWAY_S, Pauses, can_seek, entry_before, pauses_of, run_up_s, seek_args
 
 DEFAULT_FPS = Fraction(30)  # of a source that shows no rate
 STANDARD_FPS = tuple(
     Fraction(n, d)
     for n, d in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
 )
+_SLOW_FPS = 10  # of a source whose frames stay for longer than 0.1 s a clip may begin in the midst of one
 # A rate that the source claims is believed while it drifts by less than this share of a frame over the clip.
 _DRIFT_FRAMES = 0.25
 # Times come rounded to milliseconds: a start this little before a frame means that frame.
@@ -52,6 +53,7 @@ class Clock(Value, frozen=True, kw_only=True):
     enter_s: float | None
     origin_s: float  # where programme second 0 is on the clock that is read by
     floor_s: float  # where the container begins
+    pauses: Pauses
     filters: tuple[str, ...]
     repeats: int = 1
     every: int = 1
@@ -68,16 +70,20 @@ class Clock(Value, frozen=True, kw_only=True):
             return ()
         return ("-copyts",) if self.seek_s is None else seek_args(self.seek_s)
 
-    def shift(self, name: str) -> str:
-        """Return the filter (``setpts`` or ``asetpts``) that puts the first frame at 0."""
-        return f"{name}=PTS-{self.origin_s + self.start_s:.6f}/TB"
+    @property
+    def sound_shift(self) -> str:
+        """The filter that puts what is heard with the first frame at 0."""
+        return f"asetpts=PTS-{self.origin_s + self.start_s:.6f}/TB"
 
     @property
     def steps(self) -> tuple[str, ...]:
         """The filters that make exactly these frames of what is decoded."""
-        pad = ceil(self.fps * Fraction(_PAD_S))
+        still_from_s, pad = self.pauses.still_from_s, ceil(self.fps * Fraction(_PAD_S))
+        shown_s = self.start_s if still_from_s is None else min(self.start_s, still_from_s)
+        if still_from_s is not None and self.start_s + self.duration_s > still_from_s:
+            pad = self.frames
         ends = (f"tpad=stop={pad}:stop_mode=clone", f"trim=end_frame={self.frames}")
-        return (self.shift("setpts"), *self.filters, *ends)
+        return (f"setpts=PTS-{self.origin_s + shown_s:.6f}/TB", *self.filters, *ends)
 
     def frame_at(self, t_s: float) -> float:
         """Return a programme time as a frame number with its fraction; it may lie outside the clip."""
@@ -105,11 +111,13 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         filters: tuple[str, ...] = (f"fps={_ratio(fps)}:start_time=0",)
         repeats = every = 1
     else:
-        start_s = float(floor(start_s * source_fps + Fraction(_EARLY_FRAMES)) / source_fps)
         fps, more, repeats, every = _from_constant(source_fps, request)
         told = f"{float(source_fps):.5g} fps"
         # first onto the source's own grid, which takes the container's rounding out, then evenly from there
-        filters = (f"fps={_ratio(source_fps)}:start_time=0", *more)
+        grid, filters = source_fps, (f"fps={_ratio(source_fps)}:start_time=0", *more)
+        if source_fps < _SLOW_FPS < fps:  # where it begins is heard, and slides stay for seconds
+            grid, filters, repeats = fps, more, 1
+        start_s = float(floor(start_s * grid + Fraction(_EARLY_FRAMES)) / grid)
     reasons: tuple[Reason, ...] = ()
     if fps != source_fps:
         text = f"The frame rate becomes {float(fps):.5g} fps, constant."
@@ -124,7 +132,7 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         run_up_s=run_up,
         enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
-        filters=filters, repeats=repeats, every=every,
+        pauses=pauses_of(track), filters=filters, repeats=repeats, every=every,
     )  # fmt: skip
     return _placed(clock), reasons
 
@@ -133,7 +141,7 @@ def _placed(clock: Clock) -> Clock:
     if clock.run_up_s is None:
         return msgspec.structs.replace(clock, seek_s=None)
     first_s = clock.origin_s + clock.start_s
-    seek_s = first_s - clock.run_up_s
+    seek_s = min(first_s - clock.run_up_s, clock.origin_s + clock.pauses.decoded_from_s(clock.start_s))
     if clock.enter_s is not None and clock.enter_s <= first_s:
         seek_s = max(seek_s, clock.enter_s)
     is_near = seek_s < clock.floor_s + READ_ANYWAY_S

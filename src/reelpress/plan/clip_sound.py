@@ -46,7 +46,7 @@ AS_IT_IS = Level(filters=(), gain_db=0.0, limits=False, wanted_lufs=None, reason
 def stretch_filters(clock: Clock) -> tuple[str, ...]:
     """Return the filters that cut the sound to the clip's beginning: stereo at 48 kHz, silence where there is none."""
     return (
-        clock.shift("asetpts"), "atrim=start=0", f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0",
+        clock.sound_shift, "atrim=start=0", f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0",
         "aformat=sample_fmts=fltp:channel_layouts=stereo",
     )  # fmt: skip
 

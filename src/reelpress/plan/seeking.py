@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from reelpress.facts.formats import ELEMENTARY_FORMATS, INDEXED_FORMATS, RUN_UP_S
-from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.facts.media import MOST_PAUSES, PAUSE_S, MediaFacts, VideoTrack
+from reelpress.facts.values import Value
 
 # Nothing is sought this near to the beginning: it costs as much, and FFmpeg ends at once where it seeks an FLV there.
 READ_ANYWAY_S = 1.0
 # A keyframe is sought this much before its decode time, which containers round.
 _ENTRY_S = 0.02
 _MARGIN_S = 1.0  # what is decoded last before a time may be shown as much earlier than it stands in the file
+# Pictures by which encoders decode one before those that are shown earlier: two with x264, three with x265, at their
+# presets. MP4 is sought by decode times, and after a pause that of a keyframe lies before the pause.
+_REORDERED = 4
+
+
+class Pauses(Value, frozen=True, kw_only=True):
+    """Where one picture stays, in seconds from the first; elsewhere they are at most ``step_s`` apart."""
+
+    between_s: tuple[tuple[float, float], ...]
+    step_s: float
+    still_from_s: float | None  # when the last picture comes, where it stays
+
+    def decoded_from_s(self, shown_s: float) -> float:
+        """Return a time before which decoding begins for all that is shown from ``shown_s`` on."""
+        at_s = shown_s if self.still_from_s is None else min(shown_s, self.still_from_s)
+        for _ in range(1 + _REORDERED):
+            at_s = next((begin for begin, end in self.between_s if begin < at_s <= end), at_s - self.step_s)
+        return at_s
+
+
+def pauses_of(track: VideoTrack) -> Pauses:
+    """Return where the pictures of a track pause."""
+    if track.is_vfr:
+        shortest_s = min((end - begin for begin, end in track.pauses_s), default=PAUSE_S)
+        step_s = shortest_s if len(track.pauses_s) == MOST_PAUSES else PAUSE_S
+    else:
+        step_s = 1 / float(track.fps_avg) if track.fps_avg else 0.0
+    still_from_s = None
+    if track.ends_still and track.duration_s is not None and track.last_s is not None:
+        still_from_s = track.duration_s - track.last_s
+    return Pauses(between_s=track.pauses_s, step_s=step_s, still_from_s=still_from_s)
 
 
 def can_seek(media: MediaFacts, track: VideoTrack) -> bool:

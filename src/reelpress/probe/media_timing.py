@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from fractions import Fraction
+from heapq import nlargest
 from itertools import islice, pairwise
 
-from reelpress.facts.media import MOST_HELD
+from reelpress.facts.media import MOST_HELD, MOST_PAUSES, PAUSE_S
 from reelpress.facts.values import Value
 
 _COMMON_RATES = tuple(
@@ -97,7 +98,19 @@ def held_frames(pts: Sequence[int], time_base: Fraction) -> tuple[float, ...]:
         n for n in range(1, len(pts))
         if pts[n] - pts[n - 1] < quick and (n == last or pts[n + 1] - pts[n] >= held)
     )  # fmt: skip
-    return tuple(round(float((pts[n] - pts[0]) * time_base), 4) for n in islice(ends, MOST_HELD))
+    return tuple(_seconds(pts[n] - pts[0], time_base) for n in islice(ends, MOST_HELD))
+
+
+def pauses(pts: Sequence[int], time_base: Fraction) -> tuple[tuple[float, float], ...]:
+    """Return from when to when one picture stays, of the longest such pauses, in order; ``pts`` is sorted."""
+    least = PAUSE_S / time_base
+    found = ((b - a, n) for n, (a, b) in enumerate(pairwise(pts)) if b - a >= least)
+    longest = sorted(n for _, n in nlargest(MOST_PAUSES, found))
+    return tuple((_seconds(pts[n] - pts[0], time_base), _seconds(pts[n + 1] - pts[0], time_base)) for n in longest)
+
+
+def _seconds(ticks: int, time_base: Fraction) -> float:
+    return round(float(ticks * time_base), 4)
 
 
 def filled_slots(pts: Sequence[int], time_base: Fraction, fps_peak: float) -> tuple[tuple[int, int], ...]:

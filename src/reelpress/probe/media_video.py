@@ -22,7 +22,7 @@ from reelpress.probe.media_frames import (
 )
 from reelpress.probe.media_scan import StreamScan
 from reelpress.probe.media_stretches import Stretches, claimed_rates
-from reelpress.probe.media_timing import Timing, filled_slots, frame_timing, held_frames
+from reelpress.probe.media_timing import Timing, filled_slots, frame_timing, held_frames, pauses
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name
 
 FIELD_ORDERS: dict[int, FieldOrder] = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
@@ -107,6 +107,7 @@ def build_video(
         longest_gop_s=times.longest_gop_s,
         clock_jumps=len(scan.jumps),
         held_s=held_frames(varying, scan.time_base),
+        pauses_s=pauses(varying, scan.time_base),
         last_s=round(float(scan.last_duration * scan.time_base), 6) if is_complete and scan.last_duration else None,
         filled_slots=filled_slots(all_varying, scan.time_base, timing.fps_peak or 0.0),
         bytes_by_s=scan.bytes_by_s() if is_complete else (),
