@@ -131,6 +131,12 @@ def test_a_stretch_that_is_not_there_is_told(flat):
     assert not [line for line in beyond.damage if "0.500 s" in line]
 
 
+def test_a_stretch_at_the_end_is_read_though_the_pictures_are_not_the_first_stream(tmp_path, flat):
+    path = clips.make(tmp_path / "clip.mp4", "-i", str(flat), "-map", "0:a", "-map", "0:v", "-c", "copy")
+    some = stretches_of(path, (1.0, 2.0))
+    assert (some.video[0].index, some.video[0].fps_avg, some.damage) == (1, 25, ())
+
+
 def test_a_file_without_a_length_is_read_through(tmp_path):
     some = stretches_of(clips.plain(tmp_path / "clip.h264"), (0.5, 1.0))
     assert some.scan_complete

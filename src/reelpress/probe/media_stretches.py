@@ -215,7 +215,8 @@ class _Window:
             self.end_byte = max(self.end_byte or 0, at + packet.size)
 
     def _decode(self, packet: Packet[av.stream.Stream], wanted: Mapping[int, int]) -> None:
-        index, sampler = packet.stream_index, self._samplers[packet.stream_index]
+        index = packet.stream.index  # the packet of the end says 0 for its own
+        sampler = self._samplers[index]
         if index not in self._first_shown or sampler.frames >= wanted[index]:
             return
         frames, corrupt = sampler.frames, sampler.corrupt_frames
