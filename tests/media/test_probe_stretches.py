@@ -177,3 +177,27 @@ def test_of_a_long_file_little_is_read(tmp_path, flat):
     read_bytes, duration_s, fps, damage = done.stdout.split()
     assert int(read_bytes) < 6_000_000
     assert (float(duration_s), fps, damage) == (pytest.approx(1200, abs=30), "25", "0")
+
+
+PAUSED = ("-preset", "medium", "-x264-params", "b-adapt=0:bframes=3", "-force_key_frames", "60")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_stretch_within_a_pause_knows_when_it_began(tmp_path, suffix):
+    """In MP4 the keyframe behind a pause is decoded at a time before the pause: seeking leads there."""
+    still = ("-vf", "select='lt(n,50)+gte(n,1500)'", "-fps_mode", "vfr")
+    path = clips.make(tmp_path / f"in{suffix}", *clips.picture(seconds=62), *still, *clips.X264, *PAUSED)
+    for stretch in ((30.0, 32.0), (1.5, 55.0), (50.0, 61.0)):
+        [track] = stretches_of(path, stretch).video
+        [(begin_s, end_s)] = track.pauses_s
+        assert (begin_s, end_s) == (pytest.approx(49 / 25, abs=0.002), pytest.approx(60, abs=0.002))
+    assert probe(path).video[0].pauses_s == track.pauses_s
+
+
+@pytest.mark.parametrize("stretch", [(1.0, 1.5), (1.0, 30.0), (20.0, 30.0)])
+def test_a_still_end_is_seen_from_the_stretches_that_reach_it(tmp_path, stretch):
+    path = clips.ends_still(tmp_path / "in.mp4", "-preset", "medium", until_s=60)
+    [whole], [track] = probe(path).video, stretches_of(path, stretch).video
+    assert whole.ends_still
+    assert track.last_s == whole.last_s
+    assert track.changes_until_s == pytest.approx(whole.changes_until_s, abs=0.1)

@@ -7,30 +7,28 @@ fields and pictures holds for the stretches.
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from heapq import nlargest
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from reelpress.facts.media import Stretch
+from reelpress.facts.media import MOST_PAUSES, Stretch
 from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_scan import StreamScan
-from reelpress.probe.media_timing import Timing, frame_timing
+from reelpress.probe.media_timing import Timing, frame_timing, pauses
+from reelpress.probe.media_window import Window
 
 _HEAD_S, _MOST_HEAD_S = 0.5, 4.0
 _MAX_HEAD_PACKETS = 3000
 _WINDOW_S = 3.0
-_MAX_WINDOW_PACKETS = 6000  # the keyframe may be far before the window
-_MAX_WINDOW_BYTES = 48 * 2**20
 _BACK_S = (0.0, 2.0, 12.0)
 # Where no index tells keyframes (MPEG-TS) seeking leads to any frame: a stretch is entered from the nearest keyframe
 # that is found before it. Each try but the last ends at the first keyframe, so the next one costs little more.
 _SEARCH_S = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 12.0)
-_REORDER_S = 0.5  # frames may be stored this long after some that are shown later
 _SAME_RATE = 0.002  # a few seconds do not tell rates that are nearer to each other
 
 
@@ -42,6 +40,8 @@ class Stretches:
         self.read: list[Stretch] = []
         self.are_all_read = True
         self._seen: dict[int, list[tuple[int, Timing]]] = {}  # by stream: frames, and the rates they show
+        self._pauses_s: dict[int, set[tuple[float, float]]] = {}
+        self._last_s: dict[int, float] = {}
 
     def add(self, stream: VideoStream, pts: Sequence[int], last_duration: int) -> None:
         """Take what a window shows of a stream's rates."""
@@ -49,6 +49,26 @@ class Stretches:
             self._seen.setdefault(stream.index, []).append(
                 (len(pts), frame_timing(pts, stream.time_base, last_duration, claimed_rates(stream)))
             )
+
+    def add_pauses(self, stream: VideoStream, window: Window, zero: int) -> None:
+        """Take where a window shows one picture stay; ``zero`` is when the first of all comes."""
+        base, shown = stream.time_base, window.shown
+        if base is None or not shown:
+            return
+        off_s = float((shown[0] - zero) * base)
+        found = self._pauses_s.setdefault(stream.index, set())
+        found |= {(round(a + off_s, 4), round(b + off_s, 4)) for a, b in pauses(shown, base)}
+        if window.last_duration is not None:
+            self._last_s[stream.index] = round(float(window.last_duration * base), 6)
+
+    def pauses_s(self, index: int) -> tuple[tuple[float, float], ...]:
+        """Return where one picture of a stream stays, as far as was seen: the longest such pauses, in order."""
+        longest = nlargest(MOST_PAUSES, self._pauses_s.get(index, ()), key=lambda pause: pause[1] - pause[0])
+        return tuple(sorted(longest))
+
+    def last_s(self, index: int) -> float | None:
+        """Return how long a stream's last picture stays, ``None`` where that was not seen."""
+        return self._last_s.get(index)
 
     def timing(self, index: int) -> tuple[int, Timing] | None:
         """Return the rates of a stream over all stretches, and by how many frames; ``None`` where none was there."""
@@ -110,7 +130,7 @@ def read_stretches(
     # Some containers are sought in by decode times, which begin a little before the first picture.
     floor = zero - round(1 / (main.time_base or 1))
     for start_s, end_s in stretches:
-        windows: list[_Window] = []
+        windows: list[Window] = []
         for begin_s, until_s in _windows(start_s, end_s):
             if time.monotonic() > deadline:
                 found.are_all_read = False
@@ -119,14 +139,21 @@ def read_stretches(
             frames, wanted = sampler.frames, sampler.later_frames
             searches = not is_indexed and not windows
             for back_s in _SEARCH_S if searches else _BACK_S:
-                window = _Window(container, samplers, main, is_discontinuous=is_discontinuous)
                 sought = max(floor, begin - round(back_s / (main.time_base or 1)))
                 is_last = back_s == _SEARCH_S[-1] or sought == floor
-                problem = window.read(sought, until, key_by=begin if searches and not is_last else None)
+                key_by = begin if is_indexed or (searches and not is_last) else None
+                window = Window(container, samplers, main, is_discontinuous=is_discontinuous)
+                problem = window.read(sought, until, key_by=key_by)
+                while is_indexed and window.is_late:
+                    before = window.key_before
+                    sought, key_by = (sought, None) if before is None else (before, begin)
+                    window = Window(container, samplers, main, is_discontinuous=is_discontinuous)
+                    problem = window.read(sought, until, key_by=key_by)
                 is_there = window.has_reached(begin) and (sampler.frames > frames or not wanted)
                 if is_there:
                     break
             windows.append(window)
+            found.add_pauses(main, window, zero)
             if not is_there and begin_s == start_s:
                 found.missing.append(f"no picture could be read from {start_s:.3f} s on: {problem or 'none came'}")
             for index, scan in window.scans.items():
@@ -139,7 +166,7 @@ def read_stretches(
     return found
 
 
-def _told(start_s: float, end_s: float, windows: Sequence[_Window], *, zero: int, searched: bool) -> Stretch:
+def _told(start_s: float, end_s: float, windows: Sequence[Window], *, zero: int, searched: bool) -> Stretch:
     """Return what the windows of a stretch tell of it."""
     first, entry = windows[0], windows[0].entry
     base = float(first.scans[entry.stream_index].time_base) if entry is not None else 0.0
@@ -151,93 +178,6 @@ def _told(start_s: float, end_s: float, windows: Sequence[_Window], *, zero: int
         begin_byte=min((w.begin_byte for w in windows if w.begin_byte is not None), default=None),
         end_byte=max((w.end_byte for w in windows if w.end_byte is not None), default=None),
     )  # fmt: skip
-
-
-class _Window:
-    """The packets from a keyframe to the end of one window."""
-
-    def __init__(
-        self, container: InputContainer, samplers: Mapping[int, FrameSampler], main: VideoStream, *,
-        is_discontinuous: bool,
-    ) -> None:  # fmt: skip
-        self._container, self._samplers, self._main = container, samplers, main
-        self.scans = {i: StreamScan(s.stream, is_discontinuous=is_discontinuous) for i, s in samplers.items()}
-        self._first_shown: dict[int, int] = {}
-        self.entry: Packet[av.stream.Stream] | None = None  # the main stream's first keyframe
-        self._is_decoded = False
-        self.is_clean = False  # whether the first picture that came out is that keyframe's, undamaged
-        self.begin_byte: int | None = None
-        self.end_byte: int | None = None
-
-    def read(self, begin: int, until: int, key_by: int | None = None) -> str | None:
-        """Read the window; return what went wrong. ``key_by`` has it end where the first keyframe is shown later."""
-        main = self._main
-        wanted = {index: sampler.frames + sampler.later_frames for index, sampler in self._samplers.items()}
-        read_bytes, far_enough = 0, until + round(_REORDER_S / (main.time_base or 1))
-        try:
-            self._container.seek(begin, stream=main)
-            streams = [sampler.stream for sampler in self._samplers.values()]
-            for count, packet in enumerate(self._container.demux(streams)):
-                if not packet.size:  # the end of the file
-                    self._decode(packet, wanted)
-                    continue
-                read_bytes += packet.size
-                is_entry = packet.stream_index == main.index and packet.is_keyframe and self.entry is None
-                if is_entry and key_by is not None and (packet.pts is None or packet.pts > key_by):
-                    return "no keyframe was found before it"
-                self._take(packet, wanted)
-                clock = packet.pts if packet.dts is None else packet.dts
-                if self.entry is not None and clock is not None and clock < until:
-                    self._note_place(packet)
-                is_past = packet.stream_index == main.index and clock is not None and clock >= far_enough
-                is_past &= main.index in self._first_shown  # some containers are sought in without keyframes
-                if is_past or count >= _MAX_WINDOW_PACKETS or read_bytes >= _MAX_WINDOW_BYTES:
-                    break
-        except (av.FFmpegError, OSError, ValueError) as error:
-            return str(getattr(error, "strerror", None) or error)
-        return None
-
-    def _take(self, packet: Packet[av.stream.Stream], wanted: Mapping[int, int]) -> None:
-        index = packet.stream_index
-        if index not in self._first_shown:
-            if not packet.is_keyframe:
-                return
-            self._first_shown[index] = -(1 << 62) if packet.pts is None else packet.pts
-            if index == self._main.index:
-                self.entry = packet
-        self.scans[index].add(packet)
-        self._decode(packet, wanted)
-
-    def _note_place(self, packet: Packet[av.stream.Stream]) -> None:
-        at = packet.pos
-        if at is not None and at >= 0:
-            self.begin_byte = at if self.begin_byte is None else min(self.begin_byte, at)
-            self.end_byte = max(self.end_byte or 0, at + packet.size)
-
-    def _decode(self, packet: Packet[av.stream.Stream], wanted: Mapping[int, int]) -> None:
-        index = packet.stream.index  # the packet of the end says 0 for its own
-        sampler = self._samplers[index]
-        if index not in self._first_shown or sampler.frames >= wanted[index]:
-            return
-        frames, corrupt = sampler.frames, sampler.corrupt_frames
-        sampler.feed_later(packet)
-        if index == self._main.index and self.entry is not None and sampler.frames > frames and not self._is_decoded:
-            self._is_decoded = True
-            self.is_clean = sampler.last_pts == self.entry.pts and sampler.corrupt_frames == corrupt
-
-    def has_reached(self, begin: int) -> bool:
-        """Tell whether a frame was read that is shown at or after a time."""
-        end = self.scans[self._main.index].end
-        return end is not None and end > begin
-
-    def settled(self, index: int, until_s: float) -> array[int]:
-        """Return the times of the frames from the keyframe on and before ``until_s``, in order.
-
-        Frames that are shown before the keyframe may need what was not read.
-        """
-        scan = self.scans[index]
-        first, until = self._first_shown.get(index, 0), until_s / scan.time_base
-        return array("q", sorted(t for t in scan.pts or () if scan.jumps or first <= t < until))
 
 
 def _windows(start_s: float, end_s: float) -> tuple[tuple[float, float], ...]:

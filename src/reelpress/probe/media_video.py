@@ -107,8 +107,8 @@ def build_video(
         longest_gop_s=times.longest_gop_s,
         clock_jumps=len(scan.jumps),
         held_s=held_frames(varying, scan.time_base),
-        pauses_s=pauses(varying, scan.time_base),
-        last_s=round(float(scan.last_duration * scan.time_base), 6) if is_complete and scan.last_duration else None,
+        pauses_s=pauses(varying, scan.time_base) if stretches is None else stretches.pauses_s(stream.index),
+        last_s=_last_s(scan, is_complete=is_complete) if stretches is None else stretches.last_s(stream.index),
         filled_slots=filled_slots(all_varying, scan.time_base, timing.fps_peak or 0.0),
         bytes_by_s=scan.bytes_by_s() if is_complete else (),
         has_closed_captions=sampler.has_closed_captions,
@@ -118,6 +118,10 @@ def build_video(
         crop=crop,
         is_cut_left_or_top=line.is_cut_left_or_top,
     )
+
+
+def _last_s(scan: StreamScan, *, is_complete: bool) -> float | None:
+    return round(float(scan.last_duration * scan.time_base), 6) if is_complete and scan.last_duration else None
 
 
 def _why_not(
