@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 import uvicorn
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.model import Job, JobError, JobInput, JobResult, JobSpec, StageTime
@@ -235,6 +235,8 @@ class FakeService:
         def output(job_id: str, as_address: bool = False) -> Response:
             if as_address:
                 return JSONResponse({"url": f"{self.store_url}/v1/jobs/{job_id}/output" if self.store_url else None})
+            if self.store_url:
+                return RedirectResponse(f"{self.store_url}/v1/jobs/{job_id}/output", 307)
             content = video(int(job_id[4:16], 16))
             return Response(content[:-1] + b"!" if self.truncate else content, media_type="video/mp4")
 

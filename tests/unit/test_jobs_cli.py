@@ -487,6 +487,25 @@ def test_download_replaces_a_file_only_when_told(cli: Cli, service: FakeService)
     assert facts["sha256"] == hashlib.sha256(video(1)).hexdigest()
 
 
+def test_a_download_takes_no_key_along_to_the_store(cli: Cli, service: FakeService) -> None:
+    service.put(a_job(1))
+    service.key = "rp_secret"
+    with FakeService().running() as store:
+        service.store_url = store.url
+        done = cli("download", ONE, "-o", "out.mp4", "--key", "rp_secret")
+        assert [m for m, _, _ in store.seen] == ["GET"], done.stderr
+        assert "rp_secret" not in str(store.seen)
+    assert (cli.folder / "out.mp4").read_bytes() == video(1)
+
+
+def test_a_download_that_is_sent_in_circles_ends(cli: Cli, service: FakeService) -> None:
+    service.put(a_job(1))
+    service.store_url = service.url
+    done = cli("download", ONE, "-o", "out.mp4")
+    assert (done.returncode, list(cli.folder.iterdir())) == (5, []), done.stderr
+    assert "bug" not in done.stderr
+
+
 def test_a_job_without_an_output_says_so(cli: Cli, service: FakeService) -> None:
     service.put(a_job(1, "running"))
     done = cli("download", ONE)
