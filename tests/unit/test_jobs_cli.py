@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import pty
@@ -15,14 +16,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 import reelpress
+from reelpress.cli import remote
 from reelpress.jobs.model import FINISHED, JobError
 from reelpress.receipt import Receipt
 
-from fake_service import FakeService, a_job, video
+from fake_service import FakeService, a_job, sse, video
 
 COMMANDS = ("submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
 ONE = a_job(1).id
@@ -313,6 +316,37 @@ def test_watch_goes_on_after_a_break_and_misses_nothing(cli: Cli, service: FakeS
     assert json.loads(out.splitlines()[-1])["status"] == "done"
     asked = [headers for _, path, headers in service.seen if path == "/v1/events"]
     assert asked[-1]["last-event-id"] == "1"
+
+
+def test_watch_waits_for_a_service_that_goes_away_after_a_long_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(remote.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(remote.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+
+    def waiting() -> Iterator[bytes]:
+        for _ in range(100):  # of a job in a long queue nothing is told
+            clock[0] += 15
+            yield b": ping\n\n"
+        raise httpx.ReadError("the service restarts")
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        if (tried := next(asked)) == 0:
+            return httpx.Response(200, content=waiting())
+        if tried < 4:
+            raise httpx.ConnectError("not yet")
+        if tried == 4:
+            return httpx.Response(200, content=sse({"seq": 7, "job": ONE, "kind": "done", "at": 0.0, "data": {}}))
+        raise httpx.ConnectError("and now it is gone")
+
+    asked = itertools.count()
+    with remote.Service("http://service", None, transport=httpx.MockTransport(answer)) as service:
+        news = service.follow([ONE])
+        assert [next(news), next(news)] == [None, None]
+        assert next(news).kind == "done"
+        gone_at = clock[0]
+        with pytest.raises(remote.ServiceRefused):
+            next(news)
+    assert clock[0] > gone_at + 300
 
 
 @pytest.mark.parametrize(

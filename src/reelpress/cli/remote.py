@@ -174,11 +174,13 @@ class Service:
                     _good(stream)
                     yield None
                     pause_s = 0.5
-                    for name, number, data in _events(stream.iter_lines()):
-                        heard, last = time.monotonic(), number or last
-                        kind: type[Progress | JobEvent] = Progress if name == "progress" else JobEvent
-                        yield _read(data, kind)
-                heard = time.monotonic()
+                    try:
+                        for name, number, data in _events(stream.iter_lines()):
+                            last = number or last
+                            kind: type[Progress | JobEvent] = Progress if name == "progress" else JobEvent
+                            yield _read(data, kind)
+                    finally:
+                        heard = time.monotonic()  # until now it said at least that it is there
             except (httpx.TransportError, ServiceRefused) as error:
                 if isinstance(error, ServiceRefused) and error.exit_code == ExitCode.USAGE:
                     raise
