@@ -557,6 +557,15 @@ def test_no_service_is_named_with_what_to_do(cli: Cli) -> None:
     assert "hint: Start it with `reelpress serve`" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "environ", [{"ALL_PROXY": "socks9://127.0.0.1:9050"}, {"HTTPS_PROXY": "x://y"}, {"SSL_CERT_FILE": "/nothing"}]
+)
+def test_an_environment_that_allows_no_http_is_no_bug(cli: Cli, environ: dict[str, str]) -> None:
+    done = cli("list", **environ)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "SSL_CERT_FILE" in done.stderr.partition("hint: ")[2]
+
+
 def test_a_missing_key_is_asked_for_and_one_in_the_environment_is_used(cli: Cli, service: FakeService) -> None:
     service.key = "rp_secret"
     done = cli("list", "--key", "rp_wrong")

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from reelpress.cli.event_stream import events_of
 from reelpress.errors import ExitCode, ReelpressError, UsageError
 from reelpress.facts.values import to_json
 from reelpress.jobs.model import Job, JobEvent
@@ -82,9 +83,15 @@ class Service:
         # twice: a proxy to a closed Cloud Run puts its own token in the place of the first
         keys = {"Authorization": f"Bearer {key}", "X-API-Key": key} if key else {}
         headers = {"User-Agent": f"reelpress/{VERSION}", **keys}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport)
-        # for signed addresses of the store: the key is none of its business
-        self._store = httpx.Client(timeout=_TIMEOUT, transport=transport)
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport)
+            # for signed addresses of the store: the key is none of its business
+            self._store = httpx.Client(timeout=_TIMEOUT, transport=transport)
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+            raise UsageError(
+                "The environment names a proxy, or certificates, of no use.", evidence=str(error),
+                hint="Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+            ) from None  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +182,7 @@ class Service:
                     yield None
                     pause_s = 0.5
                     try:
-                        for name, number, data in _events(stream.iter_lines()):
+                        for name, number, data in events_of(stream.iter_lines()):
                             last = number or last
                             kind: type[Progress | JobEvent] = Progress if name == "progress" else JobEvent
                             yield _read(data, kind)
@@ -277,21 +284,3 @@ def _read(content: bytes | str, kind: type[_Answer]) -> _Answer:
 def _seconds(response: httpx.Response) -> float:
     text = response.headers.get("Retry-After", "")
     return float(text) if text.isascii() and text.isdigit() else 0.0
-
-
-def _events(lines: Iterator[str]) -> Iterator[tuple[str, str | None, str]]:
-    """Yield name, number and data of server-sent events."""
-    name, number, data = "message", None, list[str]()
-    for line in lines:
-        field, _, text = line.partition(":")
-        text = text.removeprefix(" ")
-        if not line:
-            if data:
-                yield name, number, "\n".join(data)
-            name, number, data = "message", None, []
-        elif field == "event":
-            name = text
-        elif field == "id":
-            number = text
-        elif field == "data":
-            data.append(text)
