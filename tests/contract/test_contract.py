@@ -16,6 +16,7 @@ from reelpress.storage import landing
 from reelpress.storage.calls import Calls
 from reelpress.storage.download import Wanted, download
 from reelpress.storage.landing import Landing
+from reelpress.storage.opening import open_store
 from reelpress.storage.orphans import find_orphans, sweep_orphans
 from reelpress.storage.store import Store
 from reelpress.storage.transfer import Transfer
@@ -289,6 +290,76 @@ def test_a_cancelled_download_delivers_nothing_and_can_go_on(store: Store, tmp_p
     thread.join()
     assert reached.is_set()
     assert not (tmp_path / "a").exists()
+
+
+def cancel_in(patch: pytest.MonkeyPatch, where: object, name: str, store: Store, target: Path, *, before: bool) -> int:
+    """Cancel a download while a thread is before, or after, a call; return when the thread has no more to do.
+
+    The answer is how many open files of this process are in the target's folder then.
+    """
+    token, is_there, may_go_on = CancelToken(), threading.Event(), threading.Event()
+    thread: list[int] = []
+    real = getattr(where, name)
+
+    def pause() -> None:
+        thread.append(threading.get_ident())
+        is_there.set()
+        may_go_on.wait(20)
+
+    def slowly(*args: object) -> object:
+        if before:
+            pause()
+        got = real(*args)
+        if not before:
+            pause()
+        return got
+
+    def stop() -> None:
+        is_there.wait(20)
+        token.cancel()
+
+    with patch.context() as slow:
+        slow.setattr(where, name, slowly)
+        threading.Thread(target=stop).start()
+        with pytest.raises(Cancelled):
+            download(store, KEY, target, cancel=token)
+        may_go_on.set()
+        while wait_for(asyncio.to_thread(threading.get_ident)) != thread[0]:
+            pass
+    wait_for(asyncio.sleep(0.05))  # what waited for the thread in the loop
+    return sum(fd.resolve().parent == target.parent for fd in Path("/proc/self/fd").iterdir())
+
+
+def test_a_download_that_is_cancelled_at_its_end_gives_no_file_its_name_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = open_store("memory://")
+    holdings.put(store, KEY, FILM)
+    target = tmp_path / "here" / "a"
+    target.parent.mkdir()
+    assert cancel_in(monkeypatch, landing.os, "fsync", store, target, before=False) == 0
+    assert not target.exists()
+    assert download(store, KEY, target).resumed_from == len(FILM)
+
+
+def test_a_download_that_is_cancelled_at_its_beginning_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = open_store("memory://")
+    holdings.put(store, KEY, FILM)
+    target = tmp_path / "here" / "a"
+    target.parent.mkdir()
+    break_off(store, target)
+    assert cancel_in(monkeypatch, Landing, "_begin", store, target, before=True) == 0
+    assert download(store, KEY, target, transfer=SMALL_PARTS).resumed_from == 2000
+
+
+def test_reading_a_long_beginning_again_ends_when_nobody_wants_it_any_more(tmp_path: Path):
+    target = tmp_path / "a"
+    with Landing.open(target, "v", limit_bytes=4500, keep=True) as begun:
+        begun.append(FILM[:2000])
+    with pytest.raises(Cancelled):
+        Landing.open(target, "v", limit_bytes=4500, keep=True, is_over=lambda: True)
+    with Landing.open(target, "v", limit_bytes=4500, keep=True) as again:
+        assert again.size_bytes == 2000
 
 
 # Uploads

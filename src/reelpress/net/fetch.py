@@ -118,7 +118,9 @@ class _Fetch:
             # Without its query, which holds a new signature each time.
             seen_as = repr((self.where, httpx.URL(self.url).path, version.etag, version.size_bytes))
             keep = version.strong_etag is not None
-            with Landing.open(self.target, seen_as, limit_bytes=limit, keep=keep) as landing:
+            with Landing.open(
+                self.target, seen_as, limit_bytes=limit, keep=keep, is_over=self.is_cancelled
+            ) as landing:  # fmt: skip
                 resumed_from = landing.size_bytes
                 try:
                     self._fill(client, landing, version, first)

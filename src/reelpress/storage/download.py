@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import deque
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from reelpress.errors import StorageError, UsageError
+from reelpress.errors import Cancelled, StorageError, UsageError
 from reelpress.facts.values import Value
 from reelpress.storage.calls import Calls, ObjectInfo
 from reelpress.storage.failures import failure
@@ -21,7 +23,7 @@ from reelpress.storage.keys import check_key
 from reelpress.storage.landing import Landing
 from reelpress.storage.store import Store
 from reelpress.storage.transfer import OnProgress, Transfer
-from reelpress.storage.waiting import CancelSign, wait_for
+from reelpress.storage.waiting import CancelSign, in_thread, wait_for
 
 # An object that changes more often than this while it is read is not done yet.
 TRIES = 3
@@ -92,7 +94,11 @@ def download_joined(
     if wanted.sha256 is not None and len(wanted.sha256) != 64:
         raise UsageError("A SHA-256 has 64 hexadecimal digits.", evidence=ascii(wanted.sha256[:80]))
     work = _Download(store, keys, name, target, wanted, transfer, on_progress or (lambda _done, _all: None))
-    return wait_for(work.finish(), cancel)
+    try:
+        return wait_for(work.finish(), cancel)
+    except BaseException:
+        work.give_up()
+        raise
 
 
 class _Download:
@@ -109,6 +115,13 @@ class _Download:
         self.store, self.keys, self.name, self.target, self.wanted = store, keys, name, target, wanted
         self.calls: Calls = store.calls
         self.transfer, self.on_progress = transfer, on_progress
+        self._naming = threading.Lock()
+        self._is_over = False
+
+    def give_up(self) -> None:
+        """See to it that nothing gets the target's name from now on, whatever a thread is still at."""
+        with self._naming:
+            self._is_over = True
 
     async def finish(self) -> Downloaded:
         keep = True
@@ -150,8 +163,7 @@ class _Download:
         # Without an ETag there is no telling whether the rest belongs to what is there.
         keep = keep and all(info.etag is not None for info in infos)
         version = repr((self.store.url, versions))
-        landing = await asyncio.to_thread(Landing.open, self.target, version, limit_bytes=size, keep=keep)
-        with landing:
+        async with self._landing(version, size, keep=keep) as landing:
             resumed_from = landing.size_bytes
             try:
                 await self._fill(landing, infos, size)
@@ -160,11 +172,29 @@ class _Download:
                     landing.discard()
                 raise
             self._check_hash(landing, resumed_from)
-            await asyncio.to_thread(landing.publish)
+            await in_thread(lambda: self._publish(landing))
             return Downloaded(
                 path=str(self.target), size_bytes=size, etag=infos[-1].etag, sha256=landing.sha256,
                 resumed_from=resumed_from,
             )  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def _landing(self, version: str, size: int, *, keep: bool) -> AsyncIterator[Landing]:
+        with contextlib.ExitStack() as held:  # also if the wish to stop comes while it is being opened
+
+            def begin() -> Landing:
+                return held.enter_context(
+                    Landing.open(self.target, version, limit_bytes=size, keep=keep, is_over=lambda: self._is_over)
+                )  # fmt: skip
+
+            yield await in_thread(begin)
+
+    def _publish(self, landing: Landing) -> None:
+        landing.settle()
+        with self._naming:
+            if self._is_over:
+                raise Cancelled
+            landing.publish()
 
     async def _fill(self, landing: Landing, infos: list[ObjectInfo], size: int) -> None:
         """Fetch what is missing: several ranges under way, written in their order."""
@@ -177,7 +207,8 @@ class _Download:
                     info, start, end = following
                     work = self.calls.read(info.key, start, end, info.etag, reading=True)
                     under_way.append(asyncio.create_task(work))
-                await asyncio.to_thread(landing.append, await under_way.popleft())
+                data = await under_way.popleft()
+                await in_thread(partial(landing.append, data))
                 self.on_progress(landing.size_bytes, size)
         finally:
             for task in under_way:

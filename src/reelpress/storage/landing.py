@@ -11,11 +11,16 @@ import fcntl
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
+from reelpress.errors import Cancelled
 from reelpress.storage.failures import failure, of_os_error
+
+# Whether whoever wanted the file does so no more.
+IsOver: TypeAlias = Callable[[], bool]
 
 _SUFFIX = ".reelpress-get"
 _NAME_CHARS = 12
@@ -26,18 +31,20 @@ _READ_BYTES = 2**20
 class Landing:
     """The partial file of a download; a context manager that closes it, and keeps what it holds."""
 
-    def __init__(self, target: Path, path: Path, fd: int) -> None:
+    def __init__(self, target: Path, path: Path, fd: int, is_over: IsOver) -> None:
         self.target = target
         self.path = path
         self._fd = fd
+        self._is_over = is_over
         self._digest = hashlib.sha256()
         self.size_bytes = 0
 
     @classmethod
-    def open(cls, target: Path, version: str, *, limit_bytes: int, keep: bool) -> Self:
+    def open(cls, target: Path, version: str, *, limit_bytes: int, keep: bool, is_over: IsOver = lambda: False) -> Self:
         """Open the partial file for a version of an object, with the bytes it has, if ``keep`` and they can be.
 
-        Raises :class:`StorageError`: ``exists`` when somebody else is writing it, or as the disk says.
+        ``is_over`` is asked while these are read. Raises :class:`StorageError`: ``exists`` when somebody else is
+        writing it, or as the disk says; and :class:`Cancelled`.
         """
         doing = f"write {target.name}"
         try:
@@ -46,7 +53,7 @@ class Landing:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise of_os_error(error, doing) from None
-        landing = cls(target, path, fd)
+        landing = cls(target, path, fd, is_over)
         try:
             landing._begin(limit_bytes if keep else 0)
         except OSError as error:
@@ -64,6 +71,8 @@ class Landing:
         if os.fstat(self._fd).st_size > limit_bytes:
             os.ftruncate(self._fd, 0)
         while chunk := os.read(self._fd, _READ_BYTES):
+            if self._is_over():
+                raise Cancelled
             self._digest.update(chunk)
             self.size_bytes += len(chunk)
 
@@ -83,10 +92,17 @@ class Landing:
         self._digest.update(data)
         self.size_bytes += len(data)
 
-    def publish(self) -> None:
-        """Give the file its name, durably, in place of what had it. Raises :class:`StorageError`."""
+    def settle(self) -> None:
+        """Have the disk hold what was written, which may take a while. Raises :class:`StorageError`."""
         try:
             os.fsync(self._fd)
+        except OSError as error:
+            raise of_os_error(error, f"write {self.target.name}") from None
+
+    def publish(self) -> None:
+        """Give the file its name, durably, in place of what had it. Raises :class:`StorageError`."""
+        self.settle()
+        try:
             self.path.replace(self.target)
             folder = os.open(self.target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import os
@@ -12,6 +11,7 @@ from typing import Self
 
 from reelpress.errors import UsageError
 from reelpress.storage.failures import failure, of_os_error
+from reelpress.storage.waiting import in_thread
 
 
 class Source:
@@ -50,7 +50,7 @@ class Source:
 
     async def read(self, at_most: int) -> bytes:
         """Return the next bytes, never beyond the size at first. Raises :class:`StorageError`."""
-        return await asyncio.to_thread(self._read, at_most)
+        return await in_thread(lambda: self._read(at_most))
 
     async def hash_all(self) -> None:
         """Read the whole file anew, for its hash. Raises :class:`StorageError`."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from reelpress.errors import Cancelled
@@ -60,3 +61,17 @@ def wait_for(work: Coroutine[Any, Any, T], cancel: CancelSign | None = None) -> 
         return future.result()
     finally:
         future.cancel()  # of a call that has ended, this changes nothing
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns in a thread of its own, or raise what it raises.
+
+    Who is cancelled meanwhile goes on only when the thread has ended: until then it uses what would be closed.
+    """
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await thread
+        raise
