@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,6 +144,35 @@ def test_what_is_wanted_arrives(store: Store, tmp_path: Path):
     info = store.find(KEY)
     wanted = Wanted(max_bytes=4500, size_bytes=4500, etag=info.etag, sha256=holdings.sha256(FILM).upper())
     assert download(store, KEY, tmp_path / "a", wanted=wanted).etag == info.etag
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "link to a pipe", "long name"])
+def test_what_is_no_file_is_not_replaced_and_said_before_anything_is_fetched(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    holdings.put(store, KEY, FILM)
+    target = tmp_path / "here" / ("é" * 128 if what == "long name" else "a")
+    target.parent.mkdir()
+    if what == "folder":
+        target.mkdir()
+    elif what == "pipe":
+        os.mkfifo(target)
+    elif what == "link to a pipe":
+        os.mkfifo(tmp_path / "pipe")
+        target.symlink_to(tmp_path / "pipe")
+    before = holdings.names(target.parent)
+    monkeypatch.setattr(Calls, "read", None)
+    with pytest.raises(StorageError) as caught:
+        download(store, KEY, target)
+    assert (caught.value.exit_code, caught.value.retryable) == (ExitCode.OUTPUT_FAILED, False)
+    assert holdings.names(target.parent) == before
+    assert "pipe" not in what or target.is_fifo()
+
+
+def test_a_target_that_no_file_can_be_called_is_refused(store: Store):
+    holdings.put(store, KEY, FILM)
+    with pytest.raises(UsageError):
+        download(store, KEY, Path("a\0b"))
 
 
 def break_off(store: Store, target: Path) -> None:

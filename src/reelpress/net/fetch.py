@@ -58,7 +58,7 @@ def fetch(
     on_progress: OnProgress | None = None,
     cancel: CancelSign | None = None,
 ) -> Fetched:
-    """Fetch a file into ``target``, replacing what is there once the new one is whole and flushed.
+    """Fetch a file into ``target``, replacing one that is there once the new one is whole and flushed.
 
     More than ``max_bytes`` are never written, whatever the server says. A body whose end cannot be told from a broken
     connection (neither a length nor chunks) is refused, as is one that is packed.

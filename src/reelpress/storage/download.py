@@ -62,13 +62,13 @@ def download(
     on_progress: OnProgress | None = None,
     cancel: CancelSign | None = None,
 ) -> Downloaded:
-    """Fetch an object into ``target``, replacing what is there once the new file is whole, checked and flushed.
+    """Fetch an object into ``target``, replacing a file that is there once the new one is whole, checked and flushed.
 
     A call that failed or was killed leaves a partial file beside the target; the next call for the same version of the
     object goes on from there. ``on_progress`` is called in another thread; what it raises ends the download.
 
     Raises :class:`UsageError` for a bad key, :class:`StorageError` when the object is missing, not what is ``wanted``,
-    unreachable, or when the disk is full, and :class:`Cancelled`.
+    unreachable, when the disk is full, or what has the target's name is no file, and :class:`Cancelled`.
     """
     check_key(key)
     return download_joined(

@@ -11,12 +11,13 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from reelpress.errors import Cancelled
+from reelpress.errors import Cancelled, StorageError, UsageError
 from reelpress.storage.failures import failure, of_os_error
 
 # Whether whoever wanted the file does so no more.
@@ -44,15 +45,19 @@ class Landing:
         """Open the partial file for a version of an object, with the bytes it has, if ``keep`` and they can be.
 
         ``is_over`` is asked while these are read. Raises :class:`StorageError`: ``exists`` when somebody else is
-        writing it, or as the disk says; and :class:`Cancelled`.
+        writing it, or what has the target's name is no file, or as the disk says; :class:`UsageError` for what is no
+        name; and :class:`Cancelled`.
         """
         doing = f"write {target.name}"
         try:
+            _refuse(target)
             path = target.with_name(f"{_prefix(target)}{_hash(version, _VERSION_CHARS)}{_SUFFIX}")
             _sweep(target, except_for=path)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise of_os_error(error, doing) from None
+        except ValueError as error:
+            raise UsageError(f"No file can be called {str(target)!a}.", evidence=str(error)) from None
         landing = cls(target, path, fd, is_over)
         try:
             landing._begin(limit_bytes if keep else 0)
@@ -130,6 +135,19 @@ class Landing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _refuse(target: Path) -> None:
+    """Raise what would keep the whole file from its name, and keep devices and pipes from being replaced by it."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise StorageError(
+            f"Could not write {target.name}.", reason="exists", evidence="what has this name is no regular file",
+            hint="choose another name",
+        )  # fmt: skip
 
 
 def _hash(text: str, chars: int) -> str:
