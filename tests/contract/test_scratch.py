@@ -100,6 +100,37 @@ def test_what_a_job_has_written_is_not_counted_twice(work: Path, host: Host, mon
         assert refused(scratch, 11).retryable
 
 
+def test_an_input_that_is_here_already_leaves_its_output_promised(
+    work: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+):
+    scratch = Scratch(work, reserve_bytes=0, machine=host.machine())
+    (work / "j1").mkdir()
+    (work / "j1" / "in.mp4").write_bytes(b"x" * 4 * MB)
+    disk(monkeypatch, 10 * MB)
+    with scratch.reserve(Need(input_bytes=0, output_bytes=6 * MB), job_folder=work / "j1"):
+        assert scratch.room().promised_bytes == 6 * MB
+        assert refused(scratch, 5).retryable
+        (work / "j1" / "out.mp4").write_bytes(b"x" * 2 * MB)
+        written = (work / "j1" / "out.mp4").stat().st_blocks * 512
+        assert scratch.room().promised_bytes == 6 * MB - written
+
+
+def test_a_download_that_goes_on_needs_room_for_what_is_missing(
+    work: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+):
+    scratch = Scratch(work, reserve_bytes=0, machine=host.machine())
+    (work / "j1").mkdir()
+    (work / "j1" / "begun").write_bytes(b"x" * 8 * MB)
+    written = (work / "j1" / "begun").stat().st_blocks * 512
+    whole = Need(input_bytes=12 * MB, output_bytes=0)
+    disk(monkeypatch, 12 * MB - written)
+    with scratch.reserve(whole, job_folder=work / "j1"):
+        assert scratch.room().promised_bytes == 12 * MB - written
+    disk(monkeypatch, 12 * MB - written - 1)
+    with pytest.raises(StorageError, match="scratch"), scratch.reserve(whole, job_folder=work / "j1"):
+        pass
+
+
 def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path, host: Host):
     with pytest.raises(StorageError) as caught:
         Scratch(tmp_path / "nothing", machine=host.machine()).room()

@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from reelpress.errors import StorageError
 from reelpress.facts.values import Value
@@ -45,6 +46,20 @@ class Room(Value, frozen=True, kw_only=True):
     in_memory: bool
 
 
+class _Promise(NamedTuple):
+    """Bytes that are to be written yet, where, and how many were there before."""
+
+    size_bytes: int
+    folder: Path | None
+    before_bytes: int
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much of it was written."""
+        written = 0 if self.folder is None else _size_of(self.folder) - self.before_bytes
+        return min(max(written, 0), self.size_bytes)
+
+
 class Scratch:
     """A folder that the jobs of one process share; safe to use from several threads."""
 
@@ -59,7 +74,7 @@ class Scratch:
         self.folder = folder
         self._reserve, self._program, self._machine = reserve_bytes, program_bytes, machine
         self._lock = threading.Lock()
-        self._promises: dict[int, tuple[Need, Path]] = {}
+        self._promises: dict[int, _Promise] = {}
         self._next = 0
 
     def room(self) -> Room:
@@ -71,15 +86,17 @@ class Scratch:
     def reserve(self, need: Need, *, job_folder: Path | None = None) -> Iterator[None]:
         """Hold room for a job while the context lasts.
 
-        ``job_folder`` is where its files will be: what they take already is not counted a second time. Raises
-        :class:`StorageError` ``full``, which waiting for other jobs may mend (``retryable``) when it is their promises
-        that are in the way.
+        ``job_folder`` is where its files will be: what they take is not counted a second time. What is there already is
+        a beginning of the input, where one is to come, and never of the output. Raises :class:`StorageError` ``full``,
+        which waiting for other jobs may mend (``retryable``) when it is their promises that are in the way.
         """
+        there = 0 if job_folder is None else _size_of(job_folder)
+        promise = _Promise(need.bytes - min(there, need.input_bytes), job_folder, there)
         with self._lock:
-            self._refuse(need)
+            self._refuse(promise.size_bytes)
             self._next += 1
             number = self._next
-            self._promises[number] = (need, job_folder or self.folder / f".none-{number}")
+            self._promises[number] = promise
         try:
             yield
         finally:
@@ -92,12 +109,12 @@ class Scratch:
         except OSError as error:
             raise of_os_error(error, "look at the scratch folder") from None
         in_memory, memory = memory_left(self.folder, self._machine)
-        promised = sum(max(need.bytes - _size_of(folder), 0) for need, folder in self._promises.values())
+        promised = sum(promise.size_bytes - promise.kept_bytes for promise in self._promises.values())
         return Room(disk_bytes=disk, memory_bytes=memory, promised_bytes=promised, in_memory=in_memory)
 
-    def _refuse(self, need: Need) -> None:
+    def _refuse(self, size_bytes: int) -> None:
         room = self._room()
-        wanted = need.bytes + self._reserve
+        wanted = size_bytes + self._reserve
         bounds = [("on the disk", room.disk_bytes, wanted)]
         if room.memory_bytes is not None:
             programs = self._program * (len(self._promises) + 1)
@@ -107,15 +124,14 @@ class Scratch:
                 raise StorageError(
                     "There is too little scratch space for this job.",
                     reason="full",
-                    retryable=bool(self._promises) and free + _held(self._promises) >= needed,
+                    retryable=bool(self._promises) and free + self._held() >= needed,
                     evidence=f"{needed} bytes needed, {free} free {where}, {room.promised_bytes} promised already",
                     hint="a larger scratch folder, a smaller input, or fewer jobs at once",
                 )
 
-
-def _held(promises: dict[int, tuple[Need, Path]]) -> int:
-    """Return the bytes that the files of other jobs take now, and give back when those end."""
-    return sum(min(_size_of(folder), need.bytes) for need, folder in promises.values())
+    def _held(self) -> int:
+        """Return the bytes that the files of other jobs take now, and give back when those end."""
+        return sum(_size_of(folder) for folder in {p.folder for p in self._promises.values() if p.folder is not None})
 
 
 def _size_of(folder: Path) -> int:
