@@ -113,6 +113,9 @@ class FakeService:
         self.failing: dict[str, tuple[int, dict[str, Any]]] = {}
         self.segment_bytes = 100_000
         self.break_segment: int | None = None
+        self.signed = 0
+        self.lasting: int | None = None  # a store of which each signature is good for so many requests
+        self.used: dict[str | None, int] = {}
         self.store_url = ""  # a store of its own, if segments go there
         self.truncate = False
         self.receipt = RECEIPT
@@ -173,6 +176,10 @@ class FakeService:
         async def gate(request: Request, call_next: Any) -> Response:
             self.seen.append((request.method, request.url.path, dict(request.headers)))
             path = request.url.path
+            signature = request.query_params.get("signed")
+            self.used[signature] = self.used.get(signature, 0) + 1
+            if self.lasting is not None and self.used[signature] > self.lasting:
+                return Response("<Error><Code>AccessDenied</Code></Error>", 403, media_type="application/xml")
             if path in self.failing:
                 status, problem = self.failing[path]
                 return problem_of(status, **problem)
@@ -281,6 +288,7 @@ class FakeService:
 
     def _upload(self, upload_id: str, after: int = -1) -> dict[str, Any]:
         upload = self.uploads[upload_id]
+        self.signed += 1
         size = upload["size_bytes"]
         count = max(1, -(-size // self.segment_bytes))
         missing = [n for n in range(count) if n not in upload["segments"]]
@@ -290,7 +298,7 @@ class FakeService:
             "send": [
                 {
                     "number": n, "size_bytes": min(self.segment_bytes, size - n * self.segment_bytes), "headers": {},
-                    "url": f"{self.store_url}/v1/uploads/{upload_id}/segments/{n}",
+                    "url": f"{self.store_url}/v1/uploads/{upload_id}/segments/{n}?signed={self.signed}",
                 }
                 for n in [n for n in missing if n > after][:3]
             ],

@@ -22,6 +22,7 @@ import pytest
 
 import reelpress
 from reelpress.cli import remote
+from reelpress.cli.refusals import ServiceRefused
 from reelpress.jobs.model import FINISHED, JobError
 from reelpress.receipt import Receipt
 
@@ -187,6 +188,30 @@ def test_a_key_is_not_sent_to_the_store(cli: Cli, service: FakeService) -> None:
         assert "rp_secret" not in str(store.seen)
 
 
+def test_addresses_that_expire_while_a_file_goes_up_are_asked_for_again(cli: Cli, service: FakeService) -> None:
+    content = os.urandom(650_000)
+    (cli.folder / "in.mov").write_bytes(content)
+    with FakeService().running() as store:
+        service.store_url, store.uploads, store.lasting = store.url, service.uploads, 2
+        done = cli("submit", "in.mov")
+        assert done.returncode == 0, done.stderr
+        assert max(store.used.values()) == 3, "one was refused"
+    segments = service.uploads["upload_0"]["segments"]
+    assert b"".join(segments[n] for n in sorted(segments)) == content
+
+
+def test_a_store_that_refuses_is_not_taken_for_the_service(cli: Cli, service: FakeService) -> None:
+    (cli.folder / "in.mov").write_bytes(b"video")
+    service.put(a_job(1))
+    with FakeService().running() as store:
+        service.store_url, store.lasting = store.url, 0
+        for arguments in (("submit", "in.mov"), ("download", ONE)):
+            done = cli(*arguments)
+            assert done.returncode == 5
+            assert done.stderr.startswith("reelpress: The store answered 403 Forbidden.")
+            assert "--key" not in done.stderr
+
+
 @pytest.mark.parametrize(("name", "content"), [("gone.mov", None), ("empty.mov", b"")])
 def test_a_file_that_is_none_is_refused_before_anything_is_sent(
     cli: Cli, service: FakeService, name: str, content: bytes | None
@@ -344,7 +369,7 @@ def test_watch_waits_for_a_service_that_goes_away_after_a_long_silence(monkeypat
         assert [next(news), next(news)] == [None, None]
         assert next(news).kind == "done"
         gone_at = clock[0]
-        with pytest.raises(remote.ServiceRefused):
+        with pytest.raises(ServiceRefused):
             next(news)
     assert clock[0] > gone_at + 300
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from reelpress.cli.event_stream import events_of
-from reelpress.errors import ExitCode, ReelpressError, UsageError
+from reelpress.errors import ExitCode, UsageError
 from reelpress.facts.values import to_json
 from reelpress.jobs.model import Job, JobEvent
 from reelpress.version import VERSION
@@ -23,6 +22,8 @@ try:
     import httpx
 except ModuleNotFoundError as error:
     raise UsageError("httpx is not installed.", evidence=str(error), hint="pip install 'reelpress[service]'") from error
+
+from reelpress.cli.refusals import ServiceRefused, good, good_of_store  # once it is known that httpx is here
 
 _TIMEOUT = httpx.Timeout(30, connect=10)
 _SILENCE_S = 40.0  # the service says something every 15 s
@@ -33,18 +34,6 @@ _PAGE = 500
 _MOST_NAMED = 150  # more jobs than this are followed by following all
 _Answer = TypeVar("_Answer")
 _LOCAL = {"127.0.0.1", "localhost", "::1"}
-
-
-class ServiceRefused(ReelpressError):  # noqa: N818 - the error tree's names say what happened
-    """The service answered that it will not, or cannot; ``status`` is HTTP's, 0 where there was no answer."""
-
-    def __init__(
-        self, status: int, code: str, what: str, *, evidence: str | None = None, hint: str | None = None
-    ) -> None:
-        super().__init__(what, evidence=evidence, hint=hint)
-        self.status, self.code = status, code
-        theirs = status in (0, 429) or status >= 500
-        self.exit_code = ExitCode.OUTPUT_FAILED if theirs else ExitCode.USAGE
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +112,7 @@ class Service:
                     raise self._no_answer(error) from None
             else:
                 if response.status_code not in (429, 503) or pause_s is None:
-                    return _good(response).content
+                    return good(response).content
                 time.sleep(min(_seconds(response), 30.0))
             time.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
@@ -178,7 +167,7 @@ class Service:
                 headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
                 timeout = httpx.Timeout(_SILENCE_S, connect=10)
                 with self._http.stream("GET", "/v1/events", params=params, headers=headers, timeout=timeout) as stream:
-                    _good(stream)
+                    good(stream)
                     yield None
                     pause_s = 0.5
                     try:
@@ -204,7 +193,7 @@ class Service:
             for _ in range(_MOST_HOPS):
                 with client.stream("GET", at) as response:
                     if response.next_request is None:
-                        yield _good(response).iter_bytes(1 << 20)
+                        yield (good if client is self._http else good_of_store)(response).iter_bytes(1 << 20)
                         return
                     there, home = response.next_request.url, self._http.base_url
                 # not left to httpx: of what goes elsewhere it holds back the first key alone
@@ -215,13 +204,13 @@ class Service:
         raise ServiceRefused(0, "unexpected", "The service sends us in circles.", evidence=f"{_MOST_HOPS} redirects")
 
     def send(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-        """PUT bytes to an address of the service, or of its store."""
+        """PUT bytes to an address of the service, or of its store, which may raise :class:`StoreRefused`."""
         own = not urlsplit(url).scheme or url.startswith(f"{self.url}/")
         for pause_s in (*(0.5 * 2**n for n in range(_ATTEMPTS - 1)), None):
             try:
                 response = (self._http if own else self._store).put(url, content=content, headers=dict(headers))
                 if pause_s is None or response.status_code not in (429, 500, 502, 503, 504):
-                    _good(response)
+                    (good if own else good_of_store)(response)
                     return
             except httpx.TransportError as error:
                 if pause_s is None:
@@ -252,23 +241,6 @@ def _checked(url: str) -> tuple[str, str]:
     except (httpx.InvalidURL, ValueError):
         pass
     raise UsageError(f"--url cannot be {url!r}.", hint="accepted: http://HOST:PORT or https://HOST")
-
-
-def _good(response: httpx.Response) -> httpx.Response:
-    if response.is_success:
-        return response
-    said: dict[str, Any] = {}
-    with contextlib.suppress(ValueError, httpx.HTTPError):
-        response.read()
-        loaded = json.loads(response.content)
-        said = loaded if isinstance(loaded, dict) else {}
-    status = response.status_code
-    what = said.get("detail") or said.get("title") or f"The service answered {status} {response.reason_phrase}."
-    hint = said.get("hint")
-    if status in (401, 403) and not hint:
-        hint = "Give a key that is good for this: --key or REELPRESS_API_KEY."
-    code, evidence = said.get("code"), said.get("evidence")
-    raise ServiceRefused(status, str(code or "refused"), str(what), evidence=evidence, hint=hint)
 
 
 def _read(content: bytes | str, kind: type[_Answer]) -> _Answer:

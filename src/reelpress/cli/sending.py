@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from reelpress.cli.remote import Service, ServiceRefused
+from reelpress.cli.refusals import ServiceRefused, StoreRefused
+from reelpress.cli.remote import Service
 from reelpress.errors import InputError
 from reelpress.facts.values import Value
 from reelpress.probe.host import default_cache_dir, remember
@@ -70,15 +71,22 @@ def _send_missing(service: Service, fd: int, state: dict[str, Any], on_sent: OnS
     sent = size - sum(min(step, size - number * step) for number in state["missing"])
     on_sent(sent, size)
     while wanted := state["send"]:  # the first hundred
+        last = None
         for one in wanted:
             content = os.pread(fd, one["size_bytes"], one["number"] * step)
             if len(content) != one["size_bytes"]:
                 raise InputError("The file became shorter while it was uploaded.", hint="Submit it again.")
-            service.send(one["url"], content, one["headers"])
+            try:
+                service.send(one["url"], content, one["headers"])
+            except StoreRefused:
+                if last is None:  # a fresh address, too
+                    raise
+                break  # it has expired by now
+            last = one["number"]
             sent += len(content)
             on_sent(sent, size)
         path = f"/v1/uploads/{state['id']}"
-        state = json.loads(service.ask("GET", path, params={"after": wanted[-1]["number"]}))
+        state = json.loads(service.ask("GET", path, params={"after": last}))
 
 
 def _go_on(service: Service, memory: Path) -> tuple[Begun | None, dict[str, Any]]:
