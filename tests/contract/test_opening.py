@@ -168,6 +168,16 @@ def test_uploads_leave_no_folders_of_their_own(tmp_path: Path):
     assert not (tmp_path / "store" / ".reelpress" / "tmp" / "j").exists()
 
 
+def test_a_folder_stays_when_its_last_object_goes(tmp_path: Path):
+    (tmp_path / "store").mkdir()
+    store = open_store(f"file://{tmp_path}/store")
+    holdings.put(store, "a", b"1")
+    holdings.put(store, "x/a", b"1")
+    store.delete("x/a")
+    store.delete("a")
+    assert holdings.names(tmp_path / "store") == []
+
+
 def test_a_full_scratch_disk_is_named_and_cleared(tmp_path: Path):
     store = open_store("memory://")
     holdings.put(store, "a", b"1" * 3000)

@@ -172,7 +172,7 @@ class Calls:
         except StorageError as error:
             if error.reason != "missing":
                 raise
-        if self._folder is not None:
+        if self._folder is not None and "/" in key:  # the store's own folder stays
             with contextlib.suppress(OSError):  # others are in it
                 (self._folder / key).parent.rmdir()
 
