@@ -59,8 +59,12 @@ def test_azure_without_an_account_is_refused():
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["host:9000", "ftp://host", "https://", f"https://me:{SECRET}@host", f"https://host?k={SECRET}"]
-)
+    "endpoint",
+    [
+        "host:9000", "ftp://host", "https://", f"https://me:{SECRET}@host", f"https://host?k={SECRET}", "http://[::1",
+        "https://host:99999", f"https://host:{SECRET}",
+    ],
+)  # fmt: skip
 def test_bad_endpoints_are_refused_unseen(endpoint: str):
     with pytest.raises(UsageError) as caught:
         open_store("s3://videos", endpoint=endpoint)

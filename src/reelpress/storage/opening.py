@@ -170,8 +170,12 @@ def _endpoint(scheme: str, settings: dict[str, Any]) -> str:
     endpoint = str(settings.get("endpoint") or from_environment)
     if not endpoint:
         return ""
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
+    try:
+        parts = urlsplit(endpoint)
+        is_plain = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and not parts.query
+    except ValueError:  # a port that is none, or an address of IPv6 without its end
+        is_plain = False
+    if not is_plain or parts.scheme not in {"http", "https"}:
         raise UsageError("The endpoint of the store is no plain http or https address.", hint="https://HOST[:PORT]")
     return endpoint
 
