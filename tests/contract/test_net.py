@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from reelpress.errors import AddressError, Cancelled, NetError
+from reelpress.net import client as client_module
 from reelpress.net.answers import get, retry_after_s
 from reelpress.net.client import public_client, read_at_most
 from reelpress.net.wire import Patience
@@ -186,6 +187,22 @@ def test_tls_asks_for_the_name_though_an_address_is_called(certificates):
             assert (caught.value.reason, caught.value.retryable) == ("untrusted", False)
     assert network.called == [(PUBLIC, 443)] * 3
     assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_said_so_and_needed_for_https_alone(tmp_path, monkeypatch, content):
+    path = tmp_path / "roots.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    client_module._usual_tls.cache_clear()
+    with Peer(lambda _: said(b"hello")) as peer:
+        options = {"allow_private": False, "network": Internet(peer), "resolve": Names([PUBLIC])}
+        assert ask("http://video.example/", **options) == b"hello"
+        with pytest.raises(NetError) as caught:
+            ask("https://video.example/", **options)
+    assert (caught.value.reason, caught.value.retryable) == ("untrusted", False)
+    assert "SSL_CERT_FILE" in caught.value.hint
 
 
 def test_no_redirect_leads_from_https_to_http(certificates):

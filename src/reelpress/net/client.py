@@ -78,9 +78,8 @@ class _Transport(httpx.BaseTransport):
         url = check_url(str(request.url), allow_private=self._allow_private)
         clock = Clock(self._patience, self._is_cancelled)
         wire = Wire(clock, allow_private=self._allow_private, resolve=self._resolve, network=self._network)
-        pool = httpcore.ConnectionPool(
-            ssl_context=self._tls or _usual_tls(), network_backend=wire, socket_options=self._options
-        )
+        tls = self._tls or (_usual_tls() if url.scheme == "https" else None)
+        pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=wire, socket_options=self._options)
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         asked = httpcore.Request(request.method, target, headers=request.headers.raw, content=request.stream)
         try:
@@ -110,7 +109,13 @@ class _Body(httpx.SyncByteStream):
 
 @functools.cache
 def _usual_tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise NetError(
+            "The certificates that servers are checked with cannot be read.", reason="untrusted",
+            evidence=error.strerror, hint="Look at SSL_CERT_FILE and SSL_CERT_DIR.",
+        ) from None  # fmt: skip
 
 
 @contextlib.contextmanager
