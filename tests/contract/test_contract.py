@@ -14,6 +14,7 @@ import pytest
 from reelpress import CancelToken
 from reelpress.errors import Cancelled, ExitCode, StorageError, UsageError
 from reelpress.storage import landing
+from reelpress.storage import upload as uploading
 from reelpress.storage.calls import Calls
 from reelpress.storage.download import Wanted, download
 from reelpress.storage.landing import Landing
@@ -552,6 +553,32 @@ def test_an_upload_that_is_cancelled_midway_leaves_nothing(store: Store, tmp_pat
         upload(store, source, KEY, job="j1", transfer=transfer, on_progress=on_progress, cancel=token)
     noticed.set()
     assert holdings.keys(store) == []
+
+
+def test_a_cancelled_upload_does_not_wait_for_a_store_that_says_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    token, ended = CancelToken(), threading.Event()
+
+    async def say_nothing(self: Calls, key: str, *_: object) -> None:
+        token.cancel()
+        while not ended.is_set():
+            await asyncio.sleep(0.05)
+
+    def run() -> None:
+        with pytest.raises(Cancelled):
+            upload(store, holdings.file(tmp_path, FILM), KEY, job="j1", cancel=token)
+        ended.set()
+
+    monkeypatch.setattr(uploading, "_TIDY_S", 0.2)
+    monkeypatch.setattr(Calls, "put", say_nothing)
+    monkeypatch.setattr(Calls, "delete", say_nothing)
+    thread = threading.Thread(target=run)
+    thread.start()
+    was_noticed = ended.wait(20)
+    ended.set()
+    thread.join()
+    assert was_noticed
 
 
 def test_a_reader_of_progress_that_fails_ends_the_upload(store: Store, tmp_path: Path):

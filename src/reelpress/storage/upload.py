@@ -22,10 +22,11 @@ from reelpress.storage.keys import check_key, temporary_key
 from reelpress.storage.source import Source
 from reelpress.storage.store import Store
 from reelpress.storage.transfer import S3_LEAST_PART_BYTES, OnProgress, Transfer
-from reelpress.storage.waiting import CancelSign, wait_for
+from reelpress.storage.waiting import CancelSign, Within, wait_for
 
 Verify: TypeAlias = Literal["content", "size"]
 _MOST_PARTS = 9_000  # S3 takes 10,000
+_TIDY_S = 5.0  # who wants to stop does not wait longer for a store that may be the reason
 _NO_UPLOAD = "HTTP 404, NoSuchUpload"
 
 
@@ -70,7 +71,7 @@ def upload(
     except BaseException:
         if work.wrote:
             with contextlib.suppress(ReelpressError):  # then it is an orphan, and swept as one
-                wait_for(store.calls.delete(temporary))
+                wait_for(store.calls.delete(temporary), Within(_TIDY_S))
         raise
 
 

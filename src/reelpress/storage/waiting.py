@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +28,18 @@ class CancelSign(Protocol):
     def is_cancelled(self) -> bool:
         """True once the work is to stop."""
         ...
+
+
+class Within:
+    """A sign to stop after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once the time is over."""
+        return time.monotonic() >= self._until
 
 
 class _Loop:
