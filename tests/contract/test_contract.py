@@ -478,6 +478,15 @@ def test_a_file_with_another_hash_than_promised_is_refused(store: Store, tmp_pat
     assert upload(store, source, KEY, job="j1", sha256=holdings.sha256(FILM)).sha256 == holdings.sha256(FILM)
 
 
+def test_a_file_with_another_hash_than_promised_is_refused_also_where_it_is_in_the_store(store: Store, tmp_path: Path):
+    source = holdings.file(tmp_path, FILM)
+    upload(store, source, KEY, job="j1")
+    with pytest.raises(StorageError) as caught:
+        upload(store, source, KEY, job="j1", sha256=holdings.sha256(b"what was made"))
+    assert caught.value.reason == "corrupt"
+    assert upload(store, source, KEY, job="j1", sha256=holdings.sha256(FILM)).existed
+
+
 def test_a_file_that_grows_while_it_is_sent_is_refused(store: Store, tmp_path: Path):
     film = holdings.noise(11 * 2**20)
     source = holdings.file(tmp_path, film)

@@ -154,6 +154,7 @@ class _Upload:
     async def _accept(self, there: ObjectInfo, file: Source) -> Uploaded:
         """Return the object that has the key, if it is what we would have put there."""
         await file.hash_all()
+        self._refuse_others(file)
         if there.size_bytes != file.size_bytes or await self._hash_of(there) != file.sha256:
             evidence = f"{there.size_bytes} bytes there, {file.size_bytes} to come"
             raise failure(f"{self.key} exists with another content.", "exists", evidence=evidence)
