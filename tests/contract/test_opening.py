@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from reelpress.errors import STORAGE_REASONS, ExitCode, StorageError, UsageError
 from reelpress.storage.calls import Calls
 from reelpress.storage.download import download
-from reelpress.storage.failures import explain
+from reelpress.storage.failures import explain, of_os_error
 from reelpress.storage.opening import open_store
 from reelpress.storage.upload import upload
 
@@ -227,6 +229,13 @@ def test_what_errors_mean(text: str, reason: str):
     error = explain(GenericError(f"https://host/b?sig={SECRET} {text}"), "do it")
     assert error.reason == reason
     assert SECRET not in "".join(error.lines())
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EIO, errno.ENOSPC])
+def test_a_file_of_this_machine_is_not_looked_for_in_a_bucket(number: int):
+    hint = of_os_error(OSError(number, os.strerror(number)), "write a").hint
+    assert hint is not None
+    assert not {"key", "bucket", "credentials", "endpoint", "network"} & set(hint.replace(",", "").split())
 
 
 def test_missing_credentials_are_said_to_be_missing():

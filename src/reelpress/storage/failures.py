@@ -44,6 +44,12 @@ _HINTS: dict[StorageReason, str] = {
     "full": "free some space",
     "exists": "choose another key, or allow overwriting",
 }
+_HINTS_HERE: dict[StorageReason, str] = {  # of files of this machine
+    "missing": "make the folder first, and check the name",
+    "denied": "check the permissions of the file and of its folder",
+    "unreachable": "the disk, or the connection to it, fails",
+    "full": "free some space",
+}
 
 
 def explain(error: Exception, doing: str, *, reading: bool = False) -> StorageError:
@@ -64,7 +70,9 @@ def failure(
 def of_os_error(error: OSError, doing: str) -> StorageError:
     """Return what a failure of our own with a file on this machine means."""
     reason = _BY_ERRNO.get(error.errno or 0, "refused")
-    return failure(f"Could not {doing}.", reason, evidence=os_words(error))
+    return StorageError(
+        f"Could not {doing}.", reason=reason, evidence=os_words(error), hint=_HINTS_HERE.get(reason)
+    )  # fmt: skip
 
 
 def os_words(error: OSError) -> str:
