@@ -165,6 +165,13 @@ def test_a_broken_upload_goes_on_with_what_is_missing(cli: Cli, service: FakeSer
     assert len(service.uploads) == 1
 
 
+def test_a_cache_folder_that_cannot_be_used_makes_no_submission_fail(cli: Cli, service: FakeService) -> None:
+    (cli.folder / "in.mov").write_bytes(b"video")
+    (cli.folder / "cache").write_bytes(b"a file")
+    done = cli("submit", "in.mov", XDG_CACHE_HOME=str(cli.folder / "cache"))
+    assert (done.returncode, len(service.submitted)) == (0, 1), done.stderr
+
+
 def test_a_file_that_changed_is_uploaded_anew(cli: Cli, service: FakeService) -> None:
     path = cli.folder / "in.mov"
     path.write_bytes(os.urandom(950_000))

@@ -17,7 +17,7 @@ import msgspec
 from reelpress.cli.job_lines import exit_code, name_of, print_error, print_event, print_job, short
 from reelpress.cli.remote import Service, path_of
 from reelpress.cli.render import human_bytes, print_receipt
-from reelpress.cli.sending import input_of, say_sent
+from reelpress.cli.sending import forget, input_of, say_sent
 from reelpress.cli.watching import watch
 from reelpress.errors import ExitCode, InputError, OutputError, ReelpressError, UsageError
 from reelpress.facts.values import to_json
@@ -59,7 +59,7 @@ def run_submit(
             source, memory = input_of(service, text, say_sent(short(Path(text).name)))
             job = service.submit({**body, "input": source}, secrets.token_hex(16))
             if memory is not None:
-                memory.unlink(missing_ok=True)
+                forget(memory)
             submitted.append(job)
             if not watches:
                 _show(job, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -99,8 +100,14 @@ def _go_on(service: Service, memory: Path) -> tuple[Begun | None, dict[str, Any]
     except ServiceRefused as error:
         if error.status not in (404, 410):
             raise
-        memory.unlink(missing_ok=True)
+        forget(memory)
         return None, {}
+
+
+def forget(memory: Path) -> None:
+    """Take away what remembers an upload; what stays in spite of it does no harm, for the service knows better."""
+    with contextlib.suppress(OSError):
+        memory.unlink()
 
 
 def _memory_of(service: Service, path: Path, facts: os.stat_result) -> Path:
