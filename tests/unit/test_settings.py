@@ -12,6 +12,7 @@ import pytest
 
 from reelpress.errors import ExitCode, UsageError
 from reelpress.plan.encoders import GPU_PRESETS, X264_PRESETS, cpu_row
+from reelpress.probe.host import default_cache_dir
 from reelpress.request import Request
 from reelpress.service_settings import load_service
 from reelpress.settings import Settings, load, parse, request_from, split_size
@@ -408,3 +409,14 @@ def test_anything_else_is_no_box(text: str) -> None:
     with pytest.raises(UsageError, match="--max-size cannot be") as caught:
         split_size(text)
     assert "1280x720" in (caught.value.hint or "")
+
+
+def test_a_user_without_a_home_has_a_cache_folder_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_uid: int) -> None:
+        raise KeyError
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert default_cache_dir() == tmp_path / "reelpress" / "cache"

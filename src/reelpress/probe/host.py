@@ -21,6 +21,7 @@ from reelpress.facts.host import EncoderFacts, FfmpegFacts, HostFacts
 from reelpress.facts.values import from_json, to_json
 from reelpress.probe.calibration import read_calibration
 from reelpress.probe.nvml import NO_DEVICE, device_present
+from reelpress.run.host_state import host_folder
 from reelpress.run.process import Limits, run
 
 _ASK = Limits(wall_s=20, cpu_s=20)
@@ -116,9 +117,17 @@ def remember(file: Path, value: object) -> None:
 
 
 def default_cache_dir() -> Path:
-    """Return the folder for remembered facts, after the XDG base directory specification."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "reelpress"
+    """Return the folder for remembered facts, after the XDG base directory specification.
+
+    A user without a home, as a container may have one, has a folder until the machine starts again. Raises as
+    :func:`reelpress.run.host_state.host_folder` then.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "reelpress"
+    try:
+        return Path.home() / ".cache" / "reelpress"
+    except RuntimeError:
+        return host_folder() / "cache"
 
 
 def ask_ffmpeg(path: Path, origin: str) -> FfmpegFacts | None:
