@@ -42,6 +42,16 @@ def test_what_goes_up_comes_down(store: Store, tmp_path: Path):
     assert [n for n in holdings.names(tmp_path) if n.endswith("-get")] == []
 
 
+def test_what_comes_down_may_be_read_by_whom_the_umask_lets(store: Store, tmp_path: Path):
+    holdings.put(store, KEY, FILM)
+    before = os.umask(0o027)
+    try:
+        download(store, KEY, tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
 def test_empty_objects_are_objects(store: Store, tmp_path: Path):
     upload(store, holdings.file(tmp_path, b""), KEY, job="j1")
     assert download(store, KEY, tmp_path / "in.mp4").size_bytes == 0

@@ -53,7 +53,7 @@ class Landing:
             _refuse(target)
             path = target.with_name(f"{_prefix(target)}{_hash(version, _VERSION_CHARS)}{_SUFFIX}")
             _sweep(target, except_for=path)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise of_os_error(error, doing) from None
         except ValueError as error:
