@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reelpress.errors import AddressError, Cancelled, InputError, NetError
+from reelpress.errors import AddressError, Cancelled, InputError, NetError, OutputError
 from reelpress.net.client import public_client
 from reelpress.net.wire import Patience
 from reelpress.run.process import CancelToken
@@ -439,6 +439,13 @@ def test_what_is_kept_is_bounded_and_what_fell_out_is_fetched_again(tmp_path):
         assert remote.read_bytes >= 2 * len(CONTENT) - 4 * BLOCK_BYTES
         blocks.close()
         remote.close()
+
+
+def test_a_folder_where_nothing_can_be_kept_is_said_so(tmp_path):
+    with Peer(Ranges()) as peer, pytest.raises(OutputError) as caught:
+        opened(peer, cache_dir=tmp_path / "gone")
+    assert "gone" in told(caught.value)
+    assert peer.asked == []
 
 
 def test_a_full_disk_costs_fetching_again_and_no_clip(monkeypatch):

@@ -15,8 +15,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from reelpress.errors import Cancelled, NetError, ReelpressError
+from reelpress.errors import Cancelled, NetError, OutputError, ReelpressError
 from reelpress.net.wire import IsCancelled
 from reelpress.source.remote import Part, Remote
 
@@ -39,13 +40,14 @@ class Blocks:
     """The blocks of one remote file; threads share it.
 
     At most ``max_bytes`` are kept in ``folder``, fewer where the disk is full; what is not kept is fetched again.
+    Raises :class:`OutputError` where no file can be made in it.
     """
 
     def __init__(
         self, remote: Remote, *, folder: Path | None, is_cancelled: IsCancelled, max_bytes: int = MAX_KEPT_BYTES
     ) -> None:
         self._remote, self._is_cancelled = remote, is_cancelled
-        self._file = tempfile.TemporaryFile(prefix="reelpress-source-", dir=folder)  # noqa: SIM115 - closed by close()
+        self._file = _nameless(folder)
         self._changing = threading.Condition()
         self._slots: OrderedDict[int, tuple[int, int]] = OrderedDict()  # block: place in the file, and length
         self._most, self._made = max_bytes // BLOCK_BYTES, 0
@@ -231,3 +233,14 @@ class Blocks:
         while time.monotonic() < until:
             self._stop_if_cancelled()
             time.sleep(_SLICE_S)
+
+
+def _nameless(folder: Path | None) -> BinaryIO:
+    try:
+        return tempfile.TemporaryFile(prefix="reelpress-source-", dir=folder)
+    except OSError as error:
+        where = folder or "the system's folder for temporary files"
+        raise OutputError(
+            f"What is fetched cannot be kept in {where}.", evidence=error.strerror,
+            hint="free some space, or set TMPDIR to a folder that can be written",
+        ) from error  # fmt: skip

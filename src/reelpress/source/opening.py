@@ -91,7 +91,8 @@ def open_source(
     nameless file in ``cache_dir``, or the system's folder for such, until the source is closed. ``cancel`` ends all
     reading.
 
-    Raises :class:`InputError`, :class:`UsageError`, :class:`AddressError`, :class:`NetError` and :class:`Cancelled`.
+    Raises :class:`InputError`, :class:`UsageError`, :class:`AddressError`, :class:`NetError`, :class:`OutputError` for
+    that folder, and :class:`Cancelled`.
     """
     cancel = cancel or CancelToken()
     if isinstance(named, str) and _WEB.match(named):
