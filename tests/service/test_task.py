@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -30,6 +31,7 @@ from reelpress.jobs.work import release
 from reelpress.jobs.worker import Worker
 from reelpress.receipt import CostParts, Receipt
 from reelpress.run.process import CancelToken
+from reelpress.storage.scratch import Need
 
 import clips
 from job_table import NOW, claim, enlist, put, row, set_row
@@ -154,6 +156,28 @@ def test_faults_that_pass_are_waited_out(monkeypatch):
     with pytest.raises(StorageError):
         patiently(lambda: work(9), CancelToken())
     assert len(tries) == 3
+
+
+def test_room_that_other_jobs_have_is_waited_for_as_long_as_they_have_it(houses, monkeypatch):
+    """A job that gave up would fail, and so would the next one, all while the one that has the room goes on."""
+    monkeypatch.setattr(stages_module, "PAUSES_S", (0, 0))
+    monkeypatch.setattr(stages_module, "ROOM_PAUSE_S", 0)
+    scratch, tries = houses[0].scratch, []
+    free = scratch.room().disk_bytes
+    other = contextlib.ExitStack()
+    other.enter_context(scratch.reserve(Need(input_bytes=free * 2 // 3, output_bytes=0)))
+
+    def work():
+        tries.append(1)
+        if len(tries) == 9:
+            other.close()
+        with scratch.reserve(Need(input_bytes=free // 2, output_bytes=0)):
+            return "done"
+
+    assert patiently(work, CancelToken()) == "done"
+    with pytest.raises(StorageError) as refused:  # what would not fit beside nobody either is not waited for
+        patiently(lambda: scratch.reserve(Need(input_bytes=free * 2, output_bytes=0)).__enter__(), CancelToken())
+    assert refused.value.reason == "full"
 
 
 def test_a_file_that_is_hashed_when_work_stops_has_no_hash(tmp_path, houses):

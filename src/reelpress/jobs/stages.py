@@ -44,6 +44,8 @@ _LOG = logging.getLogger("reelpress.jobs")
 T = TypeVar("T")
 # What a stage that met a passing fault waits before it is tried again, in seconds.
 PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
+# And one for which other jobs have the room, for as long as they have it.
+ROOM_PAUSE_S = 10.0
 
 
 class Probed(Value, frozen=True, kw_only=True):
@@ -191,17 +193,21 @@ class Stages(InputDesk):
 
 
 def patiently(work: Callable[[], T], cancel: CancelToken) -> T:
-    """Do a stage, again after a pause where what went wrong may pass. Raises what it raised last, or Cancelled."""
-    for pause in (*PAUSES_S, None):
+    """Do a stage, again after a pause where what went wrong may pass. Raises what it raised last, or Cancelled.
+
+    Room that other jobs of this process have is waited for until they give it back, however long they take.
+    """
+    pauses = iter(PAUSES_S)
+    while True:
         try:
             return work()
         except (StorageError, NetError) as error:
+            pause = ROOM_PAUSE_S if error.reason == "full" else next(pauses, None)
             if not error.retryable or pause is None:
                 raise
             if cancel.wait(pause):
                 raise Cancelled("Stopped while waiting to try again.") from None
             _LOG.warning("trying again after %s: %s (%s)", error.code, error.what, error.evidence)
-    raise AssertionError  # the last round returns or raises
 
 
 def raise_for(receipt: Receipt) -> None:
