@@ -205,6 +205,7 @@ def test_a_video_in_a_store_that_signs_nothing_is_brought_once_and_not_kept(hous
     with next(opening) as one, next(opening) as two:
         assert one.path == two.path
         assert one.path.read_bytes() == b"a long video"
+        assert scratch.room().promised_bytes == 0, "what is on the disk would count twice"
         houses[1].private.sweep()
         other = House(settings, database, house.store, scratch)
         other.private.sweep()  # another process that starts on the same machine

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -120,12 +121,15 @@ class Sources:
         return held.enter_context(open_source(local or self._bring(source, held, cancel)))
 
     def _bring(self, source: VideoSource, held: contextlib.ExitStack, cancel: CancelToken) -> Path:
-        path = self._folder.path / f"{secrets.token_hex(8)}{Path(source.value).suffix}"
+        folder = self._folder.path / secrets.token_hex(8)
+        path = folder / f"source{Path(source.value).suffix}"
         with contextlib.ExitStack() as until_brought:
-            until_brought.callback(path.unlink, missing_ok=True)
+            until_brought.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
             need = Need(input_bytes=source.size_bytes, output_bytes=0)
-            until_brought.enter_context(self._scratch.reserve(need))
-            download(self._store, source.value, path, wanted=Wanted(size_bytes=source.size_bytes), cancel=cancel)
+            # once it is here the disk itself says what it takes: a promise beside that would count it twice
+            with self._scratch.reserve(need, job_folder=folder):
+                download(self._store, source.value, path, wanted=Wanted(size_bytes=source.size_bytes), cancel=cancel)
             held.push(until_brought.pop_all())
         return path
 
