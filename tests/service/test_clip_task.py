@@ -213,6 +213,20 @@ def test_a_video_in_a_store_that_signs_nothing_is_brought_once_and_not_kept(hous
     assert not one.path.exists()
 
 
+def test_a_clip_asks_for_room_once_its_video_is_there(houses, encoding, export, cutter, monkeypatch):
+    """Who goes on with it elsewhere brings the video first, and would wait for the room it has promised itself."""
+    from reelpress.jobs.video_reading import VideoReading
+
+    house, seen = houses[0], []
+    real, opened = house.scratch.reserve, house.sources.opened
+    monkeypatch.setattr(house.scratch, "reserve", lambda *given, **more: seen.append("room") or real(*given, **more))
+    monkeypatch.setattr(house.sources, "opened", lambda *given, **more: seen.append("video") or opened(*given, **more))
+    stages = ClipStages(house, encoding, claim(house.database), CancelToken(), lambda *_: None)
+    with VideoReading(stages) as video:
+        stages.cut(video)
+    assert seen == ["video", "room"]
+
+
 def test_the_last_clip_to_end_ends_the_export(houses, encoding, export, cutter):
     for _ in range(2):
         do_one(houses[0], encoding)

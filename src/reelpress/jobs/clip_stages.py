@@ -92,9 +92,10 @@ class ClipStages(Desk):
         request = self._request()
         need = Need(input_bytes=0, output_bytes=ceil(_MOST_BPS / 8 * max(request.duration_s, 0)) + _LEAST_BYTES)
         settings = self.encoding.settings
+        source = video.source  # before room is asked for: bringing it needs room, too, and must not wait for this job's
         with self.house.scratch.reserve(need, job_folder=self.folder):
             receipt = cut_clip(
-                video.source, video.details.facts, target, host=self.encoding.host, request=request,
+                source, video.details.facts, target, host=self.encoding.host, request=request,
                 policy=self.encoding.policy, face_model=self.encoding.face_model, cache_dir=settings.cache_path,
                 overwrite=True, on_event=self.listening(self._on_event), cancel=self.cancel, job_id=self.job.id,
             )  # fmt: skip
