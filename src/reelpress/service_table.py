@@ -201,7 +201,7 @@ SERVICE_SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="keep_days", env=("REELPRESS_KEEP_DAYS",), default="30", accepts="0.01 to 36500 days",
-        parse=number(0.01, 36_500, float), help="How long finished jobs stay in the database.",
+        parse=number(0.01, 36_500, float), help="How long finished jobs, and videos to cut after their last use, stay.",
     ),
     Setting(
         name="storage_prices", env=("REELPRESS_STORAGE_PRICES",), default="auto",

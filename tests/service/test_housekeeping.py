@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.exports import forget_left_events, forget_rows
 from reelpress.jobs.housekeeping import DAY_S, UPLOADS_LAST_S, Housekeeping
 from reelpress.jobs.model import JobInput, JobSpec
-from reelpress.jobs.reading import events_since, last_seq
+from reelpress.jobs.reading import events_since, find_job, last_seq
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import EVENTS
 from reelpress.jobs.uploads import Upload, add_upload, find_upload
+from reelpress.jobs.videos import submit_analysis
 
+from clip_tables import put_export, put_video
 from job_table import NOW, open_empty, put, set_row
 
 LATER = NOW + UPLOADS_LAST_S + DAY_S
@@ -44,6 +47,11 @@ def upload(house, tmp_path, upload_id, *, completed_at, written_at=NOW):
 def known(house, upload_id):
     with house.database.reading() as connection:
         return find_upload(connection, upload_id) is not None
+
+
+def find(house, job_id):
+    with house.database.reading() as connection:
+        return find_job(connection, job_id) is not None
 
 
 def job_of(house, upload_id):
@@ -91,6 +99,28 @@ def test_segments_of_no_upload_go(houses, tmp_path):
         connection.execute(sa.text("DELETE FROM uploads"))
     Housekeeping(house).run_once(LATER)
     assert [segment.exists() for segment in segments] == [False, False]
+
+
+@pytest.mark.parametrize("use", ["analysis", "export", "draft"])
+def test_a_video_stays_as_long_as_it_is_used(houses, tmp_path, use):
+    """It was made ready long ago; who asked about a stretch of it yesterday is still at work on it."""
+    house = houses[0]
+    video = put_video(house.database)
+    preview = tmp_path / "objects/users/ann/videos" / video.id / "proxy.mp4"
+    preview.parent.mkdir(parents=True)
+    preview.write_bytes(b"x")
+    used_at = NOW + 40 * DAY_S
+    if use == "analysis":
+        question = AnalysisWanted(about="framing", start_s=0.0, end_s=1.0)
+        user = submit_analysis(house.database, video, question, user_id="ann", now=used_at).job
+    else:
+        user = put_export(house.database, video, 0, start=False, now=used_at)
+    if use != "draft":
+        set_row(house.database, user.id, status="done", finished_at=used_at)
+    Housekeeping(house).run_once(used_at + DAY_S)
+    assert (find(house, video.id), find(house, user.id), preview.exists()) == (True, True, True)
+    Housekeeping(house).run_once(used_at + 31 * DAY_S)
+    assert (find(house, video.id), find(house, user.id), preview.exists()) == (False, False, False)
 
 
 def test_numbers_of_events_are_never_given_out_again(database_url, tmp_path):

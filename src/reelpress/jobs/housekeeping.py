@@ -106,9 +106,12 @@ class Housekeeping:
         return count
 
     def _forget_videos(self, oldest: float) -> int:
-        """Forget videos that no export refers to any more, with the files that the service made of them."""
-        exports = sa.select(JOBS.c.parent).where(JOBS.c.kind == "export")
-        unused = sa.and_(JOBS.c.finished_at < oldest, JOBS.c.id.not_in(exports))
+        """Forget videos that nobody has used since, with the files that the service made of them.
+
+        Exports and analyses tell of use, and those that are as old are forgotten before.
+        """
+        uses = sa.select(JOBS.c.parent).where(JOBS.c.kind.in_(("export", "analysis")))
+        unused = sa.and_(JOBS.c.finished_at < oldest, JOBS.c.id.not_in(uses))
         count = 0
         for video_id in self._ids(sa.and_(JOBS.c.kind == "video", JOBS.c.status.in_(FINISHED), unused)):
             with contextlib.suppress(JobRefused):
