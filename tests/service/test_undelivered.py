@@ -134,3 +134,20 @@ def test_what_workers_have_is_answered_for_while_there_are_workers(
     with database.writing() as connection:
         connection.execute(JOBS.update().values(status="running", queue="pull"))
     assert deliver(client, tasks, 1).status_code == status
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_what_any_worker_may_take_is_the_workers_and_not_given_up(
+    client: TestClient, tasks: CloudTasks, number: int
+) -> None:
+    """As what somebody retried: it waits its turn, and is no matter of this queue's any more."""
+    deliver(client, tasks, 1)
+    database = client.house.database  # type: ignore[attr-defined]
+    with database.writing() as connection:
+        connection.execute(JOBS.update().values(status="dead", finished_at=time.time()))
+    [job] = client.get("/v1/jobs").json()["jobs"]
+    client.post(f"/v1/jobs/{job['id']}/retry")
+    enlist(database, "w1", seen_at=time.time())
+    answer = deliver(client, tasks, number)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert client.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"

@@ -167,13 +167,10 @@ def _done(house: House, worker: Worker | None, job: Job, shape: PushShape, sende
                   extra={"job": job.id, "user": job.user_id})  # fmt: skip
     if job.status == "queued":
         task: Task | None = worker.take(job.id) if worker is not None else None
-        if task is None:
-            job = _read(house, job.id)
-            if job.status == "queued":
-                _refuse_on_hold(house, job)
-                raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
-        else:
-            job = _wait(house, job.id, task, until)
+        job = _wait(house, job.id, task, until) if task is not None else _read(house, job.id)
+        if task is None and job.status == "queued" and not _workers_have(house, job):
+            _refuse_on_hold(house, job)
+            raise _later(429, "no_room", "This instance has no room for the job now.", job, _BUSY_S)
     return _answer(house, job, shape, sender)
 
 
@@ -212,6 +209,11 @@ def _has_workers(house: House) -> bool:
     return any(worker.kind == "worker" for worker in seen)
 
 
+def _workers_have(house: House, job: Job) -> bool:
+    # to 202 the task is deleted: somebody else has to be there for the job
+    return job.queue == "pull" and job.status in ("queued", "running") and _has_workers(house)
+
+
 def _hand_over(house: House, job_id: str, task: Task) -> Job:
     hand_over(house.database, task.claim, now=time.time())
     task.stop("drain")
@@ -227,8 +229,7 @@ def _read(house: House, job_id: str) -> Job:
 def _answer(house: House, job: Job, shape: PushShape, sender: Sender) -> Response:
     if job.status == "done":
         return answer(Pushed(status="done", video_id=shape.video_id, job=job.id, result=job.result))
-    # to 202 the task is deleted: somebody else has to be there for the job
-    if job.queue == "pull" and job.status in ("queued", "running") and _has_workers(house):
+    if _workers_have(house, job):
         return answer(Pushed(status="queued", video_id=shape.video_id, job=job.id), status=202)
     if job.status in ("queued", "running"):
         hint = "For videos that take longer than the dispatch deadline, run reelpress worker beside this service."
