@@ -20,7 +20,7 @@ from reelpress.service.logs import JsonLines
 
 from cloud_tasks import CloudTasks
 from conftest import LOCAL, open_house
-from job_table import enlist
+from job_table import enlist, put
 
 ACCOUNT, AUDIENCE = "tasks@project.iam.gserviceaccount.com", "https://videos.example"
 BODY = {"video_id": "v1", "r2_key": "users/u1/v1.mov", "user_id": "u1"}
@@ -37,7 +37,7 @@ def client(tasks: CloudTasks, tmp_path: Path) -> Iterator[TestClient]:
     """A service that has no room, of a queue that delivers three times."""
     house = open_house(
         tmp_path / "data", push_audience=AUDIENCE, push_service_account=ACCOUNT, push_jwks_url=tasks.jwks_url,
-        allow_private_urls="true", push_max_attempts="3",
+        allow_private_urls="true", push_max_attempts="3", max_queued="2",
     )  # fmt: skip
     with TestClient(create_app(house), base_url=LOCAL) as opened:
         opened.house = house  # type: ignore[attr-defined]
@@ -151,3 +151,15 @@ def test_what_any_worker_may_take_is_the_workers_and_not_given_up(
     answer = deliver(client, tasks, number)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     assert client.get(f"/v1/jobs/{job['id']}").json()["status"] == "queued"
+
+
+def test_a_video_for_which_the_queue_was_too_full_to_the_last_is_shown(client: TestClient, tasks: CloudTasks) -> None:
+    """The task is dropped, and nothing else would tell that there was such a video."""
+    database = client.house.database  # type: ignore[attr-defined]
+    others = {put(database, "u1").id for _ in range(2)}
+    refused = [deliver(client, tasks, number) for number in (1, 2)]
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(429, "queue_full")] * 2
+    last = deliver(client, tasks, 3).json()
+    assert (last["status"], last["error"]["code"]) == ("failed", "deliveries_spent")
+    states = {job["id"]: job["status"] for job in client.get("/v1/jobs").json()["jobs"]}
+    assert states == dict.fromkeys(others, "queued") | {last["job"]: "dead"}

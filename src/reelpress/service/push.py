@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import time
 from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ConfigDict, Field
 
 from reelpress.errors import UsageError
@@ -34,10 +32,11 @@ from reelpress.jobs.task import Task
 from reelpress.jobs.undelivered import park_undelivered
 from reelpress.jobs.work import hand_over
 from reelpress.jobs.worker import Worker
-from reelpress.service.access import BEARER, KEY_HEADER, Caller, HouseOf, service_account_or_caller
+from reelpress.service.access import Caller, HouseOf
 from reelpress.service.answers import answer, documented
 from reelpress.service.oidc import Verifier, fetch_jwks_at, is_iam_checked
 from reelpress.service.problems import RequestRefused
+from reelpress.service.push_sender import Sender, sender_of
 from reelpress.storage.keys import check_key
 
 router = APIRouter(tags=["push"])
@@ -46,6 +45,7 @@ _LOOK_EVERY_S = 0.5
 # Before the deadline at which Cloud Tasks hangs up: time to say why.
 _MARGIN_S = 10.0
 _BUSY_S, _RUNNING_S = 10, 20
+_ANY = 1 << 31
 
 
 class PushShape(BaseModel):
@@ -67,35 +67,6 @@ class Pushed(Value, frozen=True, kw_only=True):
     job: str
     result: JobResult | None = None
     error: JobError | None = None
-
-
-class Sender(Value, frozen=True, kw_only=True):
-    """Who pushes. ``deadline_s`` is how long it will wait for the answer; ``task`` the name Cloud Tasks gave it."""
-
-    is_cloud_tasks: bool
-    deadline_s: float
-    task: str | None
-    tries: int
-
-
-def sender_of(
-    request: Request,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
-    header: Annotated[str | None, Depends(KEY_HEADER)],
-) -> tuple[Sender, Caller | None]:
-    """Return who pushes: Cloud Tasks by its verified token and headers, or whoever has a key of this service.
-
-    Raises :class:`RequestRefused`: 401 for a token or key that is not good.
-    """
-    settings = request.app.state.house.settings
-    task = request.headers.get("x-cloudtasks-taskname")
-    tries = request.headers.get("x-cloudtasks-taskretrycount", "0")
-    caller = service_account_or_caller(request, request.app.state.verifier, bearer, header)
-    sender = Sender(
-        is_cloud_tasks=caller is None and task is not None, deadline_s=settings.push_deadline_s, task=task,
-        tries=int(tries) if tries.isascii() and tries.isdigit() and len(tries) < 9 else 0,
-    )  # fmt: skip
-    return sender, caller
 
 
 def verifier_of(house: House) -> Verifier | None:
@@ -141,14 +112,13 @@ def process_video(
         raise RequestRefused(403, "scope_needed", "This key may not process videos of this user.")
     if caller is not None and caller.sees is not None and not shape.r2_key.startswith(f"{user_prefix(shape.user_id)}/"):
         raise RequestRefused(404, "not_found", "There is no such object.")
-    job = _job_of(house, shape)
+    # the queue drops the task after its last delivery and tells nobody: then there must be a job that says it
+    job = _job_of(house, shape, max_queued=_ANY if sender.is_last else house.settings.max_queued)
     try:
         return _done(house, request.app.state.worker, job, shape, sender)
     except RequestRefused as error:
-        last = sender.is_cloud_tasks and sender.tries + 1 >= (house.settings.push_max_attempts or math.inf)
-        if not last or error.status not in (429, 503):
+        if not sender.is_last or error.status not in (429, 503):
             raise
-    # the queue would drop the task and tell nobody
     job = park_undelivered(house.database, job.id, deliveries=sender.tries + 1, now=time.time(), on_end=on_end(house))
     _LOG.error("task %s: job %s is %s after its last delivery", sender.task, job.id, job.status,
                extra={"job": job.id, "user": job.user_id})  # fmt: skip
@@ -181,7 +151,7 @@ def _refuse_on_hold(house: House, job: Job) -> None:
         raise _later(503, "budget_spent", "The budget is spent; the job waits.", job, _RUNNING_S, evidence=state.holds)
 
 
-def _job_of(house: House, shape: PushShape) -> Job:
+def _job_of(house: House, shape: PushShape, *, max_queued: int) -> Job:
     check_key(shape.r2_key)
     spec = JobSpec(
         input=JobInput(kind="object", value=shape.r2_key), labels={"video_id": shape.video_id}, reuse=False
@@ -189,7 +159,7 @@ def _job_of(house: House, shape: PushShape) -> Job:
     digest = hashlib.sha256(f"{shape.video_id}\0{shape.r2_key}".encode()).hexdigest()
     return submit(
         house.database, spec, user_id=shape.user_id, now=time.time(), origin="push",
-        idempotency_key=f"push:{digest}", max_queued=house.settings.max_queued,
+        idempotency_key=f"push:{digest}", max_queued=max_queued,
     ).job  # fmt: skip
 
 
