@@ -26,11 +26,12 @@ from reelpress.jobs.model import JobInput, JobSpec
 from reelpress.jobs.reading import receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, patiently, raise_for
 from reelpress.jobs.submission import NewJob, submit_new
-from reelpress.jobs.task import LeftToOthers
-from reelpress.jobs.work import release
+from reelpress.jobs.task import LeftToOthers, Task
+from reelpress.jobs.work import finish, release
 from reelpress.jobs.worker import Worker
 from reelpress.receipt import CostParts, Receipt
 from reelpress.run.process import CancelToken
+from reelpress.service import push
 from reelpress.storage.scratch import Need
 
 import clips
@@ -267,6 +268,14 @@ def test_a_worker_keeps_what_it_knows(houses, encoding, monkeypatch):
     worker._give_back_strays()
     assert row(database, job.id).worker == worker.id
     assert worker.active() == [job.id]
+
+
+def test_a_job_that_ends_while_it_is_handed_over_is_answered_for_as_it_ended(houses, encoding):
+    database = houses[0].database
+    job = put(database, origin="push")
+    task = Task(houses[0], encoding, claim(database, only=job.id), on_end=lambda _connection, _job: None)
+    finish(database, task.claim, "done", now=NOW)
+    assert push._hand_over(houses[0], job.id, task).status == "done"
 
 
 def test_what_is_too_large_for_a_copy_in_the_store_is_written_in_its_place(houses, encoding, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ anybody else. See docs/push.md.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reelpress.errors import UsageError
 from reelpress.facts.values import Value
 from reelpress.jobs.changing import retry
+from reelpress.jobs.claiming import FencedOff
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.liveness import workers_alive
@@ -185,9 +187,10 @@ def _workers_have(house: House, job: Job) -> bool:
 
 
 def _hand_over(house: House, job_id: str, task: Task) -> Job:
-    hand_over(house.database, task.claim, now=time.time())
-    task.stop("drain")
-    task.done.wait(_MARGIN_S / 2)
+    with contextlib.suppress(FencedOff):  # it has ended just now
+        hand_over(house.database, task.claim, now=time.time())
+        task.stop("drain")
+        task.done.wait(_MARGIN_S / 2)
     return _read(house, job_id)
 
 
