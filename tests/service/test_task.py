@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -276,6 +277,23 @@ def test_a_job_that_ends_while_it_is_handed_over_is_answered_for_as_it_ended(hou
     task = Task(houses[0], encoding, claim(database, only=job.id), on_end=lambda _connection, _job: None)
     finish(database, task.claim, "done", now=NOW)
     assert push._hand_over(houses[0], job.id, task).status == "done"
+
+
+def test_no_more_is_pushed_to_a_worker_at_once_than_it_has_room_for(houses, encoding, monkeypatch):
+    database = houses[0].database
+    worker = Worker(houses[0], encoding, capacity=0, push_capacity=2)
+    enlist(database, worker.id)
+    monkeypatch.setattr(worker._workflows, "begin", lambda task: task.claim.workflow_id)
+    jobs = [put(database, origin="push").id for _ in range(8)]
+    gate = threading.Barrier(len(jobs))
+
+    def push_it(job_id):
+        gate.wait()
+        return worker.take(job_id)
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        taken = [task for task in pool.map(push_it, jobs) if task is not None]
+    assert len(taken) == len(worker.active()) == 2
 
 
 def test_what_is_too_large_for_a_copy_in_the_store_is_written_in_its_place(houses, encoding, tmp_path, monkeypatch):

@@ -107,9 +107,6 @@ class Worker:
 
     def take(self, job_id: str) -> Task | None:
         """Begin this very job now, if it is queued and there is room for one that was pushed; ``None`` otherwise."""
-        with self._lock:
-            if self._draining.is_set() or self._taken(pushed=True) >= self.push_capacity:
-                return None
         return self._claim(only=job_id)
 
     def drain(self, grace_s: float) -> None:
@@ -175,6 +172,10 @@ class Worker:
         with self._lock:
             return self.capacity - self._taken(pushed=False)
 
+    def _takes_pushed(self) -> bool:
+        with self._lock:
+            return not self._draining.is_set() and self._taken(pushed=True) < self.push_capacity
+
     def _taken(self, *, pushed: bool) -> int:
         # a job that has ended leaves the list a moment later, and must not keep the next one out until then
         return sum(was_pushed is pushed and not task.done.is_set() for task, was_pushed in self._active)
@@ -182,6 +183,8 @@ class Worker:
     def _claim(self, *, only: str | None = None) -> Task | None:
         settings = self.house.settings
         with self._claiming:
+            if only is not None and not self._takes_pushed():
+                return None
             claim = claim_next(
                 self.house.database, self.id, now=time.time(), max_attempts=settings.max_attempts, only=only,
                 budget=settings.budget, global_limit=settings.global_jobs if only is None else None,
