@@ -233,6 +233,20 @@ def test_submissions_at_once_take_turns_one_after_another(database):
     assert turns == list(range(1, 17))
 
 
+def test_what_is_retried_takes_its_turn_again(database):
+    """Old turns were served long ago; a thousand jobs retried with them would all go before everybody else's."""
+    jobs = [put(database, "mob") for _ in range(6)]
+    for _ in jobs:
+        finish(database, claim(database), "failed", now=NOW, error=JobError(code="x", text="x"))
+    for _ in range(3):
+        put(database, "ann", now=NOW + 1)
+    for job in jobs:
+        retry(database, job.id, now=NOW + 2)
+    served = [claim(database).job.user_id for _ in range(9)]
+    assert Counter(served[:6]) == {"ann": 3, "mob": 3}
+    assert set(served[6:]) == {"mob"}
+
+
 def test_the_same_job_is_never_claimed_twice(database):
     jobs = {put(database, f"user{n % 3}").id for n in range(24)}
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from reelpress.jobs.database import Database
 from reelpress.jobs.model import FINISHED, UNFINISHED, Job, Status
 from reelpress.jobs.reading import find_job, get_job, row_to_job
-from reelpress.jobs.submission import JobRefused, owned
+from reelpress.jobs.submission import JobRefused, hold_user, last_turn, owned
 from reelpress.jobs.tables import JOBS
 from reelpress.jobs.telling import OnEnd, add_event, export_of, hold_export, tell_end
 
@@ -64,7 +64,8 @@ def retry(
             if job.status == "draft":
                 raise JobRefused("not_finished", "The export is a draft.", hint="Start it.")
             undone = tuple(status for status in FINISHED if status != "done")
-            again = [row_to_job(row) for row in connection.execute(_clips(job_id, undone)).mappings().all()]
+            rows = connection.execute(_clips(job_id, undone)).mappings().all()
+            again = [row_to_job(row) for row in sorted(rows, key=lambda row: int(row["turn"]))]
         elif job.status in UNFINISHED:
             raise JobRefused("not_finished", f"The job is {job.status}.", hint="Wait for it, or cancel it.")
         elif job.status == "done":
@@ -72,8 +73,10 @@ def retry(
         else:
             again = [job]
         revived = bool(again) and export_id is not None and _revive(connection, export_id, now)
-        for one in again:
-            _again(connection, one, now, queue)
+        hold_user(connection, job.user_id)
+        turn = last_turn(connection, job.user_id)  # the old ones would go before everybody else's
+        for number, one in enumerate(again, 1):
+            _again(connection, one, now, queue, turn + number)
         for one in again:
             add_event(connection, one.id, one.user_id, "retried", now, {"run": one.run + 1})
         if revived and export_id is not None:
@@ -82,10 +85,10 @@ def retry(
         return get_job(connection, job_id)
 
 
-def _again(connection: Connection, job: Job, now: float, queue: str) -> None:
+def _again(connection: Connection, job: Job, now: float, queue: str, turn: int) -> None:
     values: dict[str, Any] = {
         "status": "queued", "stage": "queued", "percent": 0.0, "run": job.run + 1, "attempts": 0, "worker": None,
-        "queue": queue, "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
+        "queue": queue, "turn": turn, "not_before": 0.0, "started_at": None, "finished_at": None, "updated_at": now,
         "cancel_requested": 0, "eta_s": None, "speed": None, "result": None, "error": None, "receipt": None,
         "stages": "[]", "details": None,
     }  # fmt: skip

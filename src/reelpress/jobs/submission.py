@@ -140,16 +140,13 @@ def insert_jobs(
 
     Raises :class:`JobRefused` ``queue_full``.
     """
-    mine = sa.and_(JOBS.c.user_id == user_id, JOBS.c.status.in_(UNFINISHED), JOBS.c.queue != "none")
-    count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(JOBS.c.turn)).where(mine)).one()
+    count, turn = _unfinished(connection, user_id)
     queued = sum(new.status == "queued" for new in wanted)
     if queued and count + queued > max_queued:
         raise JobRefused(
             "queue_full", "There are too many unfinished jobs.", evidence=f"{count} of {max_queued}",
             hint="Wait until some are done.",
         )  # fmt: skip
-    served = connection.execute(sa.select(TURNS.c.served)).scalar_one()
-    turn = max(last or 0, served)
     rows: list[dict[str, Any]] = []
     for number, new in enumerate(wanted, 1):
         rows.append({
@@ -166,6 +163,18 @@ def insert_jobs(
         if new.status == "queued":
             add_event(connection, row["id"], user_id, "queued", now, {"priority": new.priority})
     return [get_job(connection, row["id"]) for row in rows]
+
+
+def last_turn(connection: Connection, user_id: str) -> int:
+    """Return the turn after which that of the user's next job comes; the caller holds the user."""
+    return _unfinished(connection, user_id)[1]
+
+
+def _unfinished(connection: Connection, user_id: str) -> tuple[int, int]:
+    mine = sa.and_(JOBS.c.user_id == user_id, JOBS.c.status.in_(UNFINISHED), JOBS.c.queue != "none")
+    count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(JOBS.c.turn)).where(mine)).one()
+    served = connection.execute(sa.select(TURNS.c.served)).scalar_one()
+    return count, max(last or 0, served)
 
 
 def owned(connection: Connection, job_id: str, user_id: str | None) -> Job:
