@@ -237,6 +237,26 @@ def test_handing_back_is_no_attempt(database):
     assert (handed.status, handed.attempts, handed.worker) == ("queued", 0, None)
 
 
+@pytest.mark.parametrize("why", ["drain", "stray"])
+def test_what_was_to_be_cancelled_ends_when_it_is_given_back(database, why):
+    """Nobody may come for it again: it would wait for ever, as what its user has cancelled."""
+    told = []
+
+    def tell(_connection, job):
+        told.append((job.id, job.status))
+
+    job = put(database)
+    taken = claim(database)
+    cancel(database, job.id, now=NOW)
+    if why == "drain":
+        release(database, taken, now=NOW + 1, why="drain", on_end=tell)
+    else:
+        assert release_strays(database, "w1", {}, now=NOW + 1, on_end=tell) == [job.id]
+    ended = row(database, job.id)
+    assert (ended.status, ended.finished_at, ended.worker) == ("cancelled", NOW + 1, None)
+    assert told == [(job.id, "cancelled")]
+
+
 def test_a_job_claimed_by_who_never_knew_goes_back(database):
     lost, kept = put(database, "ann"), put(database, "bob")
     taken = {one.job.id: one.fence for one in (claim(database), claim(database))}

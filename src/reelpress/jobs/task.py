@@ -202,7 +202,7 @@ class Task:
         """Give the job back if it is still ours, and end the workflow here without a word of how it ended."""
         if self._why == "drain":
             try:
-                release(self.house.database, self.claim, now=time.time(), why="drain")
+                release(self.house.database, self.claim, now=time.time(), why="drain", on_end=self._on_end)
             except Exception as error:  # noqa: BLE001 - then it is taken back as a dead worker's
                 _LOG.warning("%s could not be handed back: %s", self.claim.job.id, type(error).__name__)
         raise LeftToOthers(self.claim.job.id)

@@ -135,17 +135,18 @@ def release(
     why: Literal["drain", "no_room", "stray"],
     delay_s: float = 0,
     counts: bool = False,
+    on_end: OnEnd = lambda _connection, _job: None,
 ) -> None:
-    """Give a job back unfinished, which is no attempt unless it ``counts``. Raises :class:`FencedOff`."""
+    """Give a job back unfinished, which is no attempt unless it ``counts``; one that is to be cancelled ends.
+
+    Raises :class:`FencedOff`.
+    """
     with database.writing() as connection:
+        hold_export(connection, export_of(claim.job))
         job = _mine(connection, claim)
         attempts = job.attempts if counts else max(job.attempts - 1, 0)
-        values = {
-            "status": "queued", "worker": None, "attempts": attempts, "not_before": now + delay_s,
-            "updated_at": now, "eta_s": None, "stages": encode(_ended(job.stages, now)),
-        }  # fmt: skip
-        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
-        add_event(connection, job.id, job.user_id, "handed_back", now, {"why": why, "worker": claim.worker})
+        told = {"why": why, "worker": claim.worker}
+        _let_go(connection, job, "handed_back", told, now, on_end, attempts=attempts, not_before=now + delay_s)
 
 
 def hand_over(database: Database, claim: Claim, *, now: float) -> None:
@@ -171,22 +172,36 @@ def take_from_dead(connection: Connection, *, now: float, on_end: OnEnd = lambda
     taken = []
     for row in connection.execute(query.with_for_update()).mappings().all():
         job = row_to_job(row)
-        status: Status = "cancelled" if job.cancel_requested else "queued"
-        values: dict[str, Any] = {
-            "status": status, "worker": None, "updated_at": now, "eta_s": None,
-            "stages": encode(_ended(job.stages, now)),
-        }  # fmt: skip
-        if status == "cancelled":
-            values["finished_at"] = now
-        connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
-        add_event(connection, job.id, job.user_id, "worker_lost", now, {"worker": job.worker, "attempt": job.attempts})
-        if status == "cancelled":
-            tell_end(connection, job, now, on_end)
+        _let_go(connection, job, "worker_lost", {"worker": job.worker, "attempt": job.attempts}, now, on_end)
         taken.append(job.id)
     return taken
 
 
-def release_strays(database: Database, worker: str, fences: dict[str, int], *, now: float) -> list[str]:
+def _let_go(
+    connection: Connection, job: Job, kind: str, told: dict[str, Any], now: float, on_end: OnEnd, **more: float
+) -> None:
+    """Write that nobody is at a job any more: it waits for another, or it ends if it is to be cancelled."""
+    status: Status = "cancelled" if job.cancel_requested else "queued"
+    values: dict[str, Any] = {
+        "status": status, "worker": None, "updated_at": now, "eta_s": None, "stages": encode(_ended(job.stages, now)),
+        **more,
+    }  # fmt: skip
+    if status == "cancelled":
+        values["finished_at"] = now
+    connection.execute(JOBS.update().where(JOBS.c.id == job.id).values(**values))
+    add_event(connection, job.id, job.user_id, kind, now, told)
+    if status == "cancelled":
+        tell_end(connection, job, now, on_end)
+
+
+def release_strays(
+    database: Database,
+    worker: str,
+    fences: dict[str, int],
+    *,
+    now: float,
+    on_end: OnEnd = lambda _connection, _job: None,
+) -> list[str]:
     """Put jobs back into the queue that a worker has without knowing: it claimed them, and the answer was lost.
 
     ``fences`` are those it knows of, by job; no claim may be under way. Returns the ids of the others.
@@ -196,7 +211,7 @@ def release_strays(database: Database, worker: str, fences: dict[str, int], *, n
         strays = [row for row in connection.execute(query).mappings() if fences.get(row["id"]) != row["fence"]]
     for row in strays:
         claim = Claim(job=row_to_job(row), fence=row["fence"], worker=worker)
-        release(database, claim, now=now, why="stray", counts=True)
+        release(database, claim, now=now, why="stray", counts=True, on_end=on_end)
     return [row["id"] for row in strays]
 
 

@@ -200,7 +200,9 @@ class Worker:
             threading.Thread(target=self._wait_and_forget, args=(task, workflow_id), daemon=True).start()
         except BaseException:
             self._forget(task)
-            release(self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0)
+            release(
+                self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0, on_end=self._on_end
+            )  # fmt: skip
             raise
         return task
 
@@ -217,9 +219,9 @@ class Worker:
     def _give_back_strays(self) -> None:
         with self._claiming:
             fences = {task.claim.job.id: task.claim.fence for task in self._tasks()}
-            strays = release_strays(self.house.database, self.id, fences, now=time.time())
+            strays = release_strays(self.house.database, self.id, fences, now=time.time(), on_end=self._on_end)
         for job_id in strays:
-            _LOG.warning("%s was claimed, and nobody here knew; it is in the queue again", job_id)
+            _LOG.warning("%s was claimed, and nobody here knew; it is given back", job_id)
 
     def _tell_on(self) -> None:
         told: dict[str, tuple[float, float]] = {}
