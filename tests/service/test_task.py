@@ -226,6 +226,19 @@ def test_an_output_that_its_dead_maker_stored_is_not_made_again(houses, encoding
     assert stored.output.sha256 == compressed.sha256
 
 
+def test_a_file_of_this_machine_is_encoded_by_who_never_fetched_it(houses, encoding, tmp_path):
+    """Its own folder on the scratch disk is not there: the one that died had made its own."""
+    video = clips.plain(tmp_path / "in.mp4", seconds=1)
+    place = JobInput(kind="path", value=str(video))
+    submit_new(houses[0].database, NewJob(spec=JobSpec(input=place, transcribe=False)), user_id="ann", now=NOW)
+    first = stages_of(houses[0], encoding, claim(houses[0].database, "w1"))
+    fetched = first.fetch()
+    release(houses[0].database, first.claim, now=NOW, why="drain")
+    second = stages_of(houses[1], encoding, claim(houses[1].database, "w2"))
+    made = second.compress(fetched)
+    assert (second.folder / made.file).stat().st_size == made.size_bytes
+
+
 def test_what_is_made_anew_elsewhere_is_what_the_receipt_tells_of(houses, encoding, monkeypatch):
     put(houses[0].database)
     first = stages_of(houses[0], encoding, claim(houses[0].database, "w1"))

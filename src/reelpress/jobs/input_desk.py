@@ -21,10 +21,11 @@ class InputDesk(Desk):
         )  # fmt: skip
 
     def source(self, fetched: Fetched) -> Path:
-        """Return the input as a file of this machine, fetching it again where it is not here.
+        """Make the job's folder, and return the input as a file of this machine, fetched again where it is not here.
 
         Raises :class:`InputError` where it is another one by now.
         """
+        self.make_folder()  # who goes on with a file that stays where it is has fetched nothing
         path = Path(fetched.path) if fetched.is_foreign else self.folder / fetched.path
         if path.is_file() and path.stat().st_size == fetched.size_bytes:
             return path
