@@ -14,10 +14,11 @@ from reelpress.jobs.claiming import FencedOff
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.fetching import Fetched
 from reelpress.jobs.model import JobResult
-from reelpress.jobs.stages import Stages
+from reelpress.jobs.stages import Stages, patiently
 from reelpress.run.process import CancelToken
 from reelpress.transcribe.options import TranscribeOptions
 from reelpress.transcribe.transcribe import transcribe
+from reelpress.transcribe.transcript import Transcript
 
 _TYPES = {"vtt": "text/vtt", "srt": "application/x-subrip", "json": "application/json"}
 
@@ -41,15 +42,21 @@ def transcribe_job(
 ) -> Transcribed:
     """Make a transcript of the input and store it beside the output; what goes wrong with it is in what is returned.
 
-    Windows of it that an earlier attempt on this machine finished are not made again. Raises :class:`Cancelled`, and
-    :class:`StorageError` for faults that may pass.
+    What may pass is waited for first. Windows of it that an earlier attempt on this machine finished are not made
+    again. Raises :class:`Cancelled`.
     """
-    try:
+
+    def hear() -> Transcript:
         options = TranscribeOptions(model=model, max_duration_s=min(stages.house.settings.max_duration_s, 604_800.0))
-        made = transcribe(
+        return transcribe(
             stages.source(fetched), stages.folder, stem="transcript", options=options, cancel=cancel,
             on_progress=on_share,
         )  # fmt: skip
+
+    try:
+        made = patiently(hear, cancel)
+        files = {kind: (Path(getattr(made, kind).path), content_type) for kind, content_type in _TYPES.items()}
+        stored = patiently(lambda: stages.store_transcript(files), cancel)
     except (Cancelled, FencedOff):
         raise
     except ReelpressError as error:
@@ -57,5 +64,4 @@ def transcribe_job(
             raise  # what goes wrong then tells nothing of the sound
         note = f"{error.what} ({error.evidence})" if error.evidence else error.what
         return Transcribed(status="failed", note=note, files={})
-    files = {kind: (Path(getattr(made, kind).path), content_type) for kind, content_type in _TYPES.items()}
-    return Transcribed(status="done", note="; ".join(made.notes) or None, files=stages.store_transcript(files))
+    return Transcribed(status="done", note="; ".join(made.notes) or None, files=stored)
