@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import types
 
+import msgspec
 import pytest
+from task_steps import begin, task_of
 
 from reelpress.errors import StorageError
 from reelpress.jobs import stages as stages_module
 from reelpress.jobs import transcript
 from reelpress.jobs.fetching import Fetched
-from reelpress.jobs.stages import Stages
+from reelpress.jobs.house import House
+from reelpress.jobs.model import JobInput, JobResult, JobSpec
+from reelpress.jobs.stages import Probed, Stages
+from reelpress.jobs.submission import submit
 from reelpress.jobs.transcript import transcribe_job
+from reelpress.jobs.work import finish
 from reelpress.run.process import CancelToken
 from reelpress.transcribe.transcript import TranscriptFile
 
-from job_table import claim, put
+from job_table import NOW, claim, put, row
 
 FETCHED = Fetched(path="input.mp4", is_foreign=False, size_bytes=4, sha256="00", key="in.mp4", name="in.mp4")
 PASSING = StorageError("The store fails.", reason="unreachable", retryable=True)
@@ -86,3 +92,35 @@ def test_a_transcript_that_cannot_be_stored_fails_no_job(houses, encoding, monke
     made = transcribed(stages)
     assert (made.status, made.files) == ("failed", {})
     assert error.what in made.note
+
+
+def reused(house, encoding, monkeypatch, *, before, key="other.mp4"):
+    """Have a job done whose input an earlier job had, with a transcript that ended so; return both."""
+    told = JobResult(
+        outcome="encoded", encoder="libx264", device="cpu", input_key="in.mp4", input_bytes=4, output=None,
+        receipt=None, saved_share=0.5, transcript_status=before, usd=1.0,
+    )  # fmt: skip
+    settings = msgspec.structs.replace(house.settings, transcribe_model="m")
+    house = House(settings, house.database, house.store, house.scratch)
+    first = put(house.database)
+    finish(house.database, claim(house.database), "done", now=NOW, result=told)
+    submit(house.database, JobSpec(input=JobInput(kind="object", value=key)), user_id="ann", now=NOW)
+    fetched = msgspec.structs.replace(FETCHED, key=key)
+    monkeypatch.setattr(Stages, "fetch", lambda _stages: fetched)
+    monkeypatch.setattr(Stages, "probe", lambda _stages, _fetched: Probed(same_as=first.id))
+    monkeypatch.setattr(Stages, "source", lambda stages, _fetched: stages.folder / "input.mp4")
+    monkeypatch.setattr(Stages, "compress", lambda *_: pytest.fail("it was encoded again"))
+    task = task_of(house, encoding)
+    task._work._stages.make_folder()
+    begin(task)
+    assert task.done.wait(20)
+    return first, row(house.database, task.claim.job.id)
+
+
+@pytest.mark.parametrize(("before", "heard"), [("done", 0), ("failed", 1)])
+def test_a_transcript_that_failed_is_made_for_the_next_who_asks(houses, encoding, monkeypatch, speech, before, heard):
+    """The video need not be made again; the model that was not there may be there now."""
+    first, done = reused(houses[0], encoding, monkeypatch, before=before)
+    assert (done.status, done.result.transcript_status, speech.heard) == ("done", "done", heard)
+    assert (done.result.reused_from, done.result.usd) == (first.id, 0.0)
+    assert all(f"/{done.id}/" in file.key for file in done.result.transcript.values())

@@ -71,13 +71,15 @@ class Compress:
         fetched = do("fetch", stages.fetch, Fetched)
         probed = do("probe", lambda: stages.probe(fetched), Probed)
         if probed.same_as is not None:
-            return self._again(probed.same_as)
-        compressed = do("compress", lambda: stages.compress(fetched), Compressed)
-        stored = do("store", lambda: stages.store(fetched, compressed), Stored)
-        result = stages.result(fetched, stored)
-        if self._transcribes:
+            result, receipt = self._again(probed.same_as)
+        else:
+            compressed = do("compress", lambda: stages.compress(fetched), Compressed)
+            stored = do("store", lambda: stages.store(fetched, compressed), Stored)
+            result, receipt = stages.result(fetched, stored), stored.made.receipt
+        # an earlier job's is kept, too, unless it could make none
+        if self._transcribes and result.transcript_status in ("off", "failed"):
             result = do("transcribe", lambda: self._transcribe(fetched), Transcribed).into(result)
-        return Delivered(result=result, receipt=stored.made.receipt)
+        return Delivered(result=result, receipt=receipt)
 
     def _transcribe(self, fetched: Fetched) -> Transcribed:
         return transcribe_job(
@@ -85,7 +87,7 @@ class Compress:
             cancel=self._stages.cancel, on_share=lambda share: self._stages.tell("transcribe", share),
         )  # fmt: skip
 
-    def _again(self, job_id: str) -> Delivered:
+    def _again(self, job_id: str) -> tuple[JobResult, str | None]:
         def read() -> tuple[Job | None, str | None]:
             with self._stages.house.database.reading() as connection:
                 return find_job(connection, job_id), receipt_of(connection, job_id)
@@ -94,8 +96,7 @@ class Compress:
         if earlier is None or earlier.result is None:
             raise EarlierResultGoneError("The earlier result is gone.")
         origin = earlier.result.reused_from or job_id
-        result = msgspec.structs.replace(earlier.result, reused_from=origin, usd=0.0, wall_s=0.0)
-        return Delivered(result=result, receipt=receipt)
+        return msgspec.structs.replace(earlier.result, reused_from=origin, usd=0.0, wall_s=0.0), receipt
 
 
 class EarlierResultGoneError(ReelpressError):
