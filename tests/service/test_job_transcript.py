@@ -1,4 +1,4 @@
-"""The transcript of a job: whatever becomes of it, the video is delivered, and what may pass is waited for."""
+"""The transcript of a job, and what it takes over from an earlier one; the video is delivered in any case."""
 
 from __future__ import annotations
 
@@ -124,3 +124,9 @@ def test_a_transcript_that_failed_is_made_for_the_next_who_asks(houses, encoding
     assert (done.status, done.result.transcript_status, speech.heard) == ("done", "done", heard)
     assert (done.result.reused_from, done.result.usd) == (first.id, 0.0)
     assert all(f"/{done.id}/" in file.key for file in done.result.transcript.values())
+
+
+def test_what_is_reused_names_the_input_of_who_asked(houses, encoding, monkeypatch, speech):
+    """Another's may be gone by now; where the input is as small as it gets, it is what the caller goes on with."""
+    _first, done = reused(houses[0], encoding, monkeypatch, before="done", key="mine.mp4")
+    assert done.result.input_key == "mine.mp4"

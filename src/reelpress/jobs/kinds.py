@@ -71,7 +71,7 @@ class Compress:
         fetched = do("fetch", stages.fetch, Fetched)
         probed = do("probe", lambda: stages.probe(fetched), Probed)
         if probed.same_as is not None:
-            result, receipt = self._again(probed.same_as)
+            result, receipt = self._again(probed.same_as, fetched)
         else:
             compressed = do("compress", lambda: stages.compress(fetched), Compressed)
             stored = do("store", lambda: stages.store(fetched, compressed), Stored)
@@ -87,7 +87,7 @@ class Compress:
             cancel=self._stages.cancel, on_share=lambda share: self._stages.tell("transcribe", share),
         )  # fmt: skip
 
-    def _again(self, job_id: str) -> tuple[JobResult, str | None]:
+    def _again(self, job_id: str, fetched: Fetched) -> tuple[JobResult, str | None]:
         def read() -> tuple[Job | None, str | None]:
             with self._stages.house.database.reading() as connection:
                 return find_job(connection, job_id), receipt_of(connection, job_id)
@@ -96,7 +96,10 @@ class Compress:
         if earlier is None or earlier.result is None:
             raise EarlierResultGoneError("The earlier result is gone.")
         origin = earlier.result.reused_from or job_id
-        return msgspec.structs.replace(earlier.result, reused_from=origin, usd=0.0, wall_s=0.0), receipt
+        result = msgspec.structs.replace(
+            earlier.result, input_key=fetched.key, reused_from=origin, usd=0.0, wall_s=0.0
+        )  # fmt: skip
+        return result, receipt
 
 
 class EarlierResultGoneError(ReelpressError):
