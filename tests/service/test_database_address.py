@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from reelpress.errors import ExitCode, OutputError
 from reelpress.jobs import workflows
 from reelpress.jobs.database import database_url, open_database
 from reelpress.service_settings import load_service
@@ -47,3 +50,22 @@ def test_what_an_address_says_itself_counts(tmp_path: Path) -> None:
     url = database_url("postgresql://u@h/d?connect_timeout=30&sslmode=require&tcp_user_timeout=60000", tmp_path)
     own = {"connect_timeout": "30", "sslmode": "require", "tcp_user_timeout": "60000"}
     assert url.query.items() >= {**own, "keepalives_idle": "5"}.items()
+
+
+@pytest.mark.parametrize("url", [None, "postgresql://u:secret@127.0.0.1:1/d"])
+def test_a_database_that_cannot_be_opened_is_no_bug(tmp_path: Path, url: str | None) -> None:
+    (tmp_path / "reelpress.sqlite").write_text("this is no database" * 100)
+    with pytest.raises(OutputError) as failed:
+        open_database(url, tmp_path)
+    assert failed.value.exit_code == ExitCode.OUTPUT_FAILED
+    assert failed.value.evidence is not None
+    assert {None: "not a database"}.get(url, "127.0.0.1") in failed.value.evidence
+    assert "secret" not in "".join(failed.value.lines())
+    with pytest.raises(OutputError):
+        open_database(None, tmp_path / "reelpress.sqlite")  # a file, and no folder
+
+
+def test_steps_that_cannot_be_read_are_no_bug(tmp_path: Path) -> None:
+    (tmp_path / "workflows.sqlite").write_text("this is no database" * 100)
+    with pytest.raises(OutputError, match=r"workflows\.sqlite"):
+        workflows.Workflows("w1").launch(load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None))

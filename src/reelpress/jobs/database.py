@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from reelpress.errors import UsageError
+from reelpress.errors import OutputError, UsageError
 from reelpress.facts.values import to_json
 from reelpress.jobs.tables import METADATA, MIGRATIONS, TURNS, VERSIONS
 
@@ -82,18 +82,31 @@ class Database:
 def open_database(url: str | None, data: Path) -> Database:
     """Open the database at ``url``, or the SQLite file in the folder ``data``, and bring its tables up to date.
 
-    Raises :class:`UsageError` for an address that is none.
+    Raises :class:`UsageError` for an address that is none, :class:`OutputError` for a database that cannot be opened.
     """
     parsed = database_url(url, data)
-    if parsed.get_backend_name() == "sqlite":
-        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = _sqlite(parsed)
+    try:
+        return _opened(parsed)
+    except (DBAPIError, OSError) as error:
+        said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+        hint = "Look whether it runs, and at its address." if url else "REELPRESS_DATA_DIR says where its file is."
+        raise OutputError("The database cannot be opened.", evidence=" ".join(said.split()), hint=hint) from None
+
+
+def _opened(url: URL) -> Database:
+    if url.get_backend_name() == "sqlite":
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = _sqlite(url)
     else:
-        engine = sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True).execution_options(
+        engine = sa.create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True).execution_options(
             schema_translate_map={None: _SCHEMA}
         )
-    database = Database(engine, parsed)
-    _bring_up_to_date(database)
+    database = Database(engine, url)
+    try:
+        _bring_up_to_date(database)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

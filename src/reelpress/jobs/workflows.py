@@ -7,11 +7,13 @@ DBOS's queues: their limit on jobs per worker is one number for all workers, and
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import UTC, datetime
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
+from reelpress.errors import OutputError
 from reelpress.jobs.database import database_url
 from reelpress.jobs.task import Task
 from reelpress.service_settings import ServiceSettings
@@ -38,7 +40,10 @@ class Workflows:
         self._worker, self._queue = worker, f"of-{worker}"
 
     def launch(self, settings: ServiceSettings) -> None:
-        """Bring DBOS up, with its tables beside ours or in a file of its own."""
+        """Bring DBOS up, with its tables beside ours or in a file of its own.
+
+        Raises :class:`OutputError` for a file that is no database.
+        """
         url = database_url(settings.database_url, settings.data, name="workflows.sqlite")
         if url.get_backend_name() == "sqlite":
             _turn_on_wal(url.database or "")
@@ -98,6 +103,8 @@ def _turn_on_wal(path: str) -> None:
     """Make SQLite's journal one that readers do not wait for; DBOS leaves it as it is. Kept in the file."""
     import sqlite3
 
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.DatabaseError as error:
+            raise OutputError(f"The database {path} cannot be opened.", evidence=str(error)) from None
