@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from reelpress.errors import StorageError
 from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.exports import forget_left_events, forget_rows
 from reelpress.jobs.housekeeping import DAY_S, UPLOADS_LAST_S, Housekeeping
@@ -121,6 +123,24 @@ def test_a_video_stays_as_long_as_it_is_used(houses, tmp_path, use):
     assert (find(house, video.id), find(house, user.id), preview.exists()) == (True, True, True)
     Housekeeping(house).run_once(used_at + 31 * DAY_S)
     assert (find(house, video.id), find(house, user.id), preview.exists()) == (False, False, False)
+
+
+def test_a_store_that_does_not_answer_keeps_only_what_is_in_it(houses, monkeypatch):
+    """Rows and workflows are thrown away all the same, and so are the videos after one whose files will not go."""
+    house = houses[0]
+    videos = [put_video(house.database) for _ in range(2)]
+    forgotten = []
+
+    def denied(*_given, **_more):
+        raise StorageError("No.", reason="denied")
+
+    monkeypatch.setattr(house.store, "delete_under", denied)
+    monkeypatch.setattr(house.store, "calls", types.SimpleNamespace(list=denied))
+    keeping = Housekeeping(house, lambda older_than: forgotten.append(older_than) or 0)
+    with pytest.raises(StorageError):
+        keeping.run_once(NOW + 40 * DAY_S)
+    assert [find(house, video.id) for video in videos] == [False, False]
+    assert len(forgotten) == 1
 
 
 def test_numbers_of_events_are_never_given_out_again(database_url, tmp_path):

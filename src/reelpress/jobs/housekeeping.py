@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.errors import ReelpressError
+from reelpress.errors import ReelpressError, StorageError
 from reelpress.jobs.exports import forget_export, forget_left_events, forget_rows
 from reelpress.jobs.house import House
 from reelpress.jobs.ledger import LEDGER_LASTS_S, forget_lines
@@ -51,7 +51,10 @@ class Housekeeping:
         self._stop.set()
 
     def run_once(self, now: float) -> dict[str, int]:
-        """Throw away what is old at ``now``, in epoch seconds, and return how many of what."""
+        """Throw away what is old at ``now``, in epoch seconds, and return how many of what.
+
+        Raises :class:`StorageError` where the store does not tell what is in it; all else is done by then.
+        """
         house, oldest = self._house, now - self._house.settings.keep_days * DAY_S
         jobs = 0
         while gone := self._forget_jobs(oldest):
@@ -61,8 +64,8 @@ class Housekeeping:
             forgotten = forget_lines(connection, older_than=now - LEDGER_LASTS_S)
             forget_left_events(connection)
         webhooks = purge(house.database.engine, WEBHOOKS, older_than=oldest)
-        uploads, orphans = self._sweep_store(now)
         workflows = self._forget(oldest)
+        uploads, orphans = self._sweep_store(now)  # at the end: a store may be away, or let nobody list it
         return {
             "jobs": jobs,
             "workflows": workflows,
@@ -116,8 +119,11 @@ class Housekeeping:
         for video_id in self._ids(sa.and_(JOBS.c.kind == "video", JOBS.c.status.in_(FINISHED), unused)):
             with contextlib.suppress(JobRefused):
                 video, details = forget_video(self._house.database, video_id, user_id=None)
-                remove_video_files(self._house.store, video, details)
                 count += 1
+                try:
+                    remove_video_files(self._house.store, video, details)
+                except StorageError as error:  # nobody can reach them any more
+                    _LOG.warning("files of %s are left in the store: %s", video_id, error.what)
         return count
 
     def _ids(self, which: sa.ColumnElement[bool]) -> list[str]:
