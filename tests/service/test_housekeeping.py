@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 import types
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from reelpress.errors import StorageError
+from reelpress.jobs import housekeeping
 from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.exports import forget_left_events, forget_rows
 from reelpress.jobs.housekeeping import DAY_S, UPLOADS_LAST_S, Housekeeping
@@ -24,6 +27,7 @@ from reelpress.jobs.uploads import Upload, add_upload, find_upload
 from reelpress.jobs.videos import submit_analysis
 
 from clip_tables import put_export, put_video
+from conftest import open_house
 from job_table import NOW, open_empty, put, set_row
 
 LATER = NOW + UPLOADS_LAST_S + DAY_S
@@ -141,6 +145,23 @@ def test_a_store_that_does_not_answer_keeps_only_what_is_in_it(houses, monkeypat
         keeping.run_once(NOW + 40 * DAY_S)
     assert [find(house, video.id) for video in videos] == [False, False]
     assert len(forgotten) == 1
+
+
+def test_a_machine_whose_clock_is_years_ahead_throws_nothing_away(new_postgres, tmp_path, monkeypatch):
+    house = open_house(tmp_path / "data", database_url=new_postgres())
+    job = put(house.database)
+    set_row(house.database, job.id, status="done", finished_at=time.time())
+    rounds = threading.Event()
+    monkeypatch.setattr(housekeeping, "_FIRST_AFTER_S", 0.0)
+    keeping = Housekeeping(house, lambda _older_than: rounds.set() or 0)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(time, "time", lambda: 4e9)
+        keeping.start()
+        assert rounds.wait(20)
+        keeping.stop()
+    keeping._thread.join(20)
+    assert find(house, job.id)
+    house.close()
 
 
 def test_numbers_of_events_are_never_given_out_again(database_url, tmp_path):

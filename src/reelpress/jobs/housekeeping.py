@@ -6,7 +6,6 @@ import contextlib
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +16,7 @@ from reelpress.errors import ReelpressError, StorageError
 from reelpress.jobs.exports import forget_export, forget_left_events, forget_rows
 from reelpress.jobs.house import House
 from reelpress.jobs.ledger import LEDGER_LASTS_S, forget_lines
+from reelpress.jobs.liveness import database_now
 from reelpress.jobs.model import FINISHED
 from reelpress.jobs.submission import JobRefused
 from reelpress.jobs.tables import JOBS, WEBHOOKS
@@ -130,13 +130,18 @@ class Housekeeping:
         with self._house.database.reading() as connection:
             return list(connection.execute(sa.select(JOBS.c.id).where(which).limit(_MOST_AT_ONCE)).scalars())
 
+    def _now(self) -> float:
+        # a machine whose clock is wrong must not find everything old
+        with self._house.database.reading() as connection:
+            return database_now(connection)
+
     def _go_on(self) -> None:
         # not all processes at the same moment
         wait_s = _FIRST_AFTER_S * (1 + random.random())  # noqa: S311 - to spread load, no secret
         while not self._stop.wait(wait_s):
             wait_s = _EVERY_S
             try:
-                done = self.run_once(time.time())
+                done = self.run_once(self._now())
                 _LOG.info("thrown away: %s", ", ".join(f"{count} {what}" for what, count in done.items()))
             except (ReelpressError, SQLAlchemyError, OSError) as error:
                 _LOG.warning("housekeeping did not finish: %s: %s", type(error).__name__, error)
