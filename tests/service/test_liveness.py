@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -14,7 +15,7 @@ from reelpress.jobs.liveness import Liveness, workers_alive
 from reelpress.jobs.tables import WORKERS
 from reelpress.jobs.work import begin_stage
 
-from job_table import NOW, claim, enlist, open_empty, put, row
+from job_table import NOW, claim, enlist, open_empty, put, row, set_row
 
 BEAT_S, DEAD_AFTER_S = 2.0, 9.0
 
@@ -183,6 +184,36 @@ def test_jobs_of_a_worker_that_is_not_even_known_go_back(database, clocks):
     with database.writing() as connection:
         connection.execute(WORKERS.delete().where(WORKERS.c.id == "gone"))
     assert go(clocks, Watch(database), seconds=20) == [job.id]
+
+
+def test_a_job_that_cannot_be_read_stops_no_heart(database_url, tmp_path, monkeypatch):
+    """As one that a newer program submitted, and whose worker died: others would take this worker for dead, too."""
+    opened = open_empty(database_url, tmp_path)
+    monkeypatch.setattr(liveness, "database_now", lambda _connection: time.time())
+    enlist(opened, "gone")
+    job = put(opened)
+    claim(opened, "gone")
+    set_row(opened, job.id, spec='{"input":{"kind":"hologram","value":"x"}}')
+    beaten, judged = [], threading.Event()
+
+    class Beating(Liveness):
+        def _beat(self):
+            beaten.append(1)
+            return super()._beat()
+
+        def judge(self):
+            if len(beaten) > 3:
+                judged.set()
+            return super().judge()
+
+    watch = Beating(
+        opened, "me", kind="worker", facts={}, beat_s=0.01, dead_after_s=0, on_dead=lambda: None
+    )  # fmt: skip
+    watch.start()
+    assert judged.wait(20)
+    watch._stop.set()
+    watch._thread.join(20)
+    opened.close()
 
 
 def test_beats_that_fail_are_tried_again(database_url, tmp_path, monkeypatch):

@@ -94,6 +94,8 @@ class Liveness:
                     self.judge()
             except SQLAlchemyError as error:
                 _LOG.warning("a heartbeat did not reach the database: %s", type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it was, a heart that stops is taken for a death
+                _LOG.warning("jobs of dead workers cannot be taken back: %s: %s", type(error).__name__, error)
 
     def _beat(self) -> bool:
         with self._database.noting() as connection:
