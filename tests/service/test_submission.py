@@ -9,10 +9,11 @@ import pytest
 
 from reelpress.jobs.changing import cancel, retry
 from reelpress.jobs.claiming import claim_next
-from reelpress.jobs.model import FINISHED, JobError, JobResult
+from reelpress.jobs.model import FINISHED, JobError, JobInput, JobResult, JobSpec
 from reelpress.jobs.reading import count_jobs, events_since, find_by_key, last_seq, list_jobs
 from reelpress.jobs.submission import JobRefused, submit
 from reelpress.jobs.tables import JOBS
+from reelpress.jobs.videos import submit_video
 from reelpress.jobs.work import finish, release
 
 from job_table import NOW, claim, enlist, open_empty, put, row, set_row, spec
@@ -57,6 +58,18 @@ def test_a_key_is_one_users_and_stands_for_one_request(database):
     with database.reading() as connection:
         assert find_by_key(connection, "ann", "k").id == first.job.id
         assert find_by_key(connection, "ann", "other") is None
+
+
+def test_a_key_of_a_video_to_cut_stands_for_no_job_that_compresses_it(database):
+    """As the name of a file makes a key: what is asked for is the same in every word but not the same work."""
+    place = JobInput(kind="object", value="in.mp4")
+    submit_video(database, place, user_id="ann", now=NOW, idempotency_key="in.mp4")
+    with pytest.raises(JobRefused) as refused:
+        submit(
+            database, JobSpec(input=place, transcribe=False, reuse=False), user_id="ann", now=NOW,
+            idempotency_key="in.mp4",
+        )  # fmt: skip
+    assert refused.value.code == "key_reused"
 
 
 def test_a_key_finds_its_job_after_it_ended(database):

@@ -104,7 +104,9 @@ def submit_new(
     try:
         with database.writing() as connection:
             hold_user(connection, user_id)
-            found = _by_key(connection, user_id, idempotency_key, spec_hash) or _by_work(connection, user_id, new)
+            found = _by_key(connection, user_id, idempotency_key, new.kind, spec_hash) or _by_work(
+                connection, user_id, new
+            )
             if found is not None:
                 return Submission(job=found, is_new=False)
             [job] = insert_jobs(
@@ -115,7 +117,7 @@ def submit_new(
             return Submission(job=job, is_new=True)
     except IntegrityError:  # another process took the same key meanwhile
         with database.reading() as connection:
-            found = _by_key(connection, user_id, idempotency_key, spec_hash)
+            found = _by_key(connection, user_id, idempotency_key, new.kind, spec_hash)
         if found is None:
             raise
         return Submission(job=found, is_new=False)
@@ -196,14 +198,14 @@ def _by_work(connection: Connection, user_id: str, new: NewJob) -> Job | None:
     return None if row is None else row_to_job(row)
 
 
-def _by_key(connection: Connection, user_id: str, key: str | None, spec_hash: str) -> Job | None:
+def _by_key(connection: Connection, user_id: str, key: str | None, kind: Kind, spec_hash: str) -> Job | None:
     if key is None:
         return None
     query = sa.select(JOBS).where(JOBS.c.user_id == user_id, JOBS.c.idempotency_key == key)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
-    if row["spec_hash"] != spec_hash:
+    if (row["kind"], row["spec_hash"]) != (kind, spec_hash):
         raise JobRefused(
             "key_reused", "This idempotency key stands for another request.", evidence=f"job {row['id']}",
             hint="Use a new key for every request.",
