@@ -37,6 +37,15 @@ def test_a_clip_is_exactly_the_frames_of_its_stretch(cut: Cut, tmp_path: Path, n
         assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
 
 
+@pytest.mark.parametrize("codec", [("avi", "mpeg4"), ("mxf", "mpeg2video")])
+def test_a_container_that_counts_in_frames_puts_no_clip_off(cut: Cut, tmp_path: Path, codec: tuple[str, str]) -> None:
+    """Seconds of such frames, 1001/30000 long, have no end: those that a filter is told lie between two."""
+    source = numbered.clip(tmp_path / f"in.{codec[0]}", 150, "30000/1001", "-c:v", codec[1], "-q:v", "3")
+    for first, last in ((61, 72), (62, 73), (139, 150)):
+        cut(source, first * 1.001 / 30 + 0.013, last * 1.001 / 30)
+        assert numbered.numbers(tmp_path / "clip.mp4") == list(range(first, last)), (first, last)
+
+
 @pytest.mark.parametrize("name", ["uneven.ts", "uneven.flv"])
 def test_a_clip_far_from_a_keyframe_is_whole_though_others_lie_close(cut: Cut, tmp_path: Path, name: str) -> None:
     keys = ",".join(f"{n / 10:.1f}" for n in range(0, 60, 3))  # the last GOP is ten times as long as one on average

@@ -31,6 +31,7 @@ _EARLY_FRAMES = 0.05
 # FFmpeg is told to begin this much earlier, and what is too early is left out by number. Pictures that need one from
 # before a keyframe (open GOPs), and the picture still shown from before the start, are decoded on the way.
 _RUN_UP_S = 0.3
+_FINE = "settb=1/1000000"  # a container may count in whole frames, and what is shifted is cut off to what it counts in
 _PAD_S = 0.5  # the last picture stays for at most this long where the source ends early
 
 
@@ -83,7 +84,7 @@ class Clock(Value, frozen=True, kw_only=True):
         if still_from_s is not None and self.start_s + self.duration_s > still_from_s:
             pad = self.frames
         ends = (f"tpad=stop={pad}:stop_mode=clone", f"trim=end_frame={self.frames}")
-        return (f"setpts=PTS-{self.origin_s + shown_s:.6f}/TB", *self.filters, *ends)
+        return (_FINE, f"setpts=PTS-{self.origin_s + shown_s:.6f}/TB", *self.filters, *ends)
 
     def frame_at(self, t_s: float) -> float:
         """Return a programme time as a frame number with its fraction; it may lie outside the clip."""
