@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from reelpress.bookkeeping import Hashing
 from reelpress.clip_request import ClipRequest
 from reelpress.clips import export
 from reelpress.clips.control import ExportControl
@@ -413,6 +414,25 @@ def test_the_manifest_is_json_with_a_version(run: Run, tmp_path: Path) -> None:
     told = json.loads((tmp_path / "out" / MANIFEST).read_text())
     assert told["version"] == 1
     assert told["clips"]["01-a.mp4"]["receipt"]["status"] == "encoded"
+
+
+def test_a_cancel_while_a_finished_clip_is_looked_at_does_not_forget_it(
+    run: Run, cutter: Cutter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behave(request: ClipRequest, cancel: CancelToken) -> str:
+        return "failed" if request.name == "a" else "cancelled" if cancel.is_cancelled else "encoded"
+
+    def cancel_midway(path: Path, cancel: CancelToken | None = None) -> str | None:
+        assert cancel is not None
+        cancel.cancel()
+        return read(path, cancel)
+
+    cutter.behave, read = behave, Hashing.of
+    run(clips("a", "b"))
+    monkeypatch.setattr(Hashing, "of", cancel_midway)
+    assert statuses(run(clips("a", "b"), jobs=1)) == ["failed", "cancelled"]
+    monkeypatch.setattr(Hashing, "of", read)
+    assert statuses(run(clips("a", "b"))) == ["failed", "kept"]
 
 
 def test_clips_that_failed_are_not_remembered(run: Run, cutter: Cutter, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from reelpress.facts.values import Value, to_json
 from reelpress.receipt import Receipt
 from reelpress.run.host_state import FileLock, read_value
 from reelpress.run.process import CancelToken
+from reelpress.settling import stop_if_cancelled
 from reelpress.version import VERSION
 
 MANIFEST = ".reelpress-clips.json"
@@ -83,7 +84,10 @@ class Folder:
             self._lock.release(remove=True)
 
     def kept(self, name: str, asked: str, cancel: CancelToken) -> Receipt | None:
-        """Return the receipt of an output that is there, whole, and just what is asked for; else ``None``."""
+        """Return the receipt of an output that is there, whole, and just what is asked for; else ``None``.
+
+        Raises :class:`Cancelled`.
+        """
         entry = self._clips.get(name)
         if entry is None or entry.asked != asked or entry.receipt is None or entry.receipt.result is None:
             return None
@@ -91,6 +95,7 @@ class Folder:
         with contextlib.suppress(OSError):
             if target.stat().st_size == told.size_bytes and Hashing.of(target, cancel) == told.sha256 is not None:
                 return entry.receipt
+        stop_if_cancelled(cancel)  # what was not read to its end may still be just that
         return None
 
     def begin(self, name: str, asked: str) -> bool:
