@@ -366,6 +366,17 @@ def test_loudness_is_as_asked(cut: Cut, tmp_path: Path, gain: str, *, pulses: bo
     assert ("loudness_limited" in {r.code for r in receipt.reasons}) is pulses
 
 
+def test_what_a_clip_leaves_out_at_its_start_does_not_count_for_its_loudness(cut: Cut, tmp_path: Path) -> None:
+    """The first 21 ms are not heard in a clip; a click there may be as loud as all that follows."""
+    click = "aevalsrc='sin(2*PI*440*t)*if(between(t,1.001,1.015),1,0.01)':s=48000:d=6"
+    source = clips.make(
+        tmp_path / "in.mkv", *clips.picture(seconds=6), "-f", "lavfi", "-i", click, *clips.X264, "-c:a", "pcm_s16le"
+    )
+    receipt = cut(source, 1.0, 5.0)
+    assert receipt.clip is not None
+    assert receipt.clip.loudness_lufs == pytest.approx(-14, abs=0.5)
+
+
 def test_what_is_silent_or_has_no_sound_stays_so(cut: Cut, tmp_path: Path) -> None:
     silent = clips.make(tmp_path / "silent.mp4", *clips.picture(), "-f", "lavfi", "-i", "anullsrc=d=2", *clips.X264)
     receipt = cut(silent, 0.2, 1.8)

@@ -52,14 +52,17 @@ def stretch_filters(clock: Clock) -> tuple[str, ...]:
 
 
 def measuring_filters(clock: Clock, level: Level) -> tuple[str, ...]:
-    """Return the filters that make a clip's sound for measuring it."""
-    return (*stretch_filters(clock), *level.filters, f"atrim=end={clock.duration_s:.6f}")
+    """Return the filters that make what is heard of a clip's sound, for measuring it."""
+    return (*stretch_filters(clock), *level.filters, _heard(clock))
 
 
 def sound_filters(clock: Clock, level: Level) -> tuple[str, ...]:
     """Return the filters that make exactly a clip's sound for FFmpeg's AAC encoder."""
-    ends = ("apad", f"atrim=start={_PRIMING_SAMPLES / SAMPLE_RATE_HZ:.9f}:end={clock.duration_s:.6f}")
-    return (*stretch_filters(clock), *level.filters, *ends)
+    return (*stretch_filters(clock), *level.filters, "apad", _heard(clock))
+
+
+def _heard(clock: Clock) -> str:
+    return f"atrim=start={_PRIMING_SAMPLES / SAMPLE_RATE_HZ:.9f}:end={clock.duration_s:.6f}"
 
 
 def level_for(request: ClipRequest, measured: Loudness | None, make_up_db: float = 0.0) -> Level:
