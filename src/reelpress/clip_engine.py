@@ -31,7 +31,7 @@ from reelpress.plan.clip import clip_stretches, plan_clip
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_ladder import clip_crf, input_args
 from reelpress.plan.clip_refusals import refuse, within
-from reelpress.plan.clip_sound import AS_IT_IS, WORTH_MAKING_UP_LU, Level, level_for, measuring_filters
+from reelpress.plan.clip_sound import AS_IT_IS, Level, level_for, level_heard, measuring_filters
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.model import CAPTIONS, FONTS, Attempt, ClipStretch, Encode, Reject
 from reelpress.policy import RunPolicy
@@ -46,8 +46,6 @@ from reelpress.source.opening import OpenSource
 
 # What analysis is of the work, where it has two parts: looking for windows, then listening.
 _FRAMING_SHARE = 0.8
-# How often the limiter is listened to: each time it costs a part of what was added.
-_LIMITER_ROUNDS = 3
 _TOLD = ("scaled_up", "no_sound", "loudness_kept", "ends_with_programme", "interlaced_kept")
 
 
@@ -169,24 +167,13 @@ class _ClipWork:
         )  # fmt: skip
 
     def _level(self, request: ClipRequest, clock: Clock) -> Level:
-        """Listen to the clip, and once more through the limiter where one is needed."""
+        """Listen to the clip, and again through the limiter where one is needed."""
         audio = self.facts.main_audio
         if audio is None or request.loudness_lufs is None:
             return level_for(msgspec.structs.replace(request, loudness_lufs=None), None)
         self._analysed(_FRAMING_SHARE)
         measured = self._listen(clock, audio.index, AS_IT_IS)
-        level = level_for(request, measured)
-        make_up_db = 0.0
-        for _ in range(_LIMITER_ROUNDS):
-            heard = self._listen(clock, audio.index, level) if level.limits else None
-            if heard is None or heard.integrated_lufs is None or level.wanted_lufs is None:
-                break
-            missing = level.wanted_lufs - heard.integrated_lufs
-            if missing < WORTH_MAKING_UP_LU:
-                break
-            make_up_db += missing
-            level = level_for(request, measured, make_up_db)
-        return level
+        return level_heard(request, measured, lambda level: self._listen(clock, audio.index, level))
 
     def _listen(self, clock: Clock, stream: int, level: Level) -> Loudness | None:
         reads = input_args(self.facts, self.request, clock, self.source.protocols, self.source.input_options)

@@ -1,4 +1,4 @@
-"""Clips, case by case: at which frame a shot begins, and what becomes of colours."""
+"""Clips, case by case: at which frame a shot begins, and what becomes of colours and of loudness."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from fractions import Fraction
 import pytest
 
 from reelpress.clip_request import ClipRequest
+from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import Colour
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.clip_graph import shot_frames
+from reelpress.plan.clip_sound import Level, level_heard
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size
 
@@ -74,3 +76,26 @@ def test_a_shot_begins_with_the_first_frame_that_shows_it(fps: int, cap: int, cu
 def test_frames_that_are_thinned_evenly_stay_those_of_the_sources_grid() -> None:
     assert (clock_of(120).fps, clock_of(144).fps) == (60, 48)
     assert "framestep=3" in clock_of(144).filters
+
+
+def heard(*steps: tuple[float, float]) -> tuple[Level, list[float]]:
+    """What is settled on where a limiter makes a sound so loud, by gain beyond what it lacks; and what was asked."""
+    asked: list[float] = []
+
+    def listen(level: Level) -> Loudness:
+        asked.append(round(level.gain_db - 20.0, 1))
+        return Loudness(integrated_lufs=dict(steps)[asked[-1]], true_peak_dbtp=-3.0)
+
+    request = ClipRequest(start_s=0.0, end_s=5.0)
+    return level_heard(request, Loudness(integrated_lufs=-34.0, true_peak_dbtp=-11.5), listen), asked
+
+
+def test_a_limiter_is_given_more_gain_until_the_clip_is_loud_enough() -> None:
+    level, asked = heard((0.0, -15.0), (1.0, -14.5), (1.5, -14.2))
+    assert (level.gain_db, asked) == (pytest.approx(21.5), [0.0, 1.0, 1.5])
+
+
+def test_gain_that_makes_a_clip_no_louder_is_not_kept() -> None:
+    """Quiet parts that are loud enough to count draw the mean down: heard so in a real clip of two seconds."""
+    level, _ = heard((0.0, -17.0), (3.0, -18.1), (7.1, -19.1), (12.0, -17.2))
+    assert (level.gain_db, level.wanted_lufs) == (pytest.approx(20.0), -14.0)
