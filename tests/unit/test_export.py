@@ -150,6 +150,18 @@ def test_platforms_warn_in_the_receipt_and_in_its_event(run: Run) -> None:
     assert events[-1] == made
 
 
+def test_a_clip_that_is_kept_is_held_against_the_platforms_of_this_run(run: Run) -> None:
+    short = [ClipRequest(start_s=0, end_s=2)]
+    told: list[tuple[str, ...]] = []
+    for platforms in ((), ("reels",), (), ("reels",)):
+        events: list[Event] = []
+        (made,) = run(short, platforms=platforms, on_event=events.append)
+        assert made.clip is not None
+        assert events[-1] == made
+        told.append(tuple(warning.partition(":")[0] for warning in made.clip.warnings))
+    assert told == [(), ("Instagram Reels",), (), ("Instagram Reels",)]
+
+
 def test_no_clips_is_a_usage_error(run: Run) -> None:
     with pytest.raises(UsageError):
         run([])

@@ -179,9 +179,9 @@ class _Export:
 
         def hear(event: Event) -> None:
             if isinstance(event, Receipt):
-                event = self._with_warnings(event)
                 with contextlib.suppress(OutputError):  # the clip is there; a later run will not know it
                     self._folder.end(name, asked, event if event.status in DELIVERED else None)
+                event = self._with_warnings(event)
             self._emit(event)
 
         return self._with_warnings(
@@ -217,7 +217,8 @@ class _Export:
         text = "Kept: an earlier run delivered this clip, and the file is as it was."
         reasons = (*(r for r in receipt.reasons if r.code != KEPT), Reason(code=KEPT, text=text))
         output = str(self._folder.path / name)
-        return self._tell_end(msgspec.structs.replace(receipt, job=job, output=output, reasons=reasons))
+        kept = msgspec.structs.replace(receipt, job=job, output=output, reasons=reasons)
+        return self._tell_end(self._with_warnings(kept))
 
     def _end_early(self, error: ReelpressError, job: str) -> Receipt:
         """Return the receipt of a clip that came to an end before anything was done for it."""
