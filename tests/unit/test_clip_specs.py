@@ -268,6 +268,20 @@ def test_square_is_a_short_and_almost_vertical_is_vertical() -> None:
     assert platform_warnings("reels", **{**GOOD, "width": 608, "height": 1080}) == ()
 
 
+@pytest.mark.parametrize(("name", "length_s"), [("shorts", 180.0), ("tiktok", 180.0), ("reels", 180.0), ("reels", 3.0)])
+@pytest.mark.parametrize("start_s", [160.465, 2000.555, 0.1, 1.1])
+def test_a_length_that_is_just_the_limit_is_inside_it_wherever_the_clip_begins(
+    name: str, length_s: float, start_s: float
+) -> None:
+    begun_there = (start_s + length_s) - start_s  # 180.00000000000003 of the first two, 2.9999999999999996 of the last
+    assert platform_warnings(name, **{**GOOD, "duration_s": begun_there, "size_bytes": None}) == ()  # type: ignore[arg-type]
+
+
+def test_a_length_that_is_a_little_too_much_is_told_with_that_little() -> None:
+    (told,) = platform_warnings("shorts", **{**GOOD, "duration_s": 5395 * 1001 / 30000})  # type: ignore[arg-type]
+    assert told == "YouTube Shorts: 180.013 s are longer than the 180 s it takes."
+
+
 def test_platforms_are_named_once_each_and_known() -> None:
     assert platforms_from(["reels", "shorts", "reels"]) == ("reels", "shorts")
     with pytest.raises(UsageError, match="myspace"):

@@ -146,7 +146,7 @@ def test_platforms_warn_in_the_receipt_and_in_its_event(run: Run) -> None:
     (made,) = run([ClipRequest(start_s=0, end_s=2)], platforms=("reels", "shorts"), on_event=events.append)
     assert made.clip is not None
     assert len(made.clip.warnings) == 1
-    assert made.clip.warnings[0].startswith("Instagram Reels: 2.0 s are shorter")
+    assert made.clip.warnings[0].startswith("Instagram Reels: 2 s are shorter")
     assert events[-1] == made
 
 

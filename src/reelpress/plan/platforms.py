@@ -15,6 +15,7 @@ PlatformName = Literal["shorts", "tiktok", "reels"]
 _VERTICAL = Fraction(9, 16)
 _ASPECT_SLACK = 0.01  # 9:16 in even pixels is seldom 9:16 to the last digit
 _FPS_SLACK = 0.01
+_LENGTH_SLACK_S = 0.001  # files count in milliseconds, and the difference of two times has a rest
 
 
 class Platform(Value, frozen=True, kw_only=True):
@@ -74,10 +75,10 @@ def platform_warnings(
 
 
 def _about_length(limits: Platform, duration_s: float) -> list[str]:
-    if duration_s > limits.max_duration_s:
-        return [f"{duration_s:.1f} s are longer than the {limits.max_duration_s:g} s it takes."]
-    if limits.min_duration_s is not None and duration_s < limits.min_duration_s:
-        return [f"{duration_s:.1f} s are shorter than the {limits.min_duration_s:g} s it asks for."]
+    if duration_s > limits.max_duration_s + _LENGTH_SLACK_S:
+        return [f"{duration_s:.6g} s are longer than the {limits.max_duration_s:g} s it takes."]
+    if limits.min_duration_s is not None and duration_s < limits.min_duration_s - _LENGTH_SLACK_S:
+        return [f"{duration_s:.6g} s are shorter than the {limits.min_duration_s:g} s it asks for."]
     return []
 
 
