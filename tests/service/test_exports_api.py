@@ -138,6 +138,18 @@ def test_a_draft_keeps_what_it_was_given(client: TestClient, video: str) -> None
     assert listed["id"] == export["id"]
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("第１話\u3000はじめ", "第１話 はじめ"), ("क्\u200dष", "क्\u200dष"), ("👨\u200d👩", "👨\u200d👩"),
+        (" two\nlines\x1b[31m \x00", "two lines[31m"),
+    ],
+)  # fmt: skip
+def test_a_name_keeps_its_words_in_any_script(client: TestClient, video: str, said: str, kept: str) -> None:
+    made = client.post("/v1/exports", json={"video": video, "clips": [{**CLIP, "name": said}]})
+    assert made.json()["drafts"][0]["name"] == kept
+
+
 def test_a_window_that_was_dragged_over_the_edge_is_kept(client: TestClient, video: str) -> None:
     made = client.post("/v1/exports", json={"video": video, "clips": [{**CLIP, "framing": FOLLOWED}]})
     assert made.status_code == 201, made.text

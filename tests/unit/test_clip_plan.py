@@ -1,4 +1,4 @@
-"""Clips, case by case: at which frame a shot begins, and what becomes of colours and of loudness."""
+"""Clips, case by case: what is refused, at which frame a shot begins, and what becomes of colours and loudness."""
 
 from __future__ import annotations
 
@@ -12,15 +12,28 @@ from reelpress.facts.media import Colour
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.clip_graph import shot_frames
+from reelpress.plan.clip_refusals import refuse
 from reelpress.plan.clip_sound import Level, level_heard
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size
 
 from clip_work import framed, shot
-from factories import media, video
+from factories import host, media, video
 
 STRIP = Size(width=1088, height=1920)
 SMALL = Size(width=136, height=240)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [
+        ("第１話\u3000はじめ", False), ("क्\u200dष", False), ("Ça va\u00a0?", False), ("👨\u200d👩 \U0001fae8", False),
+        ("a\nb", True), ("a\x1b[31m", True), ("a\u2028b", True), ("a\x00", True), ("\ud800", True),
+    ],
+)  # fmt: skip
+def test_a_name_is_one_line_of_any_script(name: str, *, is_refused: bool) -> None:
+    refused = refuse(media(), host(), ClipRequest(start_s=0.0, end_s=5.0, name=name))
+    assert (refused is not None and refused.reasons[0].code == "name_unusable") is is_refused
 
 
 @pytest.mark.parametrize("size", [STRIP, SMALL])

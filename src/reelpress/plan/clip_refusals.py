@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import unicodedata
 
 import msgspec
 
@@ -21,8 +22,15 @@ MIN_DURATION_S = 0.2
 END_SLACK_S = 0.5
 MIN_SIDE, MAX_SIDE = 64, 4096
 MAX_SHOTS = 2000
+# Control characters, what ends a line, and halves of characters.
+_NOT_ON_A_LINE = ("Cc", "Zl", "Zp", "Cs")
 # Places and times in a framing lie under this. Places may be outside of the picture: a window stops at its edge.
 FRAMING_BELOW = 1e7
+
+
+def may_be_named(char: str) -> bool:
+    """Tell whether a character may be in the name of a clip: all but those that steer, and spaces and joiners too."""
+    return unicodedata.category(char) not in _NOT_ON_A_LINE
 
 
 def within(media: MediaFacts, request: ClipRequest) -> ClipRequest:
@@ -93,8 +101,8 @@ def _refuse_wish(request: ClipRequest) -> Reject | None:
             f"{float(request.min_fps):g} to {float(request.max_fps):g}",
         ),
         (
-            request.name is not None and not request.name.isprintable(), "name_unusable",
-            "A clip's name is one line of printable characters.", None,
+            not all(map(may_be_named, request.name or "")), "name_unusable",
+            "A clip's name is one line of text, without control characters.", None,
         ),
     )  # fmt: skip
     found = next((check for check in checks if check[0]), None)

@@ -15,7 +15,7 @@ from reelpress.facts.framing import MAX_ZOOM, Framing, Shot
 from reelpress.facts.values import from_plain
 from reelpress.jobs.clip_model import ClipDraft
 from reelpress.jobs.exports import Wanted
-from reelpress.plan.clip_refusals import FRAMING_BELOW, MAX_SHOTS
+from reelpress.plan.clip_refusals import FRAMING_BELOW, MAX_SHOTS, may_be_named
 from reelpress.service.clip_shapes import DraftShape, ExportChangeShape, ExportShape
 from reelpress.service.problems import RequestRefused
 
@@ -66,15 +66,15 @@ def _draft(shape: DraftShape, number: int) -> ClipDraft:
     where = f"clips.{number}"
     check_stretch(shape.start_s, shape.end_s, f"{where}: ")
     return ClipDraft(
-        id=shape.id, name=" ".join("".join(filter(_is_plain, shape.name)).split()), start_s=shape.start_s,
+        id=shape.id, name=_one_line(shape.name), start_s=shape.start_s,
         end_s=shape.end_s, layout=shape.layout,
         framing=None if shape.framing is None else framing_of(shape.framing, f"{where}.framing"),
         captions=None if shape.captions is None else captions_of(shape.captions, f"{where}.captions"),
     )  # fmt: skip
 
 
-def _is_plain(char: str) -> bool:
-    return char.isprintable() and not 0xD800 <= ord(char) <= 0xDFFF
+def _one_line(text: str) -> str:
+    return " ".join("".join(c for c in text if c.isspace() or may_be_named(c)).split())
 
 
 def _problems(framing: Framing) -> Iterator[str]:
