@@ -198,9 +198,10 @@ def _check_preset(settings: Settings) -> None:
     if settings.preset is not None and settings.preset not in row.presets:
         hint = f"accepted for {row.codec}: {', '.join(row.presets)}"
         raise UsageError(f"--preset cannot be {settings.preset!r} for {row.codec}.", hint=hint)
-    if settings.crf is not None and (settings.crf > row.crf_max or (row.crf_integer and settings.crf % 1)):
+    is_outside = settings.crf is not None and not row.crf_min <= settings.crf <= row.crf_max
+    if settings.crf is not None and (is_outside or (row.crf_integer and settings.crf % 1)):
         whole = "whole numbers " if row.crf_integer else ""
-        hint = f"accepted for {row.codec}: {whole}0 to {row.crf_max:g}"
+        hint = f"accepted for {row.codec}: {whole}{row.crf_min:g} to {row.crf_max:g}"
         raise UsageError(f"--crf cannot be {settings.crf:g} for {row.codec}.", hint=hint)
 
 

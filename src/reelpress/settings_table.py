@@ -108,7 +108,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="crf", env=("COMPRESSION_CRF",), default="default", flag="--crf",
-        accepts="0 to 51 (h264, hevc), 0 to 63 (av1), default",
+        accepts="1 to 51 (h264), 0 to 51 (hevc), 1 to 63 (av1), default",
         parse=optional(number(0, 63, float)),
         help="Quality, lower is better; default is 23 for h264, 26 for hevc, 34 for av1.",
     ),

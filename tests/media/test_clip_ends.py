@@ -71,6 +71,7 @@ def test_a_cancel_ends_a_clip_in_any_stage(host: HostFacts, talk: Path, tmp_path
         ({"start_s": float("nan"), "end_s": 2.0}, "usage", 2),
         ({"start_s": 1.0, "end_s": 2.0, "width": 33}, "usage", 2),
         ({"start_s": 1.0, "end_s": 2.0, "preset": "fastest"}, "usage", 2),
+        ({"start_s": 1.0, "end_s": 2.0, "crf": 0.5}, "usage", 2),
         ({"start_s": 1.0, "end_s": 2.0, "hardware": "require"}, "hardware_absent", 4),
         ({"start_s": 1.0, "end_s": 2.0, "framing": clip_work.framed()}, "usage", 2),
     ],

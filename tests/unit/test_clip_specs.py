@@ -191,7 +191,7 @@ def test_a_safe_name_stays_as_it_is(text: str) -> None:
     ("wish", "value"),
     [
         ("size", "big"), ("size", "1081x1920"), ("size", "8x8"), ("size", "9000x16000"), ("layout", "wide"),
-        ("caption_style", "comic"), ("preset", "p4"), ("crf", "52"), ("crf", "x"), ("loudness", "loud"),
+        ("caption_style", "comic"), ("preset", "p4"), ("crf", "52"), ("crf", "0"), ("crf", "x"), ("loudness", "loud"),
         ("loudness", "0"), ("loudness", "nan"), ("hardware", "maybe"),
     ],
 )  # fmt: skip

@@ -71,7 +71,7 @@ def wishes_from(
         width=width, height=height, layout=layout or plain.layout,  # type: ignore[arg-type]
         captions=None if captions is None else Path(captions),
         caption_style=caption_style or plain.caption_style,  # type: ignore[arg-type]
-        preset=preset or plain.preset, crf=_number("--crf", crf, 0, row.crf_max),
+        preset=preset or plain.preset, crf=_number("--crf", crf, row.crf_min, row.crf_max),
         loudness_lufs=_loudness(loudness, plain.loudness_lufs),
         hardware=hardware or ("auto" if settings.use_gpu else "off"),  # type: ignore[arg-type]
     )  # fmt: skip

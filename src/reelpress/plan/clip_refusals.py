@@ -83,7 +83,7 @@ def _refuse_range(media: MediaFacts, request: ClipRequest) -> Reject | None:
 
 
 def _refuse_wish(request: ClipRequest) -> Reject | None:
-    crf_max = cpu_row("h264").crf_max
+    row = cpu_row("h264")
     sides = (request.width, request.height)
     checks = (
         (
@@ -92,8 +92,8 @@ def _refuse_wish(request: ClipRequest) -> Reject | None:
         ),
         (request.preset not in CLIP_PRESETS, "preset_unknown", "There is no such preset.", request.preset),
         (
-            request.crf is not None and not 0 <= request.crf <= crf_max, "crf_outside",
-            f"A CRF lies from 0 to {crf_max:g}.", f"{request.crf}",
+            request.crf is not None and not row.crf_min <= request.crf <= row.crf_max, "crf_outside",
+            f"A CRF lies from {row.crf_min:g} to {row.crf_max:g}.", f"{request.crf}",
         ),
         (
             not 1 <= request.min_fps <= request.max_fps <= 240, "fps_outside",

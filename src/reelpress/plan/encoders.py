@@ -54,7 +54,11 @@ GPU_PRESETS = (*LEGACY_GPU_PRESETS, *NVENC_PRESETS)
 
 
 class EncoderRow(Value, frozen=True, kw_only=True):
-    """One encoder. ``crf`` numbers are on its own scale (CQ for NVENC)."""
+    """One encoder. ``crf`` numbers are on its own scale (CQ for NVENC).
+
+    ``crf_min`` is 1 where 0 means something else: x264's mode without loss, which players' profiles do not have, and
+    "as you like" to SVT-AV1 and NVENC.
+    """
 
     name: str
     codec: Codec
@@ -70,6 +74,7 @@ class EncoderRow(Value, frozen=True, kw_only=True):
     min_width: int
     min_height: int
     max_side: int
+    crf_min: float = 1.0
 
 
 ENCODERS: tuple[EncoderRow, ...] = (
@@ -81,7 +86,7 @@ ENCODERS: tuple[EncoderRow, ...] = (
     EncoderRow(
         name="libx265", codec="hevc", device="cpu", tag="hvc1", crf_default=26, crf_max=51, crf_integer=False,
         presets=X265_PRESETS, preset_default="fast", pix_fmt="yuv420p", pix_fmt_hdr="yuv420p10le",
-        min_width=32, min_height=32, max_side=16384,
+        min_width=32, min_height=32, max_side=16384, crf_min=0.0,
     ),
     EncoderRow(
         name="libsvtav1", codec="av1", device="cpu", tag="av01", crf_default=34, crf_max=63, crf_integer=True,
