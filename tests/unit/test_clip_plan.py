@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,7 @@ from reelpress.facts.media import Colour
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.clip_graph import shot_frames
-from reelpress.plan.clip_refusals import refuse
+from reelpress.plan.clip_refusals import refuse, refuse_framing
 from reelpress.plan.clip_sound import Level, level_heard
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size
@@ -34,6 +35,16 @@ SMALL = Size(width=136, height=240)
 def test_a_name_is_one_line_of_any_script(name: str, *, is_refused: bool) -> None:
     refused = refuse(media(), host(), ClipRequest(start_s=0.0, end_s=5.0, name=name))
     assert (refused is not None and refused.reasons[0].code == "name_unusable") is is_refused
+
+
+@pytest.mark.parametrize(
+    "times", [(math.nan, 1, 2), (0, math.nan, 2), (-math.inf, 1, 2), (0, math.inf, 2), (0, 1e300, 2), (0, 1, math.nan)]
+)
+def test_a_framing_has_times_that_can_be_counted(times: tuple[float, float, float]) -> None:
+    first_s, second_s, end_s = times
+    refused = refuse_framing(framed(shot(first_s, second_s, "fit"), shot(second_s, end_s, "fit")))
+    assert refused is not None
+    assert refused.reasons[0].code == "framing_unusable"
 
 
 @pytest.mark.parametrize("size", [STRIP, SMALL])

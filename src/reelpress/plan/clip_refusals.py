@@ -119,6 +119,8 @@ def refuse_framing(framing: Framing) -> Reject | None:
     fact = None
     if not shots or len(shots) > MAX_SHOTS:
         fact = f"{len(shots)} shots"
+    elif not all(abs(t_s) < FRAMING_BELOW for shot in shots for t_s in (shot.start_s, shot.end_s)):
+        fact = "a shot that begins or ends at no time of a video"
     elif any(a.start_s >= b.start_s for a, b in itertools.pairwise(shots)):
         fact = "shots out of order"
     else:
