@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from reelpress.facts.values import from_json, to_json
+
 PROGRAM = """
 from __future__ import annotations
 import threading
@@ -41,3 +43,10 @@ def test_two_threads_may_meet_a_type_at_once():
     """In a process of its own, since msgspec takes the process with it."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_halves_of_characters_and_bytes_of_names_are_written_as_what_replaces_them():
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert from_json(to_json([name, "half \ud83d", "whole \U0001f3ac"]), list[str]) == [
+        "caf\ufffd", "half \ufffd", "whole \U0001f3ac",
+    ]  # fmt: skip

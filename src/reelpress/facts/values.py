@@ -32,7 +32,7 @@ def _decode(kind: type, raw: object) -> object:
 def to_json(value: object) -> bytes:
     """Return compact UTF-8 JSON; a fraction is written as ``"30000/1001"``.
 
-    Bytes of file names that are no UTF-8 are written as U+FFFD.
+    Bytes of file names that are no UTF-8, and halves of characters, are written as U+FFFD.
     """
     try:
         return msgspec.json.encode(value, enc_hook=_encode)
@@ -42,7 +42,7 @@ def to_json(value: object) -> bytes:
 
 def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - the JSON data model
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):
         return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
