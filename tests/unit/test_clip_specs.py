@@ -224,9 +224,10 @@ def test_what_a_clip_says_wins_over_the_whole_export(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_captions_that_cannot_be_read_are_an_unusable_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["missing.srt", "no\x00name.srt"])
+def test_captions_that_cannot_be_read_are_an_unusable_input(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError):
-        requests_of([spec_of(1, 2)], wishes_from(SETTINGS, captions=tmp_path / "missing.srt"), SETTINGS)
+        requests_of([spec_of(1, 2)], wishes_from(SETTINGS, captions=tmp_path / name), SETTINGS)
 
 
 # --- platforms ---

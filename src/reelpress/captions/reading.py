@@ -31,9 +31,10 @@ def read_captions(path: Path, *, style: CaptionStyle = "bold") -> Captions:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # no name holds a NUL, but a list of clips may
+        why = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"the captions cannot be read: {path.name}", evidence=error.strerror, hint=_HINT, reason="captions"
+            f"the captions cannot be read: {path.name}", evidence=why, hint=_HINT, reason="captions"
         ) from error
     return parse_captions(raw, name=path.name, style=style)
 
