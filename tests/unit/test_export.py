@@ -478,6 +478,16 @@ def test_a_folder_that_cannot_be_is_an_output_error(cutter: Cutter, source: Open
     assert told.value.hint
 
 
+def test_a_manifest_that_could_not_be_read_does_not_hold_the_folder(run: Run, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "out" / MANIFEST
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(OutputError, match="cannot be kept"):
+        run(clips("a"))
+    assert files(tmp_path / "out") == [MANIFEST]
+    in_the_way.rmdir()
+    assert statuses(run(clips("a"))) == ["encoded"]
+
+
 def test_a_manifest_that_cannot_be_written_loses_no_clip(
     run: Run, cutter: Cutter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,8 +71,12 @@ class Folder:
             raise OutputError(
                 f"Another export into {self.path} is under way.", hint="Wait for it, or name another folder with -o."
             )
-        with _explained(self.path):
-            document = read_value(self.path / MANIFEST, _Document)
+        try:
+            with _explained(self.path):
+                document = read_value(self.path / MANIFEST, _Document)
+        except BaseException:
+            self._lock.release(remove=True)
+            raise
         if document is not None and document.version == _VERSION:
             self._clips = dict(document.clips)
         return self
