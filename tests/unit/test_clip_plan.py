@@ -10,6 +10,8 @@ import pytest
 from reelpress.clip_request import ClipRequest
 from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import Colour
+from reelpress.facts.quality import Window
+from reelpress.plan.clip import clip_stretches
 from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.clip_graph import shot_frames
@@ -123,3 +125,16 @@ def test_gain_that_makes_a_clip_no_louder_is_not_kept() -> None:
     """Quiet parts that are loud enough to count draw the mean down: heard so in a real clip of two seconds."""
     level, _ = heard((0.0, -17.0), (3.0, -18.1), (7.1, -19.1), (12.0, -17.2))
     assert (level.gain_db, level.wanted_lufs) == (pytest.approx(20.0), -14.0)
+
+
+@pytest.mark.parametrize(("fps", "made_fps"), [(72, 60), (75, 60), (15, 30), (120, 60), (30, 30)])
+def test_stretches_that_are_made_anew_begin_with_a_picture_of_the_source(fps: int, made_fps: int) -> None:
+    """Elsewhere their frames would be other pictures than in the clip, and it would seem to differ from its source."""
+    track = video(fps_avg=Fraction(fps), fps_nominal=Fraction(fps))
+    request = ClipRequest(start_s=0.0, end_s=5.0)
+    windows = [Window(start_s=start_s, duration_s=1.0) for start_s in (0.0, 1.03, 2.51, 3.99)]
+    made = clip_stretches(media(track), request, framed(shot(0, 10, "fit")), windows)
+    assert [stretch.fps for stretch in made] == [made_fps] * 4
+    assert [(stretch.first * Fraction(fps, made_fps)).denominator for stretch in made] == [1] * 4
+    near = [abs(stretch.first / made_fps - window.start_s) for stretch, window in zip(made, windows, strict=True)]
+    assert max(near) < 0.2

@@ -133,7 +133,7 @@ def clip_stretches(
     tolerance_px = TOLERANCE_PX if isinstance(drawn, Reject) else drawn[1]
     made = []
     for window in windows:
-        first = min(int(window.start_s * float(clock.fps)), clock.frames - 1) // clock.repeats * clock.repeats
+        first = min(int(window.start_s * float(clock.fps)), clock.frames - 1) // clock.aligned * clock.aligned
         frames = max(1, min(round(window.duration_s * float(clock.fps)), clock.frames - first))
         part = clock.part(first, frames)
         graph = video_graph(stage, framing, part, first=first, tolerance_px=tolerance_px)
@@ -201,7 +201,7 @@ def _places(stage: Stage, framing: Framing, shape: ClipShape, tolerance_px: floa
     clock = shape.clock
     for share in PLACES:
         last = max(0, clock.frames - PLACE_FRAMES)
-        frame = min(int(clock.frames * share), last) // clock.repeats * clock.repeats
+        frame = min(int(clock.frames * share), last) // clock.aligned * clock.aligned
         part = clock.part(frame, min(PLACE_FRAMES, clock.frames))
         graph = video_graph(stage, framing, part, first=frame, tolerance_px=tolerance_px)
         args = input_args(shape.media, shape.request, part, shape.protocols, shape.input_options)

@@ -42,8 +42,8 @@ class Clock(Value, frozen=True, kw_only=True):
     container's clock, ``None`` where that is its beginning. ``run_up_s`` is how much earlier it has to, ``None`` where
     times do not lead to places: then all is read, on FFmpeg's own clock, which runs on where the container's jumps.
     ``enter_s`` is a place on the container's clock from which decoding is known to begin well, ``None`` where that is
-    any. ``repeats`` is how often each frame of the source is shown. Of a source that is thinned evenly one in ``every``
-    frames is, the first to begin with.
+    any. One frame in ``aligned`` begins when one of the source does: a part that begins elsewhere has other pictures.
+    Of a source that is thinned evenly one in ``every`` frames is shown, the first to begin with.
     """
 
     fps: Fraction
@@ -56,7 +56,7 @@ class Clock(Value, frozen=True, kw_only=True):
     floor_s: float  # where the container begins
     pauses: Pauses
     filters: tuple[str, ...]
-    repeats: int = 1
+    aligned: int = 1
     every: int = 1
 
     @property
@@ -110,14 +110,17 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
     if source_fps is None:
         fps, told = _chosen_fps(track, request), "varies"
         filters: tuple[str, ...] = (f"fps={_ratio(fps)}:start_time=0",)
-        repeats = every = 1
+        aligned = every = 1
     else:
-        fps, more, repeats, every = _from_constant(source_fps, request)
+        fps, more, every = _from_constant(source_fps, request)
+        aligned = (fps / source_fps).numerator
+        if aligned > fps:  # of a rate that fits nothing hardly any frame does
+            aligned = 1
         told = f"{float(source_fps):.5g} fps"
         # first onto the source's own grid, which takes the container's rounding out, then evenly from there
         grid, filters = source_fps, (f"fps={_ratio(source_fps)}:start_time=0", *more)
         if source_fps < _SLOW_FPS < fps:  # where it begins is heard, and slides stay for seconds
-            grid, filters, repeats = fps, more, 1
+            grid, filters, aligned = fps, more, 1
         start_s = float(floor(start_s * grid + Fraction(_EARLY_FRAMES)) / grid)
     reasons: tuple[Reason, ...] = ()
     if fps != source_fps:
@@ -133,7 +136,7 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
         run_up_s=run_up,
         enter_s=None if entry_s is None else origin_s + entry_s, origin_s=origin_s,
         floor_s=min(origin_s, media.start_s) if media.start_s is not None else origin_s,
-        pauses=pauses_of(track), filters=filters, repeats=repeats, every=every,
+        pauses=pauses_of(track), filters=filters, aligned=aligned, every=every,
     )  # fmt: skip
     return _placed(clock), reasons
 
@@ -159,19 +162,18 @@ def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:
     return claimed.limit_denominator(1001)
 
 
-def _from_constant(source: Fraction, request: ClipRequest) -> tuple[Fraction, tuple[str, ...], int, int]:
-    """Return the output's rate, the filters that lead to it, how often a frame is shown, and which ones are."""
+def _from_constant(source: Fraction, request: ClipRequest) -> tuple[Fraction, tuple[str, ...], int]:
+    """Return the output's rate, the filters that lead to it, and of how many frames one is shown."""
     cap, least = request.max_fps, request.min_fps
     if source > cap:
         every = ceil(source / cap - Fraction(1, 50))
         if every >= 2 and source / every >= cap * Fraction(3, 4):
-            return source / every, (f"framestep={every}",), 1, every
-        return cap, (f"fps={_ratio(cap)}:start_time=0",), 1, 1
+            return source / every, (f"framestep={every}",), every
+        return cap, (f"fps={_ratio(cap)}:start_time=0",), 1
     if source < least:
-        times = ceil(least / source)
-        fps = min(source * times, cap)
-        return fps, (f"fps={_ratio(fps)}:start_time=0",), times, 1
-    return source, (), 1, 1
+        fps = min(source * ceil(least / source), cap)
+        return fps, (f"fps={_ratio(fps)}:start_time=0",), 1
+    return source, (), 1
 
 
 def _chosen_fps(track: VideoTrack, request: ClipRequest) -> Fraction:
