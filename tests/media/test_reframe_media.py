@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from reelpress.errors import Cancelled, InputError, UsageError
+from reelpress.errors import Cancelled, EncodeError, InputError, OutputError, ReelpressError, UsageError
 from reelpress.facts.framing import Framing, Shot, middle_at, window_shares
 from reelpress.facts.host import HostFacts
 from reelpress.probe.media import probe
@@ -168,6 +168,41 @@ def test_what_cannot_be_framed_is_an_error(analyst: Analyst, tmp_path: Path) -> 
             source, facts, ffmpeg=analyst.ffmpeg, start_s=0.0, end_s=1.0, layout="auto", aspect=Fraction(9, 16),
             face_model=None, cache_dir=tmp_path, cancel=CancelToken(), spend=analyst.cpu_s.append,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ends", "error"),
+    [
+        ("echo '[error] av_interleaved_write_frame(): No space left on device' >&2; exit 228", OutputError),
+        ("kill -KILL $$", EncodeError),
+        ("echo '[error] Cannot allocate memory' >&2; exit 244", EncodeError),
+    ],
+)
+def test_a_look_that_was_broken_off_is_no_look(
+    analyst: Analyst, tmp_path: Path, ends: str, error: type[ReelpressError]
+) -> None:
+    path = walker(tmp_path / "walk.mp4", seconds=4)
+    whole, broken = analyst.ffmpeg, tmp_path / "ffmpeg"
+    # shows most of the stretch, and then ends as on a full disk, or as one that somebody else ends
+    broken.write_text(f'#!/bin/sh\n{whole} -t 3.5 "$@"\n{ends}\n')
+    broken.chmod(0o755)
+    analyst.ffmpeg = str(broken)
+    with pytest.raises(error):
+        analyst.frame(path, 0.0, 4.0)
+    assert not list(analyst.cache.rglob("*.json"))
+    analyst.ffmpeg = whole
+    assert analyst.frame(path, 0.0, 4.0).shots[0].rule == "motion"
+
+
+def test_a_stretch_with_damage_is_framed_by_what_can_be_seen(analyst: Analyst, tmp_path: Path) -> None:
+    path = walker(tmp_path / "walk.mp4", seconds=4)
+    damaged = tmp_path / "ffmpeg"
+    damaged.write_text(
+        f'#!/bin/sh\n{analyst.ffmpeg} -t 3.5 "$@"\necho "[error] Decode error rate 1 exceeds maximum" >&2; exit 69\n'
+    )
+    damaged.chmod(0o755)
+    analyst.ffmpeg = str(damaged)
+    assert analyst.frame(path, 0.0, 4.0).shots[0].rule == "motion"
 
 
 def test_a_cancel_leaves_nothing(analyst: Analyst, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

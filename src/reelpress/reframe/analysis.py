@@ -38,7 +38,8 @@ def frame_clip(
     done, from 0 to 1.
 
     Raises :class:`InputError` for a source without pictures or a stretch of which nothing can be decoded,
-    :class:`UsageError` for a stretch or a model that cannot be meant, and :class:`Cancelled`.
+    :class:`UsageError` for a stretch or a model that cannot be meant, :class:`OutputError` and :class:`EncodeError`
+    where looking was broken off, and :class:`Cancelled`.
     """
     track = facts.main_video
     if track is None:

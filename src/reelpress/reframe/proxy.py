@@ -16,7 +16,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from reelpress.errors import Cancelled, InputError
+from reelpress.errors import Cancelled, EncodeError, InputError, OutputError
+from reelpress.facts.failure import FailureKind
 from reelpress.facts.formats import QUIET, RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
@@ -24,7 +25,8 @@ from reelpress.plan.clip_graph import keeps_graph
 from reelpress.plan.geometry import crop_filter
 from reelpress.plan.stretch_place import stretch_place
 from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
-from reelpress.run.process import CancelToken, Limits, run
+from reelpress.run.failures import classify
+from reelpress.run.process import CancelToken, Finished, Limits, run
 from reelpress.source.opening import OpenSource
 
 Picture = NDArray[np.uint8]
@@ -34,6 +36,12 @@ SAMPLES_PER_S = 5
 _BLACK = "blackframe=amount=98:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _MEMORY_BYTES = 16 * 10**9  # address space
+# What ends FFmpeg before all was seen, and is no fault of the source: seen another time, it would be more.
+_NOT_WRITTEN = {FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT}
+_BROKEN_OFF = {
+    FailureKind.OUT_OF_MEMORY, FailureKind.CRASHED, FailureKind.KILLED, FailureKind.CPU_LIMIT, FailureKind.STALLED,
+    FailureKind.TIMED_OUT,
+}  # fmt: skip
 _VALUE = re.compile(r"lavfi\.(scd\.mafd|scd\.score|blackframe\.pblack)=(-?[0-9.]{1,20})$")
 
 
@@ -64,7 +72,8 @@ def take_proxy(
     """Decode a stretch (programme seconds), write its sampled pictures to ``target`` and return a look at each picture.
 
     ``on_share`` is told how much is done, from 0 to 1. Raises :class:`InputError` when nothing of the stretch can be
-    decoded, what kept the source from being read where that is why, and :class:`Cancelled`.
+    decoded, what kept the source from being read where that is why, :class:`OutputError` where the pictures could not
+    be written, :class:`EncodeError` where FFmpeg was ended before it was done, and :class:`Cancelled`.
     """
     duration_s = end_s - start_s
     place = stretch_place(facts, track, start_s, duration_s)
@@ -96,6 +105,7 @@ def take_proxy(
         source.check_unchanged()  # FFmpeg takes what could not be read for the end
         if source.failure is not None:
             raise source.failure
+    _refuse_part(done)
     if not reader.looks:
         raise InputError(
             "Nothing of the stretch could be decoded.",
@@ -103,6 +113,16 @@ def take_proxy(
             hint="Choose a stretch inside the video, and check whether it plays elsewhere.",
         )  # fmt: skip
     return reader.looks
+
+
+def _refuse_part(done: Finished) -> None:
+    """Raise what kept FFmpeg from looking at all that the source has. Of damaged ones it shows what can be seen."""
+    failure = classify(done.returncode, done.stderr_tail, done.stopped)
+    if failure is None or failure.kind not in _NOT_WRITTEN | _BROKEN_OFF:
+        return
+    if failure.kind in _NOT_WRITTEN:
+        raise OutputError("The pictures to look at could not be written.", evidence=failure.evidence, hint=failure.hint)
+    raise EncodeError("The stretch could not be looked at to its end.", evidence=failure.evidence, hint=failure.hint)
 
 
 def read_pictures(path: Path) -> Iterator[tuple[float, Picture]]:
