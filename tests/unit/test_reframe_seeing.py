@@ -88,6 +88,14 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
         open_detector(tmp_path / "net.onnx")
 
 
+def test_a_network_of_another_kind_is_refused_before_anything_is_decoded(tmp_path: Path) -> None:
+    other = make_face_net(tmp_path / "net.onnx")
+    other.write_bytes(other.read_bytes().replace(b"obj_32", b"any_32"))  # without what YuNet's has
+    with pytest.raises(UsageError, match="model for faces") as caught:
+        open_detector(other)
+    assert "blob not found" in (caught.value.evidence or "")
+
+
 def test_haar_sees_no_faces_in_noise_and_squares() -> None:
     detector = open_detector(None)
     assert isinstance(detector, HaarFaces)

@@ -5,7 +5,8 @@ A detector remembers nothing between stretches and is not thread-safe: every ana
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,7 +42,7 @@ class FaceDetector(Protocol):
 def open_detector(face_model: Path | None) -> FaceDetector | None:
     """Return the best detector there is; ``None`` where OpenCV has no cascades (5 and later) and no model is given.
 
-    Raises :class:`UsageError` for a model that OpenCV cannot read.
+    Raises :class:`UsageError` for a model that OpenCV cannot read, or that is not one for faces.
     """
     if face_model is not None:
         return YuNetFaces(face_model)
@@ -54,19 +55,16 @@ class YuNetFaces:
     name = "yunet"
 
     def __init__(self, model: Path) -> None:
-        try:
+        with _refusing():
             self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), _YUNET_SURE)
-        except cv2.error as error:
-            raise UsageError(
-                "The model for faces cannot be used.", evidence=str(error).strip().splitlines()[-1][:200],
-                hint="REELPRESS_FACE_MODEL is to name YuNet's file of 2023; `reelpress models get yunet` fetches it",
-            ) from error  # fmt: skip
+        self.look(np.zeros((320, 320, 3), np.uint8))  # networks of other kinds can be read, but not asked
 
     def look(self, picture: Picture) -> tuple[Face, ...]:
         """Return the faces in a picture."""
         height, width = picture.shape[:2]
-        self._net.setInputSize((width, height))
-        _, rows = self._net.detect(picture)
+        with _refusing():
+            self._net.setInputSize((width, height))
+            _, rows = self._net.detect(picture)
         found = () if rows is None else rows
         return tuple(
             _face((float(row[0]), float(row[1]), float(row[2]), float(row[3])), (width, height), float(row[14]))
@@ -76,6 +74,18 @@ class YuNetFaces:
 
     def forget(self) -> None:
         """Nothing is remembered."""
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Raise :class:`UsageError` for what OpenCV says of a model."""
+    try:
+        yield
+    except cv2.error as error:
+        raise UsageError(
+            "The model for faces cannot be used.", evidence=str(error).strip().splitlines()[-1][:200],
+            hint="REELPRESS_FACE_MODEL is to name YuNet's file of 2023; `reelpress models get yunet` fetches it",
+        ) from error  # fmt: skip
 
 
 class HaarFaces:
