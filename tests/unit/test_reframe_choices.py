@@ -190,6 +190,27 @@ def test_halves_are_told_where_there_are_no_two_people() -> None:
     assert (first - width / 2, second + width / 2) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
 
 
+@pytest.mark.parametrize("picture", [PORTRAIT, 1.0])
+def test_of_a_picture_no_wider_than_a_pane_the_halves_are_its_upper_and_its_lower_one(picture: float) -> None:
+    shot = only(choose(filmed(6, at(0.5)), "split", picture=picture))
+    assert shot.note == layouts.HALVES
+    upper, lower = (middle(shot, 1, picture=picture, aspect=2 * PORTRAIT, pane=pane) for pane in (0, 1))
+    height = window_shares(picture, 2 * PORTRAIT, 1)[1]
+    assert (upper[0], lower[0]) == (0.5, 0.5)
+    assert (upper[1] - height / 2, lower[1] + height / 2) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+
+
+def test_of_two_people_above_each_other_the_upper_one_is_above() -> None:
+    samples = tuple(Sample(t_s=i / 5, faces=(face(0.6, 0.2), face(0.4, 0.7))) for i in range(30))
+    evidence = Evidence(duration_s=6.0, cuts_s=(), samples=samples, detector="haar")
+    shot = only(choose(evidence, "split", picture=PORTRAIT))
+    for pane, (y, other) in enumerate([(0.2, 0.7), (0.7, 0.2)]):
+        height = window_shares(PORTRAIT, 2 * PORTRAIT, shot.windows[pane].zoom)[1]
+        at_y = middle(shot, 3, picture=PORTRAIT, aspect=2 * PORTRAIT, pane=pane)[1]
+        assert abs(at_y - y) < height / 2 - FACE_H / 2
+        assert abs(at_y - other) > height / 2 - FACE_H / 2
+
+
 def test_a_picture_that_is_narrow_already_is_shown_whole() -> None:
     shot = only(choose(filmed(4, at(0.3)), picture=9 / 16))
     assert (shot.layout, shot.rule, shot.note) == ("still", "whole", None)

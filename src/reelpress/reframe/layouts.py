@@ -139,20 +139,25 @@ class _Stage:
         return self._one_window(targets, "motion", NO_FACE, 0)
 
     def split(self, people: Sequence[Person], note: str | None = None) -> _Found:
-        """Show two parts of the picture, one above the other: the left person's above."""
+        """Show two parts of the picture, one above the other: the left person's above, or the upper one's.
+
+        That depends on where panes leave something out, which is above and below in pictures that are narrower.
+        """
         panes = []
         pane = _Shape(picture=self.shape.picture, window=2 * self.shape.window)
+        side = 0 if pane.shares[0] < 1 else 1
         if len(people) < 2:
-            for x in (0.0, 1.0):
-                half = pane.shares[0] / 2
-                at = min(max(x, half), 1 - half)
-                panes.append(Window(path=(PathKey(t_s=self.begin_s, x=round(at, 5), y=0.5),)))
+            for end in (0.0, 1.0):
+                half = pane.shares[side] / 2
+                at = round(min(max(end, half), 1 - half), 5)
+                x, y = (at, 0.5) if side == 0 else (0.5, at)
+                panes.append(Window(path=(PathKey(t_s=self.begin_s, x=x, y=y),)))
             rule: Rule = "centre"
         else:
-            first, second = sorted(people, key=lambda person: fmean(face.middle[0] for face in person.faces))
-            apart = abs(_usual_x(first) - _usual_x(second))
+            first, second = sorted(people, key=lambda person: fmean(face.middle[side] for face in person.faces))
+            apart = abs(_usual_place(first, side) - _usual_place(second, side))
             for person in (first, second):
-                zoom = _pane_zoom(person, apart, pane.shares[0])
+                zoom = _pane_zoom(person, apart, pane.shares, side)
                 shares = shares_of(pane.picture, pane.window, zoom)
                 targets = [self._target([person], t_s, shares[1]) for t_s in person.times_s]
                 placed = place(targets, start_s=self.begin_s, end_s=self.end_s, shares=shares, zoom=zoom)
@@ -243,14 +248,15 @@ class _Stage:
         return targets
 
 
-def _usual_x(person: Person) -> float:
-    return median(face.middle[0] for face in person.faces)
+def _usual_place(person: Person, side: int) -> float:
+    return median(face.middle[side] for face in person.faces)
 
 
-def _pane_zoom(person: Person, apart: float, width_share: float) -> float:
+def _pane_zoom(person: Person, apart: float, shares: tuple[float, float], side: int) -> float:
     """Return how much closer a pane is: a face is to be large enough, and the other person outside."""
-    alone = width_share / max(0.2, 2 * (apart - 1.5 * person.width))
-    return float(np.clip(max(_PANE_FACE / person.height, alone), 1.0, _MOST_PANE_ZOOM))
+    size = (person.width, person.height)[side]
+    alone = shares[side] / max(0.2, 2 * (apart - 1.5 * size))
+    return float(np.clip(max(_PANE_FACE * shares[1] / person.height, alone), 1.0, _MOST_PANE_ZOOM))
 
 
 def _middle_of(strips: Line) -> float:
