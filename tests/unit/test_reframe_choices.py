@@ -270,3 +270,11 @@ def test_who_looks_away_for_a_while_is_one_person_still() -> None:
 def test_people_far_behind_are_not_minded() -> None:
     samples = [Sample(t_s=i / 5, faces=(face(0.3, size=2.0), face(0.9, size=0.5))) for i in range(30)]
     assert [round(person.middle(1.0)[0], 2) for person in find_people(samples)] == [0.3]
+
+
+def test_who_passes_close_by_does_not_hide_who_stays() -> None:
+    samples = [
+        Sample(t_s=i / 5, faces=((face(0.3),) if i % 2 else ()) + ((face(0.8, size=3.0),) if 8 <= i < 12 else ()))
+        for i in range(20)
+    ]
+    assert [round(person.middle(1.0)[0], 2) for person in find_people(samples)] == [0.3]

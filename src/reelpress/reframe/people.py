@@ -121,17 +121,16 @@ def _gap(track: Person, person: Person) -> float:
     )[1]
 
 
-def _important(tracks: list[Person], samples: Sequence[Sample]) -> list[Person]:
-    if not tracks:
-        return []
-    shot_s = samples[-1].t_s - samples[0].t_s
-    tracks.sort(key=lambda track: -track.height * len(track.times_s))
-    largest = tracks[0].height
+def _important(tracks: Sequence[Person], samples: Sequence[Sample]) -> list[Person]:
+    """Return who stays and is not far behind, the largest and longest seen first."""
+    shot_s = samples[-1].t_s - samples[0].t_s if samples else 0.0
     stay_s = min(_LEAST_STAY_S, shot_s / 4)
+    staying = [track for track in tracks if track.stay_s >= stay_s]
+    staying.sort(key=lambda track: -track.height * len(track.times_s))
     kept: list[Person] = []
-    for track in tracks:
-        small = track.height < _LEAST_RELATIVE_HEIGHT * largest
-        if not small and track.stay_s >= stay_s and not any(_is_body_of(track, other) for other in kept):
+    for track in staying:
+        small = track.height < _LEAST_RELATIVE_HEIGHT * staying[0].height
+        if not small and not any(_is_body_of(track, other) for other in kept):
             kept.append(track)
     return kept
 
