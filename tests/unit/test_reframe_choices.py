@@ -115,6 +115,19 @@ def test_two_of_whom_one_leaves_at_once_are_not_split() -> None:
     assert middle(shot, 8)[0] == pytest.approx(0.2, abs=0.02)
 
 
+def test_when_the_largest_has_left_who_is_still_there_is_shown() -> None:
+    gone = float("nan")
+    left = filmed(16, lambda t: 0.35 if t < 7 else gone, lambda t: 0.65 if t > 4 else gone)
+    shot = only(choose(left))
+    assert (shot.layout, shot.subjects) == ("track", 2)
+    half = window_shares(WIDE, PORTRAIT, 1)[0] / 2
+    for t_s, x in ((2, 0.35), (10, 0.65), (15, 0.65)):
+        assert abs(middle(shot, t_s)[0] - x) < half
+    # where no window can follow, all is shown rather than a place that is empty
+    apart = filmed(10, lambda t: 0.1 if t < 5 else gone, lambda t: 0.9 if t > 3.5 else gone)
+    assert only(choose(apart)).layout == "fit"
+
+
 def test_a_group_wider_than_the_window_is_shown_whole() -> None:
     shot = only(choose(filmed(6, at(0.15), at(0.5), at(0.85))))
     assert (shot.layout, shot.note, shot.subjects) == ("fit", layouts.TOO_WIDE, 3)

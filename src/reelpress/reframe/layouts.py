@@ -124,7 +124,7 @@ class _Stage:
                 return self.split(people)
             if self.is_free and self.is_long and count > 2:
                 return self._fit("faces", TOO_WIDE, count)
-            group, note = [self._target(people[:1], t_s) for t_s in people[0].times_s], ONE_OF_SEVERAL
+            group, note = self._largest_targets(people), ONE_OF_SEVERAL
         return self._one_window(group, "faces", note, count)
 
     def movement(self) -> _Found:
@@ -203,6 +203,11 @@ class _Stage:
             fitting += max(x + room for x, room in reach) - min(x - room for x, room in reach) <= self.shape.shares[0]
             targets.append(self._target(there, sample.t_s))
         return targets if len(people) == 1 or fitting >= _FITS * len(targets) else None
+
+    def _largest_targets(self, people: Sequence[Person]) -> list[Target]:
+        """Return where the first one of those who are there is, whenever somebody is."""
+        there = [[person for person in people if person.is_there(sample.t_s)][:1] for sample in self.samples]
+        return [self._target(first, sample.t_s) for sample, first in zip(self.samples, there, strict=True) if first]
 
     def _both_stay(self, people: Sequence[Person]) -> bool:
         there = [all(person.is_there(sample.t_s) for person in people) for sample in self.samples]
