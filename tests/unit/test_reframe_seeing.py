@@ -21,9 +21,10 @@ from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.face_model import FILE_NAME, download_face_model, find_face_model, models_folder
 from reelpress.reframe.faces import HaarFaces, YuNetFaces, open_detector
 from reelpress.reframe.movement import Movement, texture
-from reelpress.reframe.proxy import Look
+from reelpress.reframe.proxy import Look, limits_of
 from reelpress.reframe.shots import find_cuts
 
+import factories
 from face_net import make_face_net
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,25 @@ def test_a_passage_through_black_is_a_cut_in_its_middle() -> None:
 def test_a_flash_is_one_cut_at_most() -> None:
     assert find_cuts(looks([0.5] * 50 + [30.0, 0.5, 30.0] + [0.5] * 50)) == [2.0]
     assert find_cuts([]) == []
+
+
+def test_who_decodes_an_hour_before_the_stretch_may_be_silent_for_so_long() -> None:
+    """Nothing is told of what lies before: of a file read from its beginning, or back to its only keyframe."""
+
+    def limits(start_s: float, **more: object) -> tuple[float, float]:
+        track = factories.video(duration_s=7200.0, **more)
+        found = limits_of(factories.media(track), track, start_s, 45.0)
+        assert found.stall_s is not None
+        assert found.wall_s is not None
+        return found.stall_s, found.wall_s
+
+    usual = limits(3600.0, longest_gop_s=2.0)
+    assert usual == limits(30.0, longest_gop_s=2.0)
+    assert usual[0] < 120
+    for far in (limits(3600.0, clock_jumps=True), limits(3600.0, longest_gop_s=7200.0)):
+        assert far[0] >= usual[0] + 3600
+        assert far[1] >= usual[1] + 3600
+    assert limits(5.0, longest_gop_s=7200.0) == usual
 
 
 def picture(*squares: tuple[int, int, int], size: tuple[int, int] = (360, 640)) -> np.ndarray:

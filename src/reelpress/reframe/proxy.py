@@ -35,6 +35,7 @@ LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
 _BLACK = "blackframe=amount=98:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
+_SLOW = 2  # seconds that decoding one second takes at most
 _MEMORY_BYTES = 16 * 10**9  # address space
 # What ends FFmpeg before all was seen, and is no fault of the source: seen another time, it would be more.
 _NOT_WRITTEN = {FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT}
@@ -63,6 +64,14 @@ def size_of(track: VideoTrack) -> tuple[int, int]:
     shown_w, shown_h = track.display_width, track.display_height
     scale = min(1.0, LINES / min(shown_w, shown_h))
     return max(16, 2 * round(shown_w * scale / 2)), max(16, 2 * round(shown_h * scale / 2))
+
+
+def limits_of(facts: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> Limits:
+    """Return how long FFmpeg may take for a stretch, and be silent: it tells nothing of what it decodes before."""
+    place = stretch_place(facts, track, start_s, duration_s)
+    back_s = 2 * (track.longest_gop_s or 0.0) if place.seek_args else start_s
+    before_s = _SLOW * max(RUN_UP_S, min(start_s, back_s))
+    return Limits(wall_s=120 + 30 * duration_s + before_s, stall_s=60 + before_s, memory_bytes=_MEMORY_BYTES)
 
 
 def take_proxy(
@@ -95,7 +104,7 @@ def take_proxy(
             "-filter_complex", f"[0:{track.index}]{chain}[few]", "-map", "[few]", "-fps_mode", "passthrough",
             "-c:v", "mjpeg", "-q:v", "3", "-f", "matroska", f"file:{target}",
         ),
-        limits=Limits(wall_s=120 + 30 * duration_s, stall_s=60 + RUN_UP_S, memory_bytes=_MEMORY_BYTES),
+        limits=limits_of(facts, track, start_s, duration_s),
         cancel=cancel, on_line=reader.feed,
     )  # fmt: skip
     spend(done.cpu_s)
