@@ -130,6 +130,47 @@ def test_times_run_on_where_pictures_change_their_size(host: HostFacts, tmp_path
     assert len({picture.shape for _, picture in seen}) == 1
 
 
+def slides(out: Path) -> Path:
+    """Three pictures of 8 s each, which are there once: bars, a pattern, bars."""
+    names = ("smptebars", "testsrc")
+    bars, pattern = (("-f", "lavfi", "-i", f"{name}=size=640x360:rate=1/8:duration=24") for name in names)
+    graph = "[0][1]overlay=enable='between(t,8,15)'"
+    return clips.make(out, *bars, *pattern, "-filter_complex", graph, *clips.X264)
+
+
+def test_a_picture_that_is_held_is_seen_as_long_as_it_is_shown(host: HostFacts, tmp_path: Path) -> None:
+    path, target = slides(tmp_path / "slides.mp4"), tmp_path / "pictures.mkv"
+    facts = probe(path)
+    assert facts.main_video is not None
+
+    def look(start_s: float, end_s: float) -> tuple[list[float], list[tuple[float, float]]]:
+        with open_source(path) as source:
+            looks = take_proxy(
+                source, facts, facts.main_video, ffmpeg=host.ffmpegs[0].path, start_s=start_s, end_s=end_s,  # type: ignore[arg-type]
+                target=target, cancel=CancelToken(), spend=lambda _cpu_s: None, on_share=lambda _share: None,
+            )  # fmt: skip
+        return [one.t_s for one in looks], [(t_s, float(picture.mean())) for t_s, picture in read_pictures(target)]
+
+    times, pictures = look(4.0, 20.0)
+    assert times == [0.0, 4.0, 12.0]
+    assert [t_s for t_s, _ in pictures] == [pytest.approx(0.2 * number, abs=0.001) for number in range(80)]
+    bars, pattern = pictures[0][1], pictures[30][1]
+    assert abs(bars - pattern) > 10
+    for t_s, mean in pictures:
+        assert mean == pytest.approx(pattern if 3.9 < t_s < 11.9 else bars, abs=2)
+    for start_s, end_s, shown in ((10.0, 15.0, pattern), (18.0, 23.0, bars)):  # nothing begins within
+        times, pictures = look(start_s, end_s)
+        assert times == [0.0]
+        assert [mean for _, mean in pictures] == [pytest.approx(shown, abs=2)] * 25
+
+
+def test_a_cut_is_found_between_pictures_that_are_held(analyst: Analyst, tmp_path: Path) -> None:
+    path = slides(tmp_path / "slides.mp4")
+    shots = analyst.frame(path, 4.0, 20.0).shots
+    assert [(shot.start_s, shot.end_s) for shot in shots] == [(4.0, 8.0), (8.0, 16.0), (16.0, 20.0)]
+    assert len(analyst.frame(path, 18.0, 23.0).shots) == 1
+
+
 def test_a_turned_picture_is_framed_as_it_is_shown(analyst: Analyst, tmp_path: Path) -> None:
     flat = walker(tmp_path / "flat.mp4", "450", size="640x360", seconds=3)
     upright = clips.rotated(tmp_path / "upright.mp4", flat, 90)

@@ -13,10 +13,13 @@ class StretchPlace(Value, frozen=True, kw_only=True):
     """Options that stand before ``-i``, and the filters of which the first frame of the stretch comes out, at time 0.
 
     Frames keep their distances; the first is at 0 or, where none is shown at the very start, a little later.
+    ``clock`` is the filters that only put frames at their times: those before the stretch, of which the last may still
+    be shown when it begins, lie under 0.
     """
 
     seek_args: tuple[str, ...]
     filters: tuple[str, ...]
+    clock: tuple[str, ...]
 
 
 def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> StretchPlace:
@@ -27,12 +30,9 @@ def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration
     """
     enter_s = _enter_s(media, track, start_s)
     if enter_s is None:
-        window = (f"trim=start={start_s:.6f}:duration={duration_s:.6f}", f"setpts=PTS-{start_s:.6f}/TB")
-        return StretchPlace(seek_args=(), filters=("setpts=PTS-STARTPTS", *window))
+        return _place((), "", start_s, duration_s, ("setpts=PTS-STARTPTS",))
     origin_s = track.start_s or 0.0
-    begin_s = origin_s + start_s
-    window = (f"trim=start={begin_s:.6f}:duration={duration_s:.6f}", f"setpts=PTS-{begin_s:.6f}/TB")
-    return StretchPlace(seek_args=seek_args(origin_s + enter_s), filters=window)
+    return _place(seek_args(origin_s + enter_s), "", origin_s + start_s, duration_s)
 
 
 def sound_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> StretchPlace:
@@ -46,9 +46,16 @@ def sound_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s
         origin_s, args = max(0.0, origin_s - (media.start_s or 0.0)), ()
     elif (enter_s := _enter_s(media, track, start_s)) is not None:
         args = seek_args(origin_s + enter_s)
-    begin_s = origin_s + start_s
-    window = (f"atrim=start={begin_s:.6f}:duration={duration_s:.6f}", f"asetpts=PTS-{begin_s:.6f}/TB")
-    return StretchPlace(seek_args=args, filters=window)
+    return _place(args, "a", origin_s + start_s, duration_s)
+
+
+def _place(
+    args: tuple[str, ...], kind: str, begin_s: float, duration_s: float, from_zero: tuple[str, ...] = ()
+) -> StretchPlace:
+    """Return the place of what begins at ``begin_s``, for pictures or, of the kind ``a``, for sound."""
+    window = f"{kind}trim=start={begin_s:.6f}:duration={duration_s:.6f}"
+    shift = f"{kind}setpts=PTS-{begin_s:.6f}/TB"
+    return StretchPlace(seek_args=args, filters=(*from_zero, window, shift), clock=(*from_zero, shift))
 
 
 def _enter_s(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:

@@ -14,7 +14,7 @@ from reelpress.errors import Cancelled, InputError, UsageError
 from reelpress.facts.framing import Framing
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.reframe.cache import evidence_cache
-from reelpress.reframe.evidence import Evidence, Sample
+from reelpress.reframe.evidence import SHOWN_FROM_S, Evidence, Sample
 from reelpress.reframe.layouts import choose_framing
 from reelpress.reframe.proxy import read_pictures, take_proxy
 from reelpress.reframe.shots import find_cuts
@@ -76,14 +76,14 @@ def _gather(
             source, facts, track, ffmpeg=ffmpeg, start_s=start_s, end_s=end_s, target=pictures, cancel=cancel,
             spend=spend, on_share=lambda share: on_share(_DECODE_SHARE * share),
         )  # fmt: skip
-        cuts_s = find_cuts(looks)
+        cuts_s = find_cuts(looks, duration_s)
         samples, ahead = [], list(cuts_s)
         began = time.thread_time()
         for t_s, picture in read_pictures(pictures):
             if cancel.is_cancelled:
                 raise Cancelled
-            if ahead and t_s >= ahead[0] - 1e-3:
-                ahead = [cut for cut in ahead if cut - 1e-3 > t_s]
+            if ahead and ahead[0] <= t_s + SHOWN_FROM_S:
+                ahead = [cut for cut in ahead if cut > t_s + SHOWN_FROM_S]
                 movement.forget()
                 if detector is not None:
                     detector.forget()

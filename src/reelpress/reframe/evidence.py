@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from reelpress.facts.values import Value
 
+# Times come rounded: a picture that begins this little after a sample is the one that is seen in it.
+SHOWN_FROM_S = 0.0005
+
 
 class Face(Value, frozen=True, kw_only=True):
     """One face in one picture; ``x`` and ``y`` are its left and top. ``sure`` goes from 0 to 1."""

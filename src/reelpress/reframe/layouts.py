@@ -11,7 +11,7 @@ import numpy as np
 from reelpress.clip_request import LayoutChoice
 from reelpress.facts.framing import Framing, PathKey, Rule, Shot, Window
 from reelpress.facts.values import Value
-from reelpress.reframe.evidence import Evidence, Sample
+from reelpress.reframe.evidence import SHOWN_FROM_S, Evidence, Sample
 from reelpress.reframe.people import Person, find_people
 from reelpress.reframe.placing import Line, Placed, Target, head_room, place, shares_of
 
@@ -73,7 +73,7 @@ def choose_framing(
     edges = [0.0, *evidence.cuts_s, evidence.duration_s]
     shots: list[Shot] = []
     for begin_s, end_s in itertools.pairwise(edges):
-        samples = [sample for sample in evidence.samples if begin_s - 1e-3 <= sample.t_s < end_s - 1e-3]
+        samples = [sample for sample in evidence.samples if begin_s <= sample.t_s + SHOWN_FROM_S < end_s]
         found = _choose(samples, shape, layout, begin_s, end_s)
         if layout == "auto" and end_s - begin_s < MIN_LAYOUT_S and shots and shots[-1].layout == "fit":
             found = _Found(layout="fit", windows=(), rule=found.rule, note=shots[-1].note, subjects=found.subjects)

@@ -2,7 +2,8 @@
 
 FFmpeg decodes in software, and only the stretch. What it tells of every picture (how far it is from the one before,
 whether it is black) comes as lines; the pictures to look at go to a small file, which is read one by one, so that
-memory does not grow with the stretch.
+memory does not grow with the stretch. These are what a viewer sees at their times: one that is held is there again and
+again, also where it was shown before the stretch begins.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from reelpress.plan.clip_graph import keeps_graph
 from reelpress.plan.geometry import crop_filter
 from reelpress.plan.stretch_place import stretch_place
 from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
+from reelpress.reframe.evidence import SHOWN_FROM_S
 from reelpress.run.failures import classify
 from reelpress.run.process import CancelToken, Finished, Limits, run
 from reelpress.source.opening import OpenSource
@@ -67,11 +69,11 @@ def size_of(track: VideoTrack) -> tuple[int, int]:
 
 
 def limits_of(facts: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> Limits:
-    """Return how long FFmpeg may take for a stretch, and be silent: it tells nothing of what it decodes before."""
+    """Return how long FFmpeg may take for a stretch, and for what it has to decode before."""
     place = stretch_place(facts, track, start_s, duration_s)
     back_s = 2 * (track.longest_gop_s or 0.0) if place.seek_args else start_s
     before_s = _SLOW * max(RUN_UP_S, min(start_s, back_s))
-    return Limits(wall_s=120 + 30 * duration_s + before_s, stall_s=60 + before_s, memory_bytes=_MEMORY_BYTES)
+    return Limits(wall_s=120 + 30 * duration_s + before_s, stall_s=60 + RUN_UP_S, memory_bytes=_MEMORY_BYTES)
 
 
 def take_proxy(
@@ -87,11 +89,12 @@ def take_proxy(
     duration_s = end_s - start_s
     place = stretch_place(facts, track, start_s, duration_s)
     width, height = size_of(track)
-    slot, before = f"floor(t*{SAMPLES_PER_S}+0.001)", f"floor(prev_selected_t*{SAMPLES_PER_S}+0.001)"
+    until = f"trim=end={duration_s:.6f}"
     chain = ",".join((
-        *place.filters, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
+        *place.clock, until, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
         f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
-        f"select='isnan(prev_selected_t)+gt({slot},{before})'",
+        f"setpts=PTS-{SHOWN_FROM_S}/TB", f"fps=fps={SAMPLES_PER_S}:start_time=0:round=up",
+        "tpad=stop=-1:stop_mode=clone", until,
     ))  # fmt: skip
     # a graph that is set up anew midway, for pictures of another size, would count time from 0 again
     steady = (f"-reinit_filter:{track.index}", "0") if keeps_graph(track) else ()
@@ -115,13 +118,14 @@ def take_proxy(
         if source.failure is not None:
             raise source.failure
     _refuse_part(done)
-    if not reader.looks:
+    looks = reader.of_stretch(is_inside=track.duration_s is not None and start_s < track.duration_s)
+    if not looks:
         raise InputError(
             "Nothing of the stretch could be decoded.",
             evidence=done.last_words()[:300],
             hint="Choose a stretch inside the video, and check whether it plays elsewhere.",
         )  # fmt: skip
-    return reader.looks
+    return looks
 
 
 def _refuse_part(done: Finished) -> None:
@@ -143,15 +147,28 @@ def read_pictures(path: Path) -> Iterator[tuple[float, Picture]]:
 
 
 class _Looks:
-    """Gathers what FFmpeg tells of each picture."""
+    """Gathers what FFmpeg tells of each picture; of those before the stretch only the last is kept."""
 
     def __init__(self, on_time: Callable[[float], None]) -> None:
         self.looks: list[Look] = []
         self._on_time = on_time
 
+    def of_stretch(self, *, is_inside: bool) -> list[Look]:
+        """Return the looks, at 0 the one at what is shown when the stretch begins.
+
+        There are none where nothing begins within a stretch that is not inside of what the source has.
+        """
+        if not self.looks or self.looks[0].t_s >= 0:
+            return self.looks
+        if len(self.looks) == 1 and not is_inside:
+            return []
+        return [Look(t_s=0.0, difference=0.0, score=0.0, is_black=self.looks[0].is_black), *self.looks[1:]]
+
     def feed(self, line: str) -> None:
         if (frame := FRAME_LINE.match(line)) is not None:
             t_s = int(frame[1]) / CLOCK_HZ
+            if self.looks and self.looks[-1].t_s < 0 and t_s <= 0:
+                self.looks.pop()
             self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0, is_black=False))
             self._on_time(t_s)
         elif self.looks and (found := _VALUE.match(line)) is not None:

@@ -14,19 +14,19 @@ LEAST_SCORE = 2.5
 LEAST_RATIO = 5.0
 _AROUND = 6  # pictures before and after
 _LEAST_USUAL = 0.2
+_HELD_S = 1.0
 
 
-def find_cuts(looks: Sequence[Look]) -> list[float]:
+def find_cuts(looks: Sequence[Look], end_s: float) -> list[float]:
     """Return the times of the first pictures of new shots, in the seconds of ``looks``; the very first is not told.
 
-    A passage through black is a cut in its middle.
+    The last picture is shown until ``end_s``. A passage through black is a cut in its middle.
     """
     if not looks:
         return []
-    last_s = looks[-1].t_s
     cuts, begun_s = [], looks[0].t_s
     for cut_s in sorted([*_hard_cuts(looks), *_fades(looks)]):
-        if cut_s - begun_s >= MIN_SHOT_S and last_s - cut_s >= MIN_SHOT_S / 2:
+        if cut_s - begun_s >= MIN_SHOT_S and end_s - cut_s >= MIN_SHOT_S / 2:
             cuts.append(cut_s)
             begun_s = cut_s
     return cuts
@@ -35,12 +35,16 @@ def find_cuts(looks: Sequence[Look]) -> list[float]:
 def _hard_cuts(looks: Sequence[Look]) -> list[float]:
     found = []
     for index, look in enumerate(looks):
-        if index == 0 or look.score < LEAST_SCORE:
+        if index == 0:
+            continue
+        # FFmpeg's score is low behind another change; behind a picture that was held there is none
+        score = look.difference if look.t_s - looks[index - 1].t_s >= _HELD_S else look.score
+        if score < LEAST_SCORE:
             continue
         around = [*looks[max(1, index - _AROUND) : index], *looks[index + 1 : index + 1 + _AROUND]]
         differences = sorted(each.difference for each in around)
         usual = differences[len(differences) * 3 // 4] if differences else 0.0  # every second picture may be a repeat
-        if look.score >= CUT_THRESHOLD or look.score >= LEAST_RATIO * max(usual, _LEAST_USUAL):
+        if score >= CUT_THRESHOLD or score >= LEAST_RATIO * max(usual, _LEAST_USUAL):
             found.append(look.t_s)
     return found
 
