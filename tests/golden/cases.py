@@ -86,7 +86,7 @@ CPU_CASES: dict[str, Case] = {
     "fps-40-capped-unevenly": case(media(video(fps_avg=F(40), fps_nominal=F(40), fps_peak=40.0, frames=400), audio())),
     "fps-29.97-kept": case(media(video(fps_avg=F(30000, 1001), fps_nominal=F(30000, 1001)), audio())),
     "vfr-phone-kept": case(media(video(is_vfr=True, fps_avg=F(299, 10), fps_peak=33.0, time_base=F(1, 600)), audio())),
-    "still-end": case(media(video(duration_s=70.0, last_s=60.0), audio(duration_s=70.0))),
+    "still-end": case(media(video(duration_s=70.0, last_from_s=10.0, last_s=60.0), audio(duration_s=70.0))),
     "vfr-bursts-capped": case(media(video(is_vfr=True, fps_avg=F(24), fps_peak=60.0, time_base=F(1, 90000)), audio())),
     "mkv-milliseconds-put-on-grid": case(
         media(video(time_base=F(1, 1000), fps_avg=F(24000, 1001), fps_nominal=F(24000, 1001)), audio(),

@@ -279,3 +279,10 @@ def test_stretches_are_framed_side_by_side(analyst: Analyst, tmp_path: Path) -> 
     for thread in threads:
         thread.join()
     assert [found[at] for at in range(3)] == alone
+
+
+@pytest.mark.parametrize("by_stretch", [False, True])
+def test_a_still_end_is_framed_by_its_last_picture(analyst: Analyst, tmp_path: Path, by_stretch: bool) -> None:
+    source = clips.ends_still(tmp_path / "in.mp4", "-preset", "medium", until_s=30)
+    (shot,) = analyst.frame(source, 20.0, 25.0, by_stretch=by_stretch).shots
+    assert (shot.start_s, shot.end_s) == (20.0, 25.0)

@@ -485,7 +485,7 @@ def test_the_outlook_is_unknown_where_a_fact_is(track: dict[str, Any], fps: floa
 @pytest.mark.parametrize(("is_vfr", "verdict"), [(False, "yes"), (True, "doubtful")])
 def test_a_still_end_spends_nothing(is_vfr: bool, verdict: str) -> None:
     """The average of a variable rate has its seconds in it."""
-    track = video(bitrate_bps=bits(CERTAIN_BPP * 0.5), duration_s=30.0, last_s=20.0, is_vfr=is_vfr)
+    track = video(bitrate_bps=bits(CERTAIN_BPP * 0.5), duration_s=30.0, last_from_s=10.0, last_s=20.0, is_vfr=is_vfr)
     assert outlook(track, HD, 30.0).verdict == verdict
 
 

@@ -135,7 +135,9 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     held_s: tuple[float, ...] = ()
     # of variable rates: (from, to) where one picture stays, in seconds from the first one on; at most MOST_PAUSES
     pauses_s: tuple[tuple[float, float], ...] = ()
-    last_s: float | None = None  # how long the last picture stays, None where packets were not read
+    # when the last picture comes, in seconds from the first, and how long it stays; None where that was not read
+    last_from_s: float | None = None
+    last_s: float | None = None
     filled_slots: tuple[tuple[int, int], ...] = ()  # of variable rates: (n, slots of 1/n second that hold a frame)
     # (seconds from the first picture on, bytes of packets before), rising to its end; at most 65, none where not all
     # packets were read
@@ -150,9 +152,12 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     @property
     def changes_until_s(self) -> float | None:
         """Until when something new is to be seen, in seconds from the first picture: the duration less a still end."""
-        if self.duration_s is None or self.last_s is None or not self.ends_still:
-            return self.duration_s
-        return self.duration_s - self.last_s + STAYS_S
+        return self.duration_s if self.still_from_s is None else self.still_from_s + STAYS_S
+
+    @property
+    def still_from_s(self) -> float | None:
+        """When the last picture comes, in seconds from the first, where it stays; elsewhere ``None``."""
+        return self.last_from_s if self.ends_still else None
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):

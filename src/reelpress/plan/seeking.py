@@ -38,10 +38,7 @@ def pauses_of(track: VideoTrack) -> Pauses:
         step_s = shortest_s if len(track.pauses_s) == MOST_PAUSES else PAUSE_S
     else:
         step_s = 1 / float(track.fps_avg) if track.fps_avg else 0.0
-    still_from_s = None
-    if track.ends_still and track.duration_s is not None and track.last_s is not None:
-        still_from_s = track.duration_s - track.last_s
-    return Pauses(between_s=track.pauses_s, step_s=step_s, still_from_s=still_from_s)
+    return Pauses(between_s=track.pauses_s, step_s=step_s, still_from_s=track.still_from_s)
 
 
 def can_seek(media: MediaFacts, track: VideoTrack) -> bool:

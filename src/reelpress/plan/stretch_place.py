@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
-from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, run_up_s, seek_args
+from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, pauses_of, run_up_s, seek_args
 
+_LATE_S = 0.001  # `fps` of FFmpeg 5.1 drops a last picture that comes just when what it fills begins
 _OWN_CLOCK: tuple[str, ...] = ("-copyts",)
 
 
@@ -14,7 +15,7 @@ class StretchPlace(Value, frozen=True, kw_only=True):
 
     Frames keep their distances; the first is at 0 or, where none is shown at the very start, a little later.
     ``clock`` is the filters that only put frames at their times: those before the stretch, of which the last may still
-    be shown when it begins, lie under 0.
+    be shown when it begins, lie under 0. Where that is the last of all, and stays, it is at 0, or a little later.
     """
 
     seek_args: tuple[str, ...]
@@ -28,11 +29,12 @@ def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration
     A file that is read from its beginning is at 0 with that picture. Where it is sought, the container's own clock is
     kept: FFmpeg's, with 0 where it was sought, is wrong for MPEG-TS and MPEG-PS, by seconds or by all of its start.
     """
-    enter_s = _enter_s(media, track, start_s)
+    enter_s, still_from_s = _enter_s(media, track, start_s), pauses_of(track).still_from_s
+    early_s = 0.0 if still_from_s is None or start_s <= still_from_s else start_s - still_from_s + _LATE_S
     if enter_s is None:
-        return _place((), "", start_s, duration_s, ("setpts=PTS-STARTPTS",))
+        return _place((), "", start_s, duration_s, early_s=early_s, from_zero=("setpts=PTS-STARTPTS",))
     origin_s = track.start_s or 0.0
-    return _place(seek_args(origin_s + enter_s), "", origin_s + start_s, duration_s)
+    return _place(seek_args(origin_s + enter_s), "", origin_s + start_s, duration_s, early_s=early_s)
 
 
 def sound_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s: float) -> StretchPlace:
@@ -50,18 +52,24 @@ def sound_place(media: MediaFacts, track: VideoTrack, start_s: float, duration_s
 
 
 def _place(
-    args: tuple[str, ...], kind: str, begin_s: float, duration_s: float, from_zero: tuple[str, ...] = ()
-) -> StretchPlace:
-    """Return the place of what begins at ``begin_s``, for pictures or, of the kind ``a``, for sound."""
+    args: tuple[str, ...], kind: str, begin_s: float, duration_s: float, *, early_s: float = 0.0,
+    from_zero: tuple[str, ...] = (),
+) -> StretchPlace:  # fmt: skip
+    """Return the place of what begins at ``begin_s``, for pictures or, of the kind ``a``, for sound.
+
+    ``early_s`` is how much earlier the picture came that is shown then.
+    """
     window = f"{kind}trim=start={begin_s:.6f}:duration={duration_s:.6f}"
-    shift = f"{kind}setpts=PTS-{begin_s:.6f}/TB"
-    return StretchPlace(seek_args=args, filters=(*from_zero, window, shift), clock=(*from_zero, shift))
+    filters = (*from_zero, window, f"{kind}setpts=PTS-{begin_s:.6f}/TB")
+    clock = (*from_zero, f"{kind}setpts=PTS-{begin_s - early_s:.6f}/TB")
+    return StretchPlace(seek_args=args, filters=filters, clock=clock)
 
 
 def _enter_s(media: MediaFacts, track: VideoTrack, start_s: float) -> float | None:
     """Return where to seek to, in seconds from the first picture; ``None`` for the file's beginning."""
     if not can_seek(media, track):
         return None
-    entry_s, enter_s = entry_before(media, track, start_s), start_s - run_up_s(media, track)
+    entry_s = entry_before(media, track, start_s)
+    enter_s = min(start_s - run_up_s(media, track), pauses_of(track).decoded_from_s(start_s))
     enter_s = enter_s if entry_s is None else max(enter_s, entry_s)
     return enter_s if enter_s >= READ_ANYWAY_S else None

@@ -55,7 +55,7 @@ class StreamScan:
         self._longest_gop = 0
         self._shift = 0
         self._previous: int | None = None
-        self._last_pts = self._heard_from = -(1 << 62)
+        self.last_pts = self._heard_from = -(1 << 62)  # when what is shown last comes
         self._dts_before: int | None = None
         self._is_last = False  # whether the packet before is the one that is shown last
         self._tail = self._count_on = 0
@@ -88,19 +88,19 @@ class StreamScan:
             self._note_picture(self.pts, packet, shown_at)
             return
         self.end = end if self.end is None else max(self.end, end)
-        if shown_at > self._last_pts:
-            self._last_pts, self.last_duration = shown_at, duration
+        if shown_at > self.last_pts:
+            self.last_pts, self.last_duration = shown_at, duration
 
     def _note_picture(self, pts: array[int], packet: Packet[av.stream.Stream], shown_at: int) -> None:
         duration, before, self._dts_before = packet.duration or 0, self._dts_before, packet.dts
         step = None if packet.dts is None or before is None else packet.dts - before
-        if shown_at > self._last_pts:
-            self._last_pts, self.last_duration, self._is_last = shown_at, duration, True
+        if shown_at > self.last_pts:
+            self.last_pts, self.last_duration, self._is_last = shown_at, duration, True
         elif self._is_last:
             if step == self.last_duration:
                 self.last_duration = 0  # that was the way to this packet, which is shown before
             self._is_last = False
-        self.end = self._last_pts + self.last_duration  # all others end when the next is shown
+        self.end = self.last_pts + self.last_duration  # all others end when the next is shown
         if duration != step:  # else the way from one to the next, written once more where there is no next
             self.end = max(self.end, shown_at + duration)
         if len(pts) < MAX_TIMESTAMPS:
@@ -163,7 +163,7 @@ class StreamScan:
         """
         if self.pts is None or len(self.pts) < 2 or self.end is None:
             return
-        self.last_duration = self.end - self._last_pts
+        self.last_duration = self.end - self.last_pts
         self.pts = array("q", sorted(self.pts))
         usual = sorted(b - a for a, b in pairwise(self.pts))[len(self.pts) // 2 - 1]
         if 10 * self._without_pts > self.shown:

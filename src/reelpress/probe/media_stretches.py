@@ -41,7 +41,7 @@ class Stretches:
         self.are_all_read = True
         self._seen: dict[int, list[tuple[int, Timing]]] = {}  # by stream: frames, and the rates they show
         self._pauses_s: dict[int, set[tuple[float, float]]] = {}
-        self._last_s: dict[int, float] = {}
+        self._last: dict[int, tuple[float, float]] = {}
 
     def add(self, stream: VideoStream, pts: Sequence[int], last_duration: int) -> None:
         """Take what a window shows of a stream's rates."""
@@ -58,17 +58,18 @@ class Stretches:
         off_s = float((shown[0] - zero) * base)
         found = self._pauses_s.setdefault(stream.index, set())
         found |= {(round(a + off_s, 4), round(b + off_s, 4)) for a, b in pauses(shown, base)}
-        if window.last_duration is not None:
-            self._last_s[stream.index] = round(float(window.last_duration * base), 6)
+        if window.last is not None:
+            at, length = window.last
+            self._last[stream.index] = round(float((at - zero) * base), 6), round(float(length * base), 6)
 
     def pauses_s(self, index: int) -> tuple[tuple[float, float], ...]:
         """Return where one picture of a stream stays, as far as was seen: the longest such pauses, in order."""
         longest = nlargest(MOST_PAUSES, self._pauses_s.get(index, ()), key=lambda pause: pause[1] - pause[0])
         return tuple(sorted(longest))
 
-    def last_s(self, index: int) -> float | None:
-        """Return how long a stream's last picture stays, ``None`` where that was not seen."""
-        return self._last_s.get(index)
+    def last_picture(self, index: int) -> tuple[float | None, float | None]:
+        """Return when a stream's last picture comes, and how long it stays; nothing where that was not seen."""
+        return self._last.get(index, (None, None))
 
     def timing(self, index: int) -> tuple[int, Timing] | None:
         """Return the rates of a stream over all stretches, and by how many frames; ``None`` where none was there."""

@@ -66,6 +66,9 @@ def build_video(
     times = stream_times(stream, scan, is_complete=is_complete)
     timing = _timing(stream, scan, why, is_complete=is_complete, stretches=stretches)
     varying = scan.pts if scan.pts is not None and timing.is_vfr and is_complete and not scan.jumps else ()
+    last_from_s, last_s = (
+        _last_picture(scan, is_complete=is_complete) if stretches is None else stretches.last_picture(stream.index)
+    )
     all_varying = varying if scan.all_pts_kept else ()
     for name in ("shown", "start_s", "duration_s", "size_bytes", "keyframes"):
         if getattr(times, name) is None:
@@ -108,7 +111,8 @@ def build_video(
         clock_jumps=len(scan.jumps),
         held_s=held_frames(varying, scan.time_base),
         pauses_s=pauses(varying, scan.time_base) if stretches is None else stretches.pauses_s(stream.index),
-        last_s=_last_s(scan, is_complete=is_complete) if stretches is None else stretches.last_s(stream.index),
+        last_from_s=last_from_s,
+        last_s=last_s,
         filled_slots=filled_slots(all_varying, scan.time_base, timing.fps_peak or 0.0),
         bytes_by_s=scan.bytes_by_s() if is_complete else (),
         has_closed_captions=sampler.has_closed_captions,
@@ -120,8 +124,12 @@ def build_video(
     )
 
 
-def _last_s(scan: StreamScan, *, is_complete: bool) -> float | None:
-    return round(float(scan.last_duration * scan.time_base), 6) if is_complete and scan.last_duration else None
+def _last_picture(scan: StreamScan, *, is_complete: bool) -> tuple[float | None, float | None]:
+    """Return when the last picture comes, from the first one on, and how long it stays, in seconds."""
+    if not is_complete or not scan.last_duration or scan.start is None or scan.last_pts < scan.start:
+        return None, None
+    base = scan.time_base
+    return round(float((scan.last_pts - scan.start) * base), 6), round(float(scan.last_duration * base), 6)
 
 
 def _why_not(

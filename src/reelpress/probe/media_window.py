@@ -126,12 +126,12 @@ class Window:
         return array("q", sorted(t for t in self.scans[self._main.index].pts or () if t >= first))
 
     @property
-    def last_duration(self) -> int | None:
-        """How long the main stream's last picture stays, ``None`` where that was not reached, or nothing tells."""
+    def last(self) -> tuple[int, int] | None:
+        """When the main stream's last picture comes, and how long it stays; ``None`` where that was not seen."""
         scan = self.scans[self._main.index]
-        if not self._has_ended or not scan.pts or scan.end is None:
+        if not self._has_ended or not scan.pts or scan.end is None or scan.end == scan.last_pts:
             return None
-        return scan.end - max(scan.pts) or None
+        return scan.last_pts, scan.end - scan.last_pts
 
     def settled(self, index: int, until_s: float) -> array[int]:
         """Return the times of the frames from the keyframe on and before ``until_s``, in order.
