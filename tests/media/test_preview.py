@@ -80,6 +80,16 @@ def test_pictures_keep_their_times_when_the_rate_varies(preview: Make, tmp_path:
     assert made.duration_s == pytest.approx(probe(source).video[0].duration_s, abs=0.002)
 
 
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_a_still_end_is_as_long_as_in_the_source(preview: Make, tmp_path: Path, name: str) -> None:
+    vary = "1" if name == "in.mp4" else "lt(n,25)+not(mod(n,3))"
+    made = preview(clips.ends_still(tmp_path / name, "-preset", "medium", until_s=8.5, select=vary))
+    assert made.duration_s == pytest.approx(8.5, abs=0.05)
+    shown = tiles(tmp_path / "preview", made)
+    assert made.sprites.count >= 8
+    assert np.abs(shown[8].astype(int) - shown[3]).mean() < 3  # JPEG's own noise
+
+
 @pytest.mark.parametrize("rate", ["50", "60000/1001"])
 def test_fast_video_is_capped_by_leaving_pictures_out(preview: Make, tmp_path: Path, rate: str) -> None:
     source = clips.plain(tmp_path / "in.mp4", rate=rate)

@@ -12,6 +12,7 @@ from reelpress.plan.compress import deinterlace
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.expect import expect_encode
 from reelpress.plan.geometry import Size, crop_filter, fit, timing
+from reelpress.plan.ladder import end_args
 from reelpress.plan.model import INPUT, Expectation
 from reelpress.plan.tracks import TrackPlan
 from reelpress.probe.scenes import cut_filters
@@ -69,6 +70,7 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
         # the picture that is seen at each multiple of the interval, also where it began long before
         f"fps=fps=1/{interval_s}:start_time=0:round=up",
         f"scale=w={tile.width}:h={tile.height}:out_color_matrix=bt601:out_range=pc", "format=yuvj420p",
+        *_still_end(clock.stays_until_s, interval_s),
         "metadata=mode=add:key=reelpress.tile:value=1",
         "metadata=mode=print:key=reelpress.tile:file=-:direct=1",
         f"tile={SHEET_COLUMNS}x{SHEET_ROWS}",
@@ -86,7 +88,7 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
         "-maxrate", str(PROXY_MAX_BPS), "-bufsize", str(2 * PROXY_MAX_BPS), "-pix_fmt", "yuv420p",
         "-g", "250", "-force_key_frames", f"expr:isnan(prev_forced_t)+gte(t,prev_forced_t+{KEYFRAME_EVERY_S})",
         "-fps_mode", "vfr", "-enc_time_base:v", f"{base.numerator}/{base.denominator}",
-        "-video_track_timescale", str(base.denominator),
+        "-video_track_timescale", str(base.denominator), *end_args(clock.stays_until_s),
         *(() if audio is None else ("-c:a", "aac", "-b:a", str(AUDIO_BPS))),
         *_BARE, "-max_muxing_queue_size", "4096", "-muxing_queue_data_threshold", str(_QUEUE_BYTES),
         # a file that grows with every packet tells a slow FFmpeg from one that hangs
@@ -103,6 +105,13 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
     return PreviewPlan(
         args=args, size=size, tile=tile, interval_s=interval_s, has_audio=audio is not None, expect=expect
     )
+
+
+def _still_end(until_s: float | None, interval_s: int) -> tuple[str, ...]:
+    """Return the filters that show a last picture that stays up to the end: `fps` ends with it."""
+    if until_s is None:
+        return ()
+    return ("tpad=stop=-1:stop_mode=clone", f"trim=end_frame={ceil(until_s / interval_s)}")
 
 
 _BARE = ("-map_metadata", "-1", "-map_chapters", "-1")
