@@ -220,6 +220,41 @@ def test_an_address_that_expires_in_the_middle_is_said_to_have(status):
         assert len(server.asked) == asked
 
 
+class Signed(Ranges):
+    """A server that takes the newest signature alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signed = 0
+
+    def __call__(self, asked: Asked):
+        if not asked.target.endswith(f"={self.signed}"):
+            return said(status="403 Forbidden")
+        return super().__call__(asked)
+
+
+def test_an_address_that_expires_is_renewed_where_it_can_be():
+    server, renewed = Signed(), []
+    with Peer(server) as peer:
+
+        def renew() -> str:
+            renewed.append(1)
+            return f"{peer.url}/v/talk.mp4?sig={server.signed}"
+
+        with opened(peer, "/v/talk.mp4?sig=0", renew=renew) as source:
+            server.signed = 1
+            places = [(at, at + 1000) for at in range(100_000, len(CONTENT), 200_000)]
+            with ThreadPoolExecutor(4) as pool:
+                assert all(pool.map(lambda place: get(source, *place) == CONTENT[slice(*place)], places))
+            source.check_unchanged()
+            assert (source.failure, 1 <= len(renewed) <= 4) == (None, True)
+            server.signed = -1
+            server.faults = [said(status="403 Forbidden")] * 9
+            fails(source, 50_000)
+            with pytest.raises(InputError, match="expired"):
+                source.check_unchanged()
+
+
 def test_a_first_refusal_means_what_it_says():
     for status, reason in (("403 Forbidden", "denied"), ("404 Not Found", "missing")):
         server = Ranges()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import urllib.request
 
 import pytest
 
@@ -16,6 +17,7 @@ from reelpress.storage.scratch import Scratch
 
 import holdings
 from conftest import s3_store
+from faulty import Proxy
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 SIZE_BYTES = 8 * 2**20
@@ -46,6 +48,21 @@ def test_a_signed_address_is_read_in_ranges(sources):
         assert "X-Amz" not in source.url + source.name
         with opened_by.opened("v", known, cancel=CancelToken()) as other:
             assert other is source
+
+
+def test_an_address_that_the_store_takes_no_longer_is_signed_anew(s3_server, tmp_path):
+    settings = load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None)
+    settings.scratch.mkdir(parents=True)
+    with Proxy(s3_server, "403", 10**6) as proxy:
+        store = s3_store(proxy.endpoint, tmp_path.name)
+        opened_by = Sources(settings, store, Scratch(settings.scratch), PrivateFolder(settings.scratch))
+        with opened_by.opened("v", source_of(store), cancel=CancelToken()) as source:
+            proxy.at = len(proxy.seen) + 1  # as with passing credentials, which end before what they signed
+            request = urllib.request.Request(source.url, headers={"Range": "bytes=5000000-5000255"})
+            with urllib.request.urlopen(request) as answer:
+                assert answer.read() == bytes((5_000_000 + n) % 256 for n in range(256))
+            assert proxy.hit
+            source.check_unchanged()
 
 
 def test_another_object_under_the_key_is_refused(sources):

@@ -20,6 +20,7 @@ from reelpress.source.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from reelpress.source.blocks import Blocks
+    from reelpress.source.remote import Renew
 
 NETWORK_PROTOCOLS = "http,tcp"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -84,19 +85,20 @@ def open_source(
     allow_private: bool = False,
     cache_dir: Path | None = None,
     cancel: CancelToken | None = None,
+    renew: Renew | None = None,
 ) -> OpenSource:
     """Open a file, or a file behind ``http://`` or ``https://``, of which only what is read is fetched.
 
     The server must deliver ranges. Its address must be public unless ``allow_private``; what was fetched is kept in a
     nameless file in ``cache_dir``, or the system's folder for such, until the source is closed. ``cancel`` ends all
-    reading.
+    reading. ``renew`` is asked for the address anew where it is a signed one that has expired.
 
     Raises :class:`InputError`, :class:`UsageError`, :class:`AddressError`, :class:`NetError`, :class:`OutputError` for
     that folder, and :class:`Cancelled`.
     """
     cancel = cancel or CancelToken()
     if isinstance(named, str) and _WEB.match(named):
-        return _RemoteSource(named, allow_private=allow_private, cache_dir=cache_dir, cancel=cancel)
+        return _RemoteSource(named, allow_private=allow_private, cache_dir=cache_dir, cancel=cancel, renew=renew)
     if isinstance(named, str) and _SCHEME.match(named):
         raise InputError(
             "Only files, and addresses of http and https, can be opened.", evidence=ascii(named.partition(":")[0][:20])
@@ -133,7 +135,9 @@ class _RemoteSource(OpenSource):
     # No proxy of the environment's for what is on this very machine; and what waits in a socket may never be read.
     input_options = ("-http_proxy", "none", "-recv_buffer_size", "8192")
 
-    def __init__(self, address: str, *, allow_private: bool, cache_dir: Path | None, cancel: CancelToken) -> None:
+    def __init__(
+        self, address: str, *, allow_private: bool, cache_dir: Path | None, cancel: CancelToken, renew: Renew | None
+    ) -> None:
         try:
             from reelpress.source.blocks import Blocks
             from reelpress.source.gateway import Gateway
@@ -150,7 +154,9 @@ class _RemoteSource(OpenSource):
             return self._closing.is_cancelled or cancel.is_cancelled
 
         with contextlib.ExitStack() as resources:
-            self._remote = remote = Remote(address, allow_private=allow_private, is_cancelled=is_cancelled)
+            self._remote = remote = Remote(
+                address, allow_private=allow_private, is_cancelled=is_cancelled, renew=renew
+            )  # fmt: skip
             resources.callback(remote.close)
             self._blocks: Blocks = Blocks(remote, folder=cache_dir, is_cancelled=is_cancelled)
             resources.callback(self._blocks.close)

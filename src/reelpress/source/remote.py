@@ -11,8 +11,8 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 import httpx
 
@@ -28,6 +28,10 @@ _NO_LONGER = {400, 401, 403}  # what signed addresses answer once they have expi
 _GONE = {404, 410}
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _DOWNLOAD_FIRST = "Download the video first, and name the file."
+
+
+# Returns an address of the same file that was signed just now.
+Renew: TypeAlias = Callable[[], str]
 
 
 class Version(NamedTuple):
@@ -75,7 +79,8 @@ class Part:
 class Remote:
     """A file behind an address; threads may share it.
 
-    ``version`` is known once the first part was asked for; ``read_bytes`` counts what came of all bodies.
+    ``version`` is known once the first part was asked for; ``read_bytes`` counts what came of all bodies. ``renew``
+    gives the file's address anew, once one that was good has expired.
 
     Raises :class:`AddressError` for an address that may not be called.
     """
@@ -86,6 +91,7 @@ class Remote:
         *,
         allow_private: bool,
         is_cancelled: IsCancelled,
+        renew: Renew | None = None,
         patience: Patience = Patience(),  # noqa: B008 - a frozen value
     ) -> None:
         read = check_url(url, allow_private=allow_private)
@@ -93,7 +99,7 @@ class Remote:
         self.name = f"{self.where}{read.path}"
         self.version: Version | None = None
         self.over: InputError | None = None
-        self._url, self._now_at = url, url
+        self._url, self._now_at, self._renew = url, url, renew
         self._allow_private = allow_private
         self._counting = threading.Lock()
         self.read_bytes = 0
@@ -113,13 +119,23 @@ class Remote:
         try:
             return self._ask(now_at, start, length)
         except NetError as error:
-            if now_at == self._url or error.status not in _NO_LONGER | _GONE:
+            if (fresh := self._in_place_of(now_at, error)) is None:
                 raise self._explained(error) from None
-        self._now_at = self._url  # what it led to has expired; it may lead to something fresh
+        self._now_at = fresh
         try:
-            return self._ask(self._url, start, length)
+            return self._ask(fresh, start, length)
         except NetError as error:
             raise self._explained(error) from None
+
+    def _in_place_of(self, refused: str, error: NetError) -> str | None:
+        """Return another address to ask: the one that led to this, which may lead to something fresh, or a new one."""
+        if error.status not in _NO_LONGER | _GONE:
+            return None
+        if refused == self._url:
+            if self._renew is None or self.version is None or error.status in _GONE:
+                return None
+            self._url = self._renew()
+        return self._url
 
     def close(self) -> None:
         """Let go of the client; parts are closed by who asked for them."""
