@@ -13,6 +13,7 @@ from reelpress.jobs.private_folder import PrivateFolder
 from reelpress.jobs.sources import Sources, version_of_object
 from reelpress.run.process import CancelToken
 from reelpress.service_settings import load_service
+from reelpress.storage.opening import open_store
 from reelpress.storage.scratch import Scratch
 
 import holdings
@@ -63,6 +64,18 @@ def test_an_address_that_the_store_takes_no_longer_is_signed_anew(s3_server, tmp
                 assert answer.read() == bytes((5_000_000 + n) % 256 for n in range(256))
             assert proxy.hit
             source.check_unchanged()
+
+
+def test_a_video_that_was_brought_here_is_counted_once_and_gone_afterwards(tmp_path):
+    settings = load_service({"data_dir": str(tmp_path)}, environ={}, env_file=None)
+    settings.scratch.mkdir(parents=True)
+    store, scratch, folder = open_store("memory://"), Scratch(settings.scratch), PrivateFolder(settings.scratch)
+    known = source_of(store)
+    with Sources(settings, store, scratch, folder).opened("v", known, cancel=CancelToken()) as source:
+        assert source.path is not None
+        assert source.path.stat().st_blocks * 512 >= SIZE_BYTES
+        assert scratch.room().promised_bytes == 0
+    assert list(folder.path.iterdir()) == []
 
 
 def test_another_object_under_the_key_is_refused(sources):
