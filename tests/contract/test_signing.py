@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,15 @@ from reelpress.errors import ExitCode, StorageError, UsageError
 from reelpress.storage.opening import open_store
 from reelpress.storage.orphans import sweep_orphans
 from reelpress.storage.segments import collect, discard, missing_segments, plan_upload, sign_segment
-from reelpress.storage.signing import LONGEST_S, MOST_BYTES_OF_PUT, SignedUrl, can_sign, sign_download, sign_upload
+from reelpress.storage.signing import (
+    LONGEST_S,
+    MOST_BYTES_OF_PUT,
+    SignedUrl,
+    can_sign,
+    sign_download,
+    sign_upload,
+    signed_place,
+)  # fmt: skip
 from reelpress.storage.store import Store
 
 import holdings
@@ -134,3 +143,30 @@ def test_azure_needs_a_header_of_its_own(clean_environment: None):
     assert signed.url.startswith("https://shop.blob.core.windows.net/box/in/a%20b.mp4?")
     assert signed.headers == {"x-ms-blob-type": "BlockBlob"}
     assert sign_download(store, "a").headers == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "options", "environ"),
+    [
+        ("az://box", {"account_name": "me", "sas_key": "sv=2022&sig=abc%3D"}, {}),
+        ("az://box", {"account_name": "me"}, {"AZURE_STORAGE_SAS_KEY": "sv=2022&sig=abc%3D"}),
+        ("s3://videos", {"region": "r", "skip_signature": True}, {}),
+        ("s3://videos", {"region": "r"}, {"AWS_SKIP_SIGNATURE": "true"}),
+    ],
+)
+def test_who_holds_nothing_to_sign_with_is_not_asked_to(
+    address: str, options: dict[str, Any], environ: dict[str, str], clean_environment: None,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    store = open_store(address, **options)
+    assert not can_sign(store)
+    assert signed_place(store) is None
+    with pytest.raises(StorageError) as caught:
+        sign_download(store, "a.mp4")
+    assert caught.value.reason == "unsupported"
+
+
+def test_a_key_signs_also_beside_a_shared_access_signature(clean_environment: None):
+    assert sign_download(open_store("az://box", account_name="me", account_key="aGVsbG8=", sas_key="sig=a"), "a").url

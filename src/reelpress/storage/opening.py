@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_PREFIX_BYTES = 120
 S3_COPY_LIMIT_BYTES = 5 * 2**30
 
+_YES = {"1", "true", "on", "yes", "y"}
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]")
 _OPTIONS: dict[str, frozenset[str]] = {
     "s3": frozenset(
@@ -157,7 +158,17 @@ def _remote(parts: SplitResult, patience: Patience, options: dict[str, str | boo
     calls = Calls(kind, make, patience, None)  # type: ignore[arg-type]
     _refuse_bad_settings(calls.handle)
     limit = S3_COPY_LIMIT_BYTES if kind == "s3" else None
-    return Store(f"{parts.scheme}://{bucket}{'/' if prefix else ''}{prefix}", calls, copy_limit_bytes=limit)
+    url = f"{parts.scheme}://{bucket}{'/' if prefix else ''}{prefix}"
+    return Store(url, calls, copy_limit_bytes=limit, has_key=_has_key(parts.scheme, options))
+
+
+def _has_key(scheme: str, options: dict[str, str | bool]) -> bool:
+    """Tell whether there is a key that signs: not for who comes without one, nor for who was given a signature."""
+    given = {**os.environ, **{name: str(value) for name, value in options.items() if value}}
+    if scheme == "s3":
+        return (given.get("skip_signature") or given.get("AWS_SKIP_SIGNATURE", "")).lower() not in _YES
+    has_sas = not {"sas_key", "AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN"}.isdisjoint(given)
+    return scheme != "az" or not has_sas or not {"account_key", "AZURE_STORAGE_ACCOUNT_KEY"}.isdisjoint(given)
 
 
 def _endpoint(scheme: str, settings: dict[str, Any]) -> str:

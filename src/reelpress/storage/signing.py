@@ -50,12 +50,13 @@ _NOT_SIGNED_BY_GCS = frozenset("!$&'()*+,:;=@")
 def can_sign(store: Store, key: str = "") -> bool:
     """Tell whether addresses of this store, and of this object, can be signed; else the service needs its own route.
 
-    A folder and memory have none, and Google Cloud Storage none for keys with some signs, as ``talk (1).mp4``.
+    A folder and memory have none, nor has who may use a store without a key to it (a public bucket, a shared access
+    signature), and Google Cloud Storage none for keys with some signs, as ``talk (1).mp4``.
     """
     if store.kind == "gcs":
         prefix = store.url.removeprefix("gs://").partition("/")[2]
         return _NOT_SIGNED_BY_GCS.isdisjoint(prefix + key)
-    return store.kind in {"s3", "azure"}
+    return store.has_key and store.kind in {"s3", "azure"}
 
 
 def sign_download(store: Store, key: str, *, expires_s: int = 3600) -> SignedUrl:

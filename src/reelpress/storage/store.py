@@ -12,14 +12,17 @@ from reelpress.storage.waiting import CancelSign, wait_for
 class Store:
     """An open store; made by ``open_store``, safe to share between threads.
 
-    ``url`` is its address without credentials. Files go in and out by :mod:`reelpress.storage.download` and
-    :mod:`reelpress.storage.upload`.
+    ``url`` is its address without credentials; without ``has_key`` there is nothing to sign addresses with. Files go in
+    and out by :mod:`reelpress.storage.download` and :mod:`reelpress.storage.upload`.
     """
 
-    def __init__(self, url: str, calls: Calls, *, copy_limit_bytes: int | None = None) -> None:
+    def __init__(
+        self, url: str, calls: Calls, *, copy_limit_bytes: int | None = None, has_key: bool = True
+    ) -> None:  # fmt: skip
         self.url = url
         self.calls = calls
         self.copy_limit_bytes = copy_limit_bytes
+        self.has_key = has_key
 
     @property
     def kind(self) -> Kind:
