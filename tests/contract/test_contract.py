@@ -650,6 +650,29 @@ def test_an_upload_that_was_killed_is_an_orphan(store: Store, tmp_path: Path, mo
     assert [info.key for info in sweep_orphans(store, older_than_s=3600, now=later)] == [orphan]
 
 
+def test_what_may_not_be_deleted_keeps_nothing_else_from_being_swept(store: Store, monkeypatch: pytest.MonkeyPatch):
+    orphans = [f".reelpress/tmp/j{n}/" + "0123456789abcdef" * 2 for n in range(4)]
+    for orphan in orphans:
+        holdings.put(store, orphan, b"1")
+    real, reasons = Calls.delete, {orphans[0]: "denied"}
+
+    async def delete(self: Calls, key: str) -> None:
+        if key in reasons:  # held by a rule of the bucket, or the store is gone
+            raise StorageError("x", reason=reasons[key])
+        await real(self, key)
+
+    monkeypatch.setattr(Calls, "delete", delete)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    reasons[orphans[2]] = "unreachable"
+    with pytest.raises(StorageError) as caught:
+        sweep_orphans(store, older_than_s=3600, now=later)
+    assert caught.value.reason == "unreachable"
+    del reasons[orphans[2]]
+    with pytest.raises(StorageError) as caught:
+        sweep_orphans(store, older_than_s=3600, now=later)
+    assert (caught.value.reason, holdings.keys(store)) == ("denied", orphans[:1])
+
+
 async def _as_if_killed(self: Calls, *_args: str, **_options: bool) -> None:
     raise RuntimeError("nothing after this")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from reelpress.errors import UsageError
+from reelpress.errors import StorageError, UsageError
 from reelpress.storage.calls import ObjectInfo
 from reelpress.storage.keys import TEMPORARY, UPLOADS, is_temporary, upload_of
 from reelpress.storage.store import Store
@@ -56,9 +56,18 @@ def sweep_orphans(
 ) -> list[ObjectInfo]:
     """Delete what :func:`find_orphans` returns, and return it; what it raises, and what deleting raises.
 
-    Deleting one at a time: some S3-compatible stores have no bulk request, and this is never many.
+    Deleting one at a time: some S3-compatible stores have no bulk request, and this is never many. One that may not be
+    deleted, since a rule of the bucket holds it, is told at the end: it keeps no other from going.
     """
     orphans = find_orphans(store, older_than_s=older_than_s, now=now, keep_uploads=keep_uploads, cancel=cancel)
+    held: StorageError | None = None
     for orphan in orphans:
-        wait_for(store.calls.delete(orphan.key), cancel)
+        try:
+            wait_for(store.calls.delete(orphan.key), cancel)
+        except StorageError as error:
+            if error.retryable:
+                raise
+            held = held or error
+    if held is not None:
+        raise held
     return orphans
