@@ -52,7 +52,7 @@ class OtherOrigin(http.server.ThreadingHTTPServer):
 
             def do_PUT(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                *_, upload_id, _segments, last = self.path.split("/")
+                *_, upload_id, _segments, last = self.path.partition("?")[0].split("/")
                 number = int(last)
                 outer.tries[number] += 1
                 outer.headers.append({name.lower(): value for name, value in self.headers.items()})
