@@ -7,6 +7,8 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from reelpress.storage.calls import Calls
 from reelpress.storage.download import download
 from reelpress.storage.failures import explain, of_os_error
 from reelpress.storage.opening import open_store
+from reelpress.storage.orphans import sweep_orphans
 from reelpress.storage.upload import upload
+from reelpress.storage.waiting import wait_for
 
 import holdings
 from conftest import SECRET
@@ -182,6 +186,34 @@ def test_a_folder_stays_when_its_last_object_goes(tmp_path: Path):
     store.delete("x/a")
     store.delete("a")
     assert holdings.names(tmp_path / "store") == []
+
+
+def test_what_a_kill_left_half_written_in_a_folder_is_swept(tmp_path: Path):
+    root = tmp_path / "store"
+    root.mkdir()
+    store, token = open_store(f"file://{root}"), "0123456789abcdef" * 2
+    staged: list[str] = []
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"1" * 6 * 2**20
+        staged.extend(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+        raise ZeroDivisionError
+
+    key = f".reelpress/tmp/j1/{token}"
+    with pytest.raises((StorageError, ZeroDivisionError)):
+        wait_for(store.calls.put_parts(key, content(), "video/mp4", part_bytes=5 * 2**20, parallel=1))
+    (left,) = staged  # as the library calls it
+    segment = f".reelpress/uploads/{token}/00003#2"
+    others = [f".reelpress/tmp/j1/{token}#x", f".reelpress/tmp/{token}#1", "a#1", f"in/.reelpress/tmp/j1/{token}#1"]
+    for name in (left, segment, *others):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"1")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert sweep_orphans(store, older_than_s=7201, now=later) == []
+    kept = sweep_orphans(store, older_than_s=3600, now=later, keep_uploads={token})
+    assert [(info.key, info.size_bytes) for info in kept] == [(left, 1)]
+    assert [info.key for info in sweep_orphans(store, older_than_s=3600, now=later)] == [segment]
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == sorted(others)
 
 
 def test_a_full_scratch_disk_is_named_and_cleared(tmp_path: Path):

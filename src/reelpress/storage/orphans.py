@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from reelpress.errors import StorageError, UsageError
 from reelpress.storage.calls import ObjectInfo
 from reelpress.storage.keys import TEMPORARY, UPLOADS, is_temporary, upload_of
+from reelpress.storage.staged import find_staged, is_staged, remove_staged
 from reelpress.storage.store import Store
 from reelpress.storage.waiting import CancelSign, wait_for
 
@@ -31,10 +32,10 @@ def find_orphans(
 ) -> list[ObjectInfo]:
     """Return the temporary objects that have not been written for ``older_than_s`` seconds, at least an hour.
 
-    An object counts only if its whole key has the form of our temporary keys. Uploads in parts that were never
-    completed are in no listing; a lifecycle rule of the bucket removes those (docs/storage.md). Segments of a browser's
-    upload are among them, so give an age beyond which nobody takes an upload up again, and in ``keep_uploads`` the ids
-    of those that somebody still wants, whatever their age.
+    An object counts only if its whole key has the form of our temporary keys; in a folder, what was being written under
+    such a key counts, too. Uploads in parts that were never completed are in no listing of a bucket; a lifecycle rule
+    removes those (docs/storage.md). Segments of a browser's upload are among them, so give an age beyond which nobody
+    takes an upload up again, and in ``keep_uploads`` the ids of those that somebody still wants, whatever their age.
 
     Raises :class:`UsageError` for a shorter age, :class:`StorageError`, :class:`Cancelled`.
     """
@@ -42,7 +43,9 @@ def find_orphans(
         raise UsageError("Temporary objects younger than an hour may be in use.", evidence=f"{older_than_s:g} s")
     oldest = (now or datetime.now(UTC)) - timedelta(seconds=older_than_s)
     found = [info for prefix in (TEMPORARY, UPLOADS) for info in wait_for(store.calls.list(prefix), cancel)]
-    old = [info for info in found if is_temporary(info.key) and info.modified < oldest]
+    ours = [info for info in found if is_temporary(info.key)]
+    ours += [info for prefix in (TEMPORARY, UPLOADS) for info in find_staged(store, prefix)]
+    old = [info for info in ours if info.modified < oldest]
     return [info for info in old if info.key.startswith(f"{TEMPORARY}/") or upload_of(info.key) not in keep_uploads]
 
 
@@ -63,7 +66,10 @@ def sweep_orphans(
     held: StorageError | None = None
     for orphan in orphans:
         try:
-            wait_for(store.calls.delete(orphan.key), cancel)
+            if is_staged(orphan.key):
+                remove_staged(store, orphan.key)
+            else:
+                wait_for(store.calls.delete(orphan.key), cancel)
         except StorageError as error:
             if error.retryable:
                 raise
