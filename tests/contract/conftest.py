@@ -17,7 +17,7 @@ BUCKET = "videos"
 SECRET = "wJalrXUtnFEMI-not-a-real-secret"
 # One try, no pauses: what a request meets is what our own code must deal with.
 HASTY = Patience(connect_s=5, stall_s=20, request_s=30, copy_s=30, retries=0, retry_s=30)
-_SIGNED = "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+SIGNED = "AWS4-HMAC-SHA256 Credential=AK/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
 # No proxy of this machine's may come between the tests and their own servers.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
@@ -32,7 +32,7 @@ def s3_server() -> Iterator[tuple[str, int]]:
     server.start()
     host, port = server.get_host_and_port()
     connection = http.client.HTTPConnection(host, port)
-    connection.request("PUT", f"/{BUCKET}", headers={"Authorization": _SIGNED, "Content-Length": "0"})
+    connection.request("PUT", f"/{BUCKET}", headers={"Authorization": SIGNED, "Content-Length": "0"})
     assert connection.getresponse().status == 200
     connection.close()
     yield host, port

@@ -5,7 +5,9 @@ Nothing is retried here (``HASTY``), so each fault reaches our own code; that re
 
 from __future__ import annotations
 
+import http.client
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import msgspec
 import obstore
 import pytest
 
-from reelpress.errors import STORAGE_REASONS, StorageError
+from reelpress import CancelToken
+from reelpress.errors import STORAGE_REASONS, Cancelled, StorageError
 from reelpress.storage import upload as uploading
 from reelpress.storage.calls import Patience
 from reelpress.storage.download import Wanted, download
@@ -22,8 +25,9 @@ from reelpress.storage.transfer import Transfer
 from reelpress.storage.upload import upload
 
 import holdings
-from conftest import HASTY, SECRET, s3_store
+from conftest import BUCKET, HASTY, SECRET, SIGNED, s3_store
 from faulty import FAULTS, Proxy
+from peer import wait_until
 from thorough import every_second
 
 FILM = holdings.noise(2500)
@@ -34,6 +38,7 @@ WHOLE = Transfer()
 IMPATIENT = msgspec.structs.replace(HASTY, request_s=0.5, stall_s=0.5, copy_s=0.6)
 SENDING = {"clipped", "spoilt"}
 MOST_REQUESTS = 40
+MB = 2**20
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -217,6 +222,35 @@ def test_retries_come_to_an_end(s3_server: tuple[str, int], tmp_path: Path):
     with Proxy(s3_server, "500", 1, for_ever=True) as proxy, pytest.raises(StorageError):
         s3_store(proxy.endpoint, tmp_path.name, patience).find(KEY)
     assert len(proxy.seen) == 4
+
+
+def test_an_upload_in_parts_that_is_cancelled_leaves_no_parts(
+    s3_server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    prefix, token, noticed = tmp_path.name, CancelToken(), threading.Event()
+
+    def on_progress(done: int, _all: int) -> None:
+        if done > 11 * MB:
+            token.cancel()
+            noticed.wait(20)  # until who asked has gone
+
+    def parts_are_kept() -> bool:
+        connection = http.client.HTTPConnection(*s3_server)
+        connection.request("GET", f"/{BUCKET}?uploads", headers={"Authorization": SIGNED})
+        content = connection.getresponse().read()
+        connection.close()
+        return f"<Key>{prefix}/".encode() in content
+
+    monkeypatch.setattr(uploading, "_TIDY_S", 0.1)
+    store = s3_store("http://{}:{}".format(*s3_server), prefix)
+    source = holdings.file(tmp_path, holdings.noise(21 * MB))
+    parts = Transfer(part_bytes=5 * MB, parallel=1)
+    with pytest.raises(Cancelled):
+        upload(store, source, "a", job="j1", transfer=parts, on_progress=on_progress, cancel=token)
+    assert parts_are_kept()
+    noticed.set()
+    assert wait_until(lambda: not parts_are_kept())
+    assert holdings.keys(store) == []
 
 
 def test_no_proxy_of_the_machine_is_between():

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +21,7 @@ class Source:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._digest = hashlib.sha256()
+        self._reading = threading.Lock()
         self.read_bytes = 0
 
     def __enter__(self) -> Self:
@@ -36,7 +38,8 @@ class Source:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with self._reading:  # its descriptor may be another file's as soon as it is closed
+            self._file.close()
 
     @property
     def size_bytes(self) -> int:
@@ -72,9 +75,10 @@ class Source:
         pieces: list[bytes] = []
         missing = min(at_most, self.size_bytes - self.read_bytes)  # a file that grows would have no end
         try:
-            while missing and (data := self._file.read(missing)):
-                pieces.append(data)
-                missing -= len(data)
+            with self._reading:
+                while missing and (data := self._file.read(missing)):
+                    pieces.append(data)
+                    missing -= len(data)
         except OSError as error:
             raise of_os_error(error, f"read {self._path.name}") from None
         data = b"".join(pieces)

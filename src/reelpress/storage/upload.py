@@ -8,13 +8,14 @@ part is something obstore does not offer. A conditional copy it does, in all sto
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from reelpress.errors import ReelpressError, StorageError
+from reelpress.errors import Cancelled, ReelpressError, StorageError
 from reelpress.facts.values import Value
 from reelpress.storage.calls import Calls, ObjectInfo
 from reelpress.storage.failures import failure
@@ -95,7 +96,7 @@ class _Upload:
         self.transfer = transfer
         self.on_progress = on_progress or (lambda _done, _all: None)
         self.wanted_sha256 = sha256.lower() if sha256 else None
-        self.wrote = False
+        self.wrote = self.is_over = False
 
     async def finish(self) -> Uploaded:
         with Source(self.source) as file:
@@ -183,12 +184,29 @@ class _Upload:
             await self.calls.put(key, content, self.content_type)
             self.on_progress(file.size_bytes, file.size_bytes)
         else:
-            parts = self._parts(file, part)
-            await self.calls.put_parts(key, parts, self.content_type, part_bytes=part, parallel=self.transfer.parallel)
+            work = self.calls.put_parts(
+                key, self._parts(file, part), self.content_type, part_bytes=part, parallel=self.transfer.parallel
+            )  # fmt: skip
+            # what goes straight to its key may not get there once somebody else has the job
+            await (self._to_its_end(asyncio.ensure_future(work)) if key == self.temporary else work)
+
+    async def _to_its_end(self, sending: asyncio.Future[None]) -> None:
+        """Wait for an upload in parts. Who is cancelled leaves it to end by itself, at its next part.
+
+        Cancelled itself, it would leave what was sent in the bucket, where it costs and is in no listing.
+        """
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            self.is_over = True
+            sending.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise
 
     async def _parts(self, file: Source, part_bytes: int) -> AsyncIterator[bytes]:
         while data := await file.read(part_bytes):
             yield data
+            if self.is_over:
+                raise Cancelled
             self.on_progress(file.read_bytes, file.size_bytes)
         self._refuse_others(file)  # raised here, the upload is never completed
 
