@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
 from reelpress.jobs.changing import cancel, retry
@@ -70,6 +71,18 @@ def test_a_key_of_a_video_to_cut_stands_for_no_job_that_compresses_it(database):
             idempotency_key="in.mp4",
         )  # fmt: skip
     assert refused.value.code == "key_reused"
+
+
+def test_a_key_finds_the_job_that_an_older_program_took(database):
+    """A task that is delivered again after an upgrade asks for the same; only what can be asked for has grown."""
+    job = submit(database, spec(), user_id="ann", now=NOW, idempotency_key="k").job
+    known = msgspec.to_builtins(spec())
+    older = {name: known[name] for name in ("input", "settings", "transcribe")}
+    set_row(database, job.id, spec=msgspec.json.encode(older).decode(), spec_hash="of what stood there")
+    again = submit(database, spec(), user_id="ann", now=NOW, idempotency_key="k")
+    assert (again.is_new, again.job.id) == (False, job.id)
+    with pytest.raises(JobRefused):
+        submit(database, spec(reuse=False), user_id="ann", now=NOW, idempotency_key="k")
 
 
 def test_a_key_finds_its_job_after_it_ended(database):

@@ -101,12 +101,14 @@ def submit_new(
     ``hashed_with`` is what a request asks for beyond the specification; ``also`` is done in the same transaction.
     """
     spec_hash = hashlib.sha256((encode(new.spec) + hashed_with).encode()).hexdigest()
+
+    def by_key(connection: Connection) -> Job | None:
+        return _by_key(connection, user_id, idempotency_key, new, spec_hash, is_all=not hashed_with)
+
     try:
         with database.writing() as connection:
             hold_user(connection, user_id)
-            found = _by_key(connection, user_id, idempotency_key, new.kind, spec_hash) or _by_work(
-                connection, user_id, new
-            )
+            found = by_key(connection) or _by_work(connection, user_id, new)
             if found is not None:
                 return Submission(job=found, is_new=False)
             [job] = insert_jobs(
@@ -117,7 +119,7 @@ def submit_new(
             return Submission(job=job, is_new=True)
     except IntegrityError:  # another process took the same key meanwhile
         with database.reading() as connection:
-            found = _by_key(connection, user_id, idempotency_key, new.kind, spec_hash)
+            found = by_key(connection)
         if found is None:
             raise
         return Submission(job=found, is_new=False)
@@ -198,16 +200,22 @@ def _by_work(connection: Connection, user_id: str, new: NewJob) -> Job | None:
     return None if row is None else row_to_job(row)
 
 
-def _by_key(connection: Connection, user_id: str, key: str | None, kind: Kind, spec_hash: str) -> Job | None:
+def _by_key(
+    connection: Connection, user_id: str, key: str | None, new: NewJob, spec_hash: str, *, is_all: bool
+) -> Job | None:
+    """Return the job that a key stands for; ``is_all`` says that the specification is all that is asked for."""
     if key is None:
         return None
     query = sa.select(JOBS).where(JOBS.c.user_id == user_id, JOBS.c.idempotency_key == key)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
-    if (row["kind"], row["spec_hash"]) != (kind, spec_hash):
+    job = row_to_job(row)
+    # the hash of an older program is of less, where more can be asked for since
+    is_same = row["spec_hash"] == spec_hash or (is_all and job.spec == new.spec)
+    if job.kind != new.kind or not is_same:
         raise JobRefused(
-            "key_reused", "This idempotency key stands for another request.", evidence=f"job {row['id']}",
+            "key_reused", "This idempotency key stands for another request.", evidence=f"job {job.id}",
             hint="Use a new key for every request.",
         )  # fmt: skip
-    return row_to_job(row)
+    return job
