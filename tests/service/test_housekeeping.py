@@ -129,6 +129,16 @@ def test_a_video_stays_as_long_as_it_is_used(houses, tmp_path, use):
     assert (find(house, video.id), find(house, user.id), preview.exists()) == (False, False, False)
 
 
+def test_all_that_is_old_goes_in_one_round_however_much_it_is(houses, monkeypatch):
+    """What was left for the next round would grow without end where more is made in an hour than goes in one."""
+    monkeypatch.setattr(housekeeping, "_MOST_AT_ONCE", 2)
+    house = houses[0]
+    videos = [put_video(house.database) for _ in range(5)]
+    exports = [put_export(house.database, video, 0, start=False) for video in videos]
+    Housekeeping(house).run_once(NOW + 40 * DAY_S)
+    assert [one.id for one in (*videos, *exports) if find(house, one.id)] == []
+
+
 def test_a_store_that_does_not_answer_keeps_only_what_is_in_it(houses, monkeypatch):
     """Rows and workflows are thrown away all the same, and so are the videos after one whose files will not go."""
     house = houses[0]

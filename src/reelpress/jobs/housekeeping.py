@@ -57,9 +57,9 @@ class Housekeeping:
         """
         house, oldest = self._house, now - self._house.settings.keep_days * DAY_S
         jobs = 0
-        while gone := self._forget_jobs(oldest):
-            jobs += gone
-        jobs += self._forget_exports(oldest) + self._forget_videos(oldest)
+        for forget in (self._forget_jobs, self._forget_exports, self._forget_videos):
+            while gone := forget(oldest):
+                jobs += gone
         with house.database.writing() as connection:
             forgotten = forget_lines(connection, older_than=now - LEDGER_LASTS_S)
             forget_left_events(connection)
