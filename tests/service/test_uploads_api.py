@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from reelpress.errors import StorageError
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.database import encode
 from reelpress.jobs.house import House
@@ -124,6 +125,32 @@ def test_an_upload_is_deleted_with_what_was_sent(client: TestClient, house: Hous
     assert any(path.is_file() for path in (house.settings.data / "objects").rglob("*"))
     assert client.delete(f"/v1/uploads/{state.id}").status_code == 204
     assert not any(path.is_file() for path in (house.settings.data / "objects").rglob("*"))
+    assert client.get(f"/v1/uploads/{state.id}").status_code == 404
+
+
+def test_an_upload_that_was_deleted_in_part_is_not_complete(
+    client: TestClient, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of it could only fail; deleting goes on when it is asked for again."""
+    state = begin(client)
+    for address in state.send:
+        client.put(address.url, content=part(state, address.number))
+    client.post(f"/v1/uploads/{state.id}/complete")
+    real, deleted = house.store.calls.delete, []
+
+    async def delete(key: str) -> None:
+        if deleted:
+            raise StorageError("The store is away.", reason="unreachable")
+        deleted.append(key)
+        await real(key)
+
+    with monkeypatch.context() as away:
+        away.setattr(house.store.calls, "delete", delete)
+        assert client.delete(f"/v1/uploads/{state.id}").status_code == 503
+    left = msgspec.json.decode(client.get(f"/v1/uploads/{state.id}").content, type=UploadState)
+    assert (left.is_complete, len(left.missing)) == (False, 1)
+    assert client.post("/v1/jobs", json={"input": {"upload": state.id}}).json()["code"] == "upload_incomplete"
+    assert client.delete(f"/v1/uploads/{state.id}").status_code == 204
     assert client.get(f"/v1/uploads/{state.id}").status_code == 404
 
 

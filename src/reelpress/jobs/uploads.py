@@ -50,6 +50,11 @@ def complete_upload(connection: Connection, upload_id: str, *, now: float) -> No
     connection.execute(UPLOADS.update().where(UPLOADS.c.id == upload_id).values(completed_at=now))
 
 
+def reopen_upload(connection: Connection, upload_id: str) -> None:
+    """Note that segments may be missing."""
+    connection.execute(UPLOADS.update().where(UPLOADS.c.id == upload_id).values(completed_at=None))
+
+
 def forget_upload(connection: Connection, upload_id: str) -> None:
     """Forget an upload whose segments are gone, or will be swept."""
     connection.execute(UPLOADS.delete().where(UPLOADS.c.id == upload_id))

@@ -16,7 +16,15 @@ from msgspec import field
 
 from reelpress.facts.values import Value
 from reelpress.jobs.house import House
-from reelpress.jobs.uploads import Upload, add_upload, complete_upload, count_open, find_upload, forget_upload
+from reelpress.jobs.uploads import (
+    Upload,
+    add_upload,
+    complete_upload,
+    count_open,
+    find_upload,
+    forget_upload,
+    reopen_upload,
+)
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
 from reelpress.service.problems import RequestRefused, not_found
@@ -153,6 +161,8 @@ def finish_upload(upload_id: _UploadId, caller: Writer, house: HouseOf) -> Respo
 def delete_upload(upload_id: _UploadId, caller: Writer, house: HouseOf) -> Response:
     """Delete an upload with all that was sent; jobs that have yet to fetch it will fail."""
     upload = _own(house, caller, upload_id)
+    with house.database.writing() as connection:
+        reopen_upload(connection, upload_id)  # should deleting break off
     discard(house.store, upload.plan)
     with house.database.writing() as connection:
         forget_upload(connection, upload_id)
