@@ -157,6 +157,22 @@ def test_a_store_that_does_not_answer_keeps_only_what_is_in_it(houses, monkeypat
     assert len(forgotten) == 1
 
 
+def test_a_job_that_cannot_be_read_ends_no_housekeeping(houses, monkeypatch):
+    """As one of a newer program's beside this one: the next round is to come all the same."""
+    house = houses[0]
+    job = job_of(house, "up1")
+    set_row(house.database, job.id, spec='{"input":{"kind":"upload","value":"up1","hologram":1},"wants":{"kind":"?"}}')
+    rounds = []
+    enough = threading.Event()
+    monkeypatch.setattr(housekeeping, "_FIRST_AFTER_S", 0.0)
+    monkeypatch.setattr(housekeeping, "_EVERY_S", 0.0)
+    keeping = Housekeeping(house, lambda _older_than: rounds.append(1) or (len(rounds) > 1 and enough.set()) or 0)
+    keeping.start()
+    assert enough.wait(20)
+    keeping.stop()
+    keeping._thread.join(20)
+
+
 def test_a_machine_whose_clock_is_years_ahead_throws_nothing_away(new_postgres, tmp_path, monkeypatch):
     house = open_house(tmp_path / "data", database_url=new_postgres())
     job = put(house.database)

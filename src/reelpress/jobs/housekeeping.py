@@ -10,9 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
-from reelpress.errors import ReelpressError, StorageError
+from reelpress.errors import StorageError
 from reelpress.jobs.exports import forget_export, forget_left_events, forget_rows
 from reelpress.jobs.house import House
 from reelpress.jobs.ledger import LEDGER_LASTS_S, forget_lines
@@ -143,5 +142,5 @@ class Housekeeping:
             try:
                 done = self.run_once(self._now())
                 _LOG.info("thrown away: %s", ", ".join(f"{count} {what}" for what, count in done.items()))
-            except (ReelpressError, SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next round is to come
                 _LOG.warning("housekeeping did not finish: %s: %s", type(error).__name__, error)
