@@ -20,11 +20,12 @@ from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.exports import forget_left_events, forget_rows
 from reelpress.jobs.housekeeping import DAY_S, UPLOADS_LAST_S, Housekeeping
 from reelpress.jobs.model import JobInput, JobSpec
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import events_since, find_job, last_seq
 from reelpress.jobs.submission import submit
 from reelpress.jobs.tables import EVENTS
 from reelpress.jobs.uploads import Upload, add_upload, find_upload
-from reelpress.jobs.videos import submit_analysis
+from reelpress.jobs.videos import submit_analysis, submit_video
 
 from clip_tables import put_export, put_video
 from conftest import open_house
@@ -127,6 +128,19 @@ def test_a_video_stays_as_long_as_it_is_used(houses, tmp_path, use):
     assert (find(house, video.id), find(house, user.id), preview.exists()) == (True, True, True)
     Housekeeping(house).run_once(used_at + 31 * DAY_S)
     assert (find(house, video.id), find(house, user.id), preview.exists()) == (False, False, False)
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_what_a_video_that_was_never_ready_put_into_the_store_goes_with_it(houses, tmp_path, status):
+    """It was stopped while its files were stored, so that nothing but its folder tells of them."""
+    house = houses[0]
+    video = submit_video(house.database, JobInput(kind="upload", value="up1"), user_id="ann é", now=NOW).job
+    set_row(house.database, video.id, status=status, finished_at=NOW)
+    source = tmp_path / "objects" / user_prefix("ann é") / "videos" / video.id / "source.mp4"
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"x")
+    Housekeeping(house).run_once(NOW + 40 * DAY_S)
+    assert (find(house, video.id), source.exists()) == (False, False)
 
 
 def test_all_that_is_old_goes_in_one_round_however_much_it_is(houses, monkeypatch):

@@ -117,10 +117,10 @@ class Housekeeping:
         count = 0
         for video_id in self._ids(sa.and_(JOBS.c.kind == "video", JOBS.c.status.in_(FINISHED), unused)):
             with contextlib.suppress(JobRefused):
-                video, details = forget_video(self._house.database, video_id, user_id=None)
+                video = forget_video(self._house.database, video_id, user_id=None)
                 count += 1
                 try:
-                    remove_video_files(self._house.store, video, details)
+                    remove_video_files(self._house.store, video)
                 except StorageError as error:  # nobody can reach them any more
                     _LOG.warning("files of %s are left in the store: %s", video_id, error.what)
         return count

@@ -18,6 +18,7 @@ from reelpress.jobs.kinds import Delivered, Do
 from reelpress.jobs.local_paths import check_path
 from reelpress.jobs.model import VIDEO_STARTS, Starts
 from reelpress.jobs.sources import version_of_file, version_of_object
+from reelpress.jobs.videos import place_of
 from reelpress.preview import Preview, make_preview, preview_bytes_at_most, read_preview
 from reelpress.run.process import CancelToken
 from reelpress.storage.scratch import Need
@@ -41,7 +42,7 @@ class VideoStages(Desk):
     """The stages of a claim on a video."""
 
     def __init__(self, house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> None:
-        super().__init__(house, encoding, claim, cancel, on_share, place=f"videos/{claim.job.id}")
+        super().__init__(house, encoding, claim, cancel, on_share, place=place_of(claim.job.id))
 
     @property
     def starts(self) -> Starts:

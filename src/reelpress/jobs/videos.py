@@ -6,11 +6,12 @@ import hashlib
 
 import sqlalchemy as sa
 
-from reelpress.jobs.clip_model import AnalysisWanted, VideoDetails
+from reelpress.jobs.clip_model import AnalysisWanted
 from reelpress.jobs.database import Database, encode
 from reelpress.jobs.exports import forget_rows
 from reelpress.jobs.model import UNFINISHED, Job, JobInput, JobSpec
-from reelpress.jobs.reading import children_of, details_of
+from reelpress.jobs.owners import user_prefix
+from reelpress.jobs.reading import children_of
 from reelpress.jobs.submission import JobRefused, NewJob, Submission, owned, submit_new
 from reelpress.jobs.tables import JOBS
 from reelpress.jobs.telling import hold_export
@@ -61,7 +62,12 @@ def submit_analysis(
     return submit_new(database, new, user_id=user_id, now=now, max_queued=max_queued)
 
 
-def forget_video(database: Database, video_id: str, *, user_id: str | None) -> tuple[Job, VideoDetails | None]:
+def place_of(video_id: str) -> str:
+    """Return where the files are that the service makes of a video, under its owner's prefix."""
+    return f"videos/{video_id}"
+
+
+def forget_video(database: Database, video_id: str, *, user_id: str | None) -> Job:
     """Delete a video with its analyses and drafts, and return what it was; its files are still in the store.
 
     Exports that are finished stay. Raises :class:`JobRefused`: ``not_found``; ``in_use`` while an export of it is
@@ -80,19 +86,17 @@ def forget_video(database: Database, video_id: str, *, user_id: str | None) -> t
         analyses = children_of(connection, video_id, "analysis")
         if any(job.status in UNFINISHED for job in (video, *analyses)):
             raise JobRefused("not_finished", "A worker is still at this video.", hint="Ask again in a moment.")
-        details = details_of(connection, [video_id], VideoDetails).get(video_id)
         drafts = [export.id for export in of_it if export.status == "draft"]
         forget_rows(connection, [video_id, *drafts, *(analysis.id for analysis in analyses)])
-        return video, details
+        return video
 
 
-def remove_video_files(store: Store, video: Job, details: VideoDetails | None) -> None:
-    """Delete what the service put into the store of a video that is forgotten. Raises :class:`StorageError`."""
-    if details is None or details.preview is None:
-        return
-    folder = details.preview.proxy.key.rpartition("/")[0]
-    if folder.rpartition("/")[2] == video.id:
-        store.delete_under(folder)
+def remove_video_files(store: Store, video: Job) -> None:
+    """Delete what the service put into the store of a video that is forgotten, ready or not.
+
+    Raises :class:`StorageError`.
+    """
+    store.delete_under(f"{user_prefix(video.user_id)}/{place_of(video.id)}")
 
 
 def unfinished_of(database: Database, video_id: str) -> list[str]:

@@ -104,7 +104,7 @@ def delete_video(video_id: VideoId, caller: Writer, house: HouseOf) -> Response:
     deadline = time.monotonic() + _STOPPING_S
     while True:
         try:
-            video, details = forget_video(house.database, video_id, user_id=caller.sees)
+            video = forget_video(house.database, video_id, user_id=caller.sees)
             break
         except JobRefused as refused:
             if refused.code != "not_finished" or time.monotonic() > deadline:
@@ -113,7 +113,7 @@ def delete_video(video_id: VideoId, caller: Writer, house: HouseOf) -> Response:
                 cancel(house.database, job_id, now=time.time(), on_end=on_end(house))
             time.sleep(0.1)
     try:
-        remove_video_files(house.store, video, details)
+        remove_video_files(house.store, video)
     except ReelpressError as error:  # nobody can reach them any more
         _LOG.warning("files of %s are left in the store: %s", video_id, error.what)
     return Response(status_code=204)
