@@ -218,6 +218,16 @@ def test_an_export_is_started_watched_cancelled_and_retried(client: TestClient, 
     assert client.delete(f"/v1/videos/{video}").status_code == 204
 
 
+def test_what_a_clip_left_that_was_cancelled_goes_with_its_export(client: TestClient, house: House, video: str) -> None:
+    """It was stopped between its video and its captions, and delivered nothing."""
+    export = client.post("/v1/exports", json={"video": video, "clips": [CLIP], "start": True}).json()
+    left = make_folder(objects(house) / "users" / "local" / "exports" / export["id"]) / "01-clip.mp4"
+    left.write_bytes(b"x")
+    client.post(f"/v1/exports/{export['id']}/cancel")
+    assert client.delete(f"/v1/exports/{export['id']}").status_code == 204
+    assert not left.exists()
+
+
 def test_the_files_of_a_clip(client: TestClient, house: House, video: str) -> None:
     clips = [{**CLIP, "captions": CAPTIONS}, {**CLIP, "id": "b"}]
     export = client.post("/v1/exports", json={"video": video, "clips": clips, "start": True}).json()

@@ -16,6 +16,7 @@ from reelpress.jobs.claiming import Claim
 from reelpress.jobs.clip_model import ClipDetails, ClipFile, ClipWanted, StoredObject
 from reelpress.jobs.desk import JSON, MP4, Desk, OnShare
 from reelpress.jobs.encoding import Encoding
+from reelpress.jobs.exports import place_of
 from reelpress.jobs.house import House
 from reelpress.jobs.kinds import Delivered, Do
 from reelpress.jobs.model import CLIP_STARTS, JobResult, Stage, Starts
@@ -55,7 +56,7 @@ class ClipStages(Desk):
     """The stages of a claim on a clip."""
 
     def __init__(self, house: House, encoding: Encoding, claim: Claim, cancel: CancelToken, on_share: OnShare) -> None:
-        super().__init__(house, encoding, claim, cancel, on_share, place=f"exports/{claim.job.parent}")
+        super().__init__(house, encoding, claim, cancel, on_share, place=place_of(claim.job.parent or ""))
         self._details = ClipDetails()
 
     @property

@@ -123,6 +123,11 @@ def start_export(
         return get_job(connection, export_id)
 
 
+def place_of(export_id: str) -> str:
+    """Return where the files of an export's clips are, under its owner's prefix."""
+    return f"exports/{export_id}"
+
+
 def forget_export(database: Database, export_id: str, *, user_id: str | None) -> list[Job]:
     """Delete an export with its clips, and return those, whose outputs are still in the store.
 

@@ -17,9 +17,10 @@ from reelpress.facts.values import Value
 from reelpress.jobs.changing import cancel, retry
 from reelpress.jobs.clip_model import StoredObject
 from reelpress.jobs.ending import on_end
-from reelpress.jobs.exports import change_export, create_export, forget_export, start_export
+from reelpress.jobs.exports import change_export, create_export, forget_export, place_of, start_export
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
+from reelpress.jobs.owners import user_prefix
 from reelpress.jobs.reading import children_of, find_job, list_jobs
 from reelpress.net.addresses import check_url
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
@@ -120,12 +121,10 @@ def change_draft(export_id: ExportId, shape: ExportChangeShape, caller: Writer, 
 )
 def delete_export(export_id: ExportId, caller: Writer, house: HouseOf) -> Response:
     """Delete a draft, or a finished export with the files of its clips."""
-    for clip in forget_export(house.database, export_id, user_id=caller.sees):
-        if clip.result is None or clip.result.output is None:
-            continue
+    clips = forget_export(house.database, export_id, user_id=caller.sees)
+    if clips:
         try:
-            house.store.delete_under(clip.result.output.key.rpartition("/")[0])
-            break  # all of them lie there
+            house.store.delete_under(f"{user_prefix(clips[0].user_id)}/{place_of(export_id)}")
         except ReelpressError as error:  # nobody can reach them any more
             _LOG.warning("files of %s are left in the store: %s", export_id, error.what)
     return Response(status_code=204)
