@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reelpress.jobs import work
 from reelpress.jobs.changing import cancel
 from reelpress.jobs.claiming import FencedOff, claim_next
 from reelpress.jobs.model import JobError
@@ -267,6 +268,23 @@ def test_a_job_claimed_by_who_never_knew_goes_back(database):
     assert (row(database, lost.id).status, row(database, kept.id).status) == ("queued", "running")
     assert row(database, lost.id).attempts == 1
     assert claim(database).job.id == lost.id
+
+
+def test_a_stray_that_somebody_gave_back_meanwhile_is_no_death_of_its_worker(database, monkeypatch):
+    """A worker that is refused a write takes itself for dead, and ends with all that it is at."""
+    jobs = [put(database), put(database)]
+    claims = {one.job.id: one for one in (claim(database), claim(database))}
+    real, seen = work.release, []
+
+    def release_late(database, stray, **more):
+        if not seen:
+            real(database, claims[stray.job.id], now=NOW, why="no_room")
+        seen.append(stray.job.id)
+        real(database, stray, **more)
+
+    monkeypatch.setattr(work, "release", release_late)
+    assert release_strays(database, "w1", {}, now=NOW) == seen[1:]
+    assert [row(database, job.id).status for job in jobs] == ["queued", "queued"]
 
 
 def test_work_that_was_done_is_found_by_its_user_alone(database):

@@ -6,6 +6,7 @@ A worker that was taken for dead may wake up and go on: by then its job has a hi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -204,15 +205,18 @@ def release_strays(
 ) -> list[str]:
     """Put jobs back into the queue that a worker has without knowing: it claimed them, and the answer was lost.
 
-    ``fences`` are those it knows of, by job; no claim may be under way. Returns the ids of the others.
+    ``fences`` are those it knows of, by job; no claim may be under way. Returns the ids of those given back.
     """
     query = sa.select(JOBS).where(JOBS.c.status == "running", JOBS.c.worker == worker)
     with database.reading() as connection:
         strays = [row for row in connection.execute(query).mappings() if fences.get(row["id"]) != row["fence"]]
+    given_back = []
     for row in strays:
         claim = Claim(job=row_to_job(row), fence=row["fence"], worker=worker)
-        release(database, claim, now=now, why="stray", counts=True, on_end=on_end)
-    return [row["id"] for row in strays]
+        with contextlib.suppress(FencedOff):  # somebody else was quicker
+            release(database, claim, now=now, why="stray", counts=True, on_end=on_end)
+            given_back.append(claim.job.id)
+    return given_back
 
 
 def _in_force(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
