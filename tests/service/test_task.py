@@ -272,6 +272,23 @@ def test_a_claim_whose_answer_was_lost_goes_back(houses, encoding, monkeypatch):
     assert row(database, job.id).status == "queued"
 
 
+def test_a_job_that_could_not_be_begun_and_has_another_owner_by_then_is_no_death(houses, encoding, monkeypatch):
+    """What went wrong is told, and not that this worker was taken for dead, with which it would end."""
+    database = houses[0].database
+    worker = Worker(houses[0], encoding, capacity=1)
+    enlist(database, worker.id)
+    job = put(database)
+
+    def begin(task):
+        set_row(database, job.id, fence=task.claim.fence + 1)
+        raise OperationalError("x", {}, Exception("the connection broke"))
+
+    monkeypatch.setattr(worker._workflows, "begin", begin)
+    with pytest.raises(OperationalError):
+        worker._claim()
+    assert worker.active() == []
+
+
 def test_a_worker_keeps_what_it_knows(houses, encoding, monkeypatch):
     database = houses[0].database
     worker = Worker(houses[0], encoding, capacity=1)

@@ -200,9 +200,10 @@ class Worker:
             threading.Thread(target=self._wait_and_forget, args=(task, workflow_id), daemon=True).start()
         except BaseException:
             self._forget(task)
-            release(
-                self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0, on_end=self._on_end
-            )  # fmt: skip
+            with contextlib.suppress(FencedOff):  # another has it by now, or it ended
+                release(
+                    self.house.database, claim, now=time.time(), why="no_room", delay_s=2.0, on_end=self._on_end
+                )  # fmt: skip
             raise
         return task
 
