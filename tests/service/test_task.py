@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from task_steps import Steps, begin, task_of
 
 from reelpress.errors import Cancelled, InputError, StorageError
 from reelpress.facts.values import from_json
+from reelpress.jobs import quote_stages
 from reelpress.jobs import stages as stages_module
 from reelpress.jobs import worker as worker_module
 from reelpress.jobs.ending import on_end
@@ -23,7 +25,7 @@ from reelpress.jobs.fetching import Fetched, fetch_input
 from reelpress.jobs.house import House
 from reelpress.jobs.kinds import Delivered
 from reelpress.jobs.ledger import entries
-from reelpress.jobs.model import JobInput, JobSpec
+from reelpress.jobs.model import JobInput, JobSpec, QuoteWanted
 from reelpress.jobs.reading import receipt_of
 from reelpress.jobs.stages import Compressed, Probed, Stages, patiently, raise_for
 from reelpress.jobs.submission import NewJob, submit_new
@@ -237,6 +239,35 @@ def test_a_file_of_this_machine_is_encoded_by_who_never_fetched_it(houses, encod
     second = stages_of(houses[1], encoding, claim(houses[1].database, "w2"))
     made = second.compress(fetched)
     assert (second.folder / made.file).stat().st_size == made.size_bytes
+
+
+def test_room_for_an_output_is_held_beside_its_input(houses, encoding, monkeypatch):
+    """The input lies in the job's folder by then: counted as what was promised, it would leave the output no room."""
+    house, promised = houses[0], []
+    put(house.database)
+    stages = stages_of(house, encoding, claim(house.database))
+    fetched = msgspec.structs.replace(FETCHED, size_bytes=2**20)
+    stages.make_folder()
+    (stages.folder / fetched.path).write_bytes(os.urandom(2**20))
+
+    def compress(_source, _target, **_options):
+        promised.append(house.scratch.room().promised_bytes)
+        return receipt(status="skipped", encoder=None, device=None, result=None)
+
+    def quote(_source, _folder, **_options):
+        promised.append(house.scratch.room().promised_bytes)
+        raise Cancelled
+
+    monkeypatch.setattr(stages_module, "compress_file", compress)
+    stages.compress(fetched)
+    spec = msgspec.structs.replace(stages.spec, wants=QuoteWanted(codecs=("h264",)))
+    quotes = quote_stages.QuoteStages(house, encoding, stages.claim, stages.cancel, stages.on_share)
+    quotes.spec = spec
+    monkeypatch.setattr(quotes, "look", lambda _source: None)
+    monkeypatch.setattr(quote_stages, "quote_file", quote)
+    with pytest.raises(Cancelled):
+        quotes.find_out(fetched)
+    assert promised == [2**20, 2**20 + 300_000_000]
 
 
 def test_what_is_made_anew_elsewhere_is_what_the_receipt_tells_of(houses, encoding, monkeypatch):

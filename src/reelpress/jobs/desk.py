@@ -146,11 +146,11 @@ class Desk:
         found = self.house.store.find(key, cancel=self.cancel)
         if found is None or found.size_bytes != size_bytes:
             return None
-        path = self.folder / f"stored.{self.claim.fence}"
-        self.make_folder()
-        with self.house.scratch.reserve(Need(input_bytes=found.size_bytes, output_bytes=0), job_folder=self.folder):
-            got = download(self.house.store, key, path, cancel=self.cancel)
-            path.unlink()
+        folder = self.folder / f"stored.{self.claim.fence}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.house.scratch.reserve(Need(input_bytes=found.size_bytes, output_bytes=0), job_folder=folder):
+            got = download(self.house.store, key, folder / "output", cancel=self.cancel)
+            shutil.rmtree(folder, ignore_errors=True)
         if got.sha256 != sha256:
             return None
         return StoredObject(key=key, size_bytes=got.size_bytes, sha256=got.sha256, content_type=MP4)

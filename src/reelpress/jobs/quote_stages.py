@@ -53,7 +53,7 @@ class QuoteStages(InputDesk):
             looked_at=True,
         )  # fmt: skip
         need = Need(input_bytes=0, output_bytes=min(fetched.size_bytes, _SCRATCH_BYTES) + _SCRATCH_BYTES)
-        with self.house.scratch.reserve(need, job_folder=self.folder):
+        with self.house.scratch.reserve(need, job_folder=scratch):
             made = quote_file(
                 source, scratch, host=self.encoding.host, request=request,
                 options=options, policy=self.encoding.policy, named=fetched.name, number=self.job.id,

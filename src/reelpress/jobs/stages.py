@@ -55,7 +55,7 @@ class Probed(Value, frozen=True, kw_only=True):
 
 
 class Compressed(Value, frozen=True, kw_only=True):
-    """What the engine made: the name of the file in the job's folder, ``None`` where the input is kept."""
+    """What the engine made: the path of the file in the job's folder, ``None`` where the input is kept."""
 
     file: str | None
     size_bytes: int | None
@@ -96,11 +96,13 @@ class Stages(InputDesk):
     def compress(self, fetched: Fetched) -> Compressed:
         """Have the engine do its work: plan, encode, check, all explained in its receipt."""
         source = self.source(fetched)
-        target = self.folder / f"output.{self.claim.fence}.mp4"
+        folder = self.folder / f"made.{self.claim.fence}"  # without the input, which is no part of what is promised
+        folder.mkdir(exist_ok=True, mode=0o700)
+        target = folder / "output.mp4"
         need = Need(input_bytes=0, output_bytes=fetched.size_bytes)
         request = self.encoding.request_of(self.spec)
         request = msgspec.structs.replace(request, hardware=self.hardware(request.hardware))
-        with self.house.scratch.reserve(need, job_folder=self.folder):
+        with self.house.scratch.reserve(need, job_folder=folder):
             receipt = compress_file(
                 source, target, host=self.encoding.host, request=request, policy=self.encoding.policy,
                 overwrite=True, on_event=self.listening(self._on_event),
@@ -112,7 +114,7 @@ class Stages(InputDesk):
         raise_for(receipt)
         made = receipt.result if receipt.status in ("encoded", "copied") else None
         return Compressed(
-            file=target.name if made else None, size_bytes=made.size_bytes if made else None,
+            file=f"{folder.name}/{target.name}" if made else None, size_bytes=made.size_bytes if made else None,
             sha256=made.sha256 if made else None, receipt=to_json(receipt).decode(),
         )  # fmt: skip
 
