@@ -141,6 +141,15 @@ def test_rates_become_even_ones(cut: Cut, tmp_path: Path, rate: str, want: list[
     assert receipt.clip.fps == fps
 
 
+@pytest.mark.parametrize("name", ["in.mkv", "in.avi"])
+def test_a_clip_of_few_pictures_begins_in_the_midst_of_one(cut: Cut, tmp_path: Path, name: str) -> None:
+    source = numbered.clip(tmp_path / name, 40, "5", *(("-c:v", "mpeg4", "-q:v", "3") if name.endswith("avi") else ()))
+    receipt = cut(source, 1.09, 2.5)
+    assert receipt.clip is not None
+    assert (receipt.clip.start_s, receipt.clip.fps) == (pytest.approx(1.08), 25)
+    assert numbered.numbers(tmp_path / "clip.mp4") == [(27 + n) // 5 for n in range(35)]
+
+
 def test_a_variable_rate_becomes_constant_and_keeps_its_times(cut: Cut, tmp_path: Path) -> None:
     source = numbered.clip(tmp_path / "in.mp4", 100, "25", "-vf", "select='lt(n,25)+not(mod(n,3))'", "-fps_mode", "vfr")
     receipt = cut(source, 0.69, 2.9)

@@ -1,8 +1,8 @@
 """When a clip begins, how many frames it has, and how FFmpeg comes by exactly these. Pure.
 
 Frames are counted on a grid of the output's rate whose first point is the first frame, so every cut inside the clip is
-a frame number. Where the source keeps a constant rate the grid is the source's own: no frame is shown twice or left
-out by rounding.
+a frame number. Where the source keeps a constant rate the grid is the source's own, or a whole multiple of it: no frame
+is shown twice or left out by rounding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ STANDARD_FPS = tuple(
     Fraction(n, d)
     for n, d in ((24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1), (50, 1), (60000, 1001), (60, 1))
 )
-_SLOW_FPS = 10  # of a source whose frames stay for longer than 0.1 s a clip may begin in the midst of one
 # A rate that the source claims is believed while it drifts by less than this share of a frame over the clip.
 _DRIFT_FRAMES = 0.25
 # Times come rounded to milliseconds: a start this little before a frame means that frame.
@@ -109,19 +108,17 @@ def clip_clock(media: MediaFacts, track: VideoTrack, request: ClipRequest) -> tu
     start_s = request.start_s
     if source_fps is None:
         fps, told = _chosen_fps(track, request), "varies"
-        filters: tuple[str, ...] = (f"fps={_ratio(fps)}:start_time=0",)
+        filters: tuple[str, ...] = (_onto(fps),)
         aligned = every = 1
     else:
-        fps, more, every = _from_constant(source_fps, request)
-        aligned = (fps / source_fps).numerator
+        fps, filters, every = _from_constant(source_fps, request)
+        # where each picture is shown several times a clip may begin with any of these
+        grid = fps if fps % source_fps == 0 else source_fps
+        start_s = float(floor(start_s * grid + Fraction(_EARLY_FRAMES)) / grid)
+        aligned = (fps / grid).numerator
         if aligned > fps:  # of a rate that fits nothing hardly any frame does
             aligned = 1
         told = f"{float(source_fps):.5g} fps"
-        # first onto the source's own grid, which takes the container's rounding out, then evenly from there
-        grid, filters = source_fps, (f"fps={_ratio(source_fps)}:start_time=0", *more)
-        if source_fps < _SLOW_FPS < fps:  # where it begins is heard, and slides stay for seconds
-            grid, filters, aligned = fps, more, 1
-        start_s = float(floor(start_s * grid + Fraction(_EARLY_FRAMES)) / grid)
     reasons: tuple[Reason, ...] = ()
     if fps != source_fps:
         text = f"The frame rate becomes {float(fps):.5g} fps, constant."
@@ -165,15 +162,21 @@ def _constant_fps(track: VideoTrack, duration_s: float) -> Fraction | None:
 def _from_constant(source: Fraction, request: ClipRequest) -> tuple[Fraction, tuple[str, ...], int]:
     """Return the output's rate, the filters that lead to it, and of how many frames one is shown."""
     cap, least = request.max_fps, request.min_fps
-    if source > cap:
-        every = ceil(source / cap - Fraction(1, 50))
-        if every >= 2 and source / every >= cap * Fraction(3, 4):
-            return source / every, (f"framestep={every}",), every
-        return cap, (f"fps={_ratio(cap)}:start_time=0",), 1
     if source < least:
         fps = min(source * ceil(least / source), cap)
-        return fps, (f"fps={_ratio(fps)}:start_time=0",), 1
-    return source, (), 1
+    elif source > cap:
+        fps = cap
+        every = ceil(source / cap - Fraction(1, 50))
+        if every >= 2 and source / every >= cap * Fraction(3, 4):
+            return source / every, (_onto(source), f"framestep={every}"), every
+    else:
+        fps = source
+    # else first onto the source's own grid, which takes the container's rounding out, then evenly from there
+    return fps, (_onto(fps),) if fps % source == 0 else (_onto(source), _onto(fps)), 1
+
+
+def _onto(fps: Fraction) -> str:
+    return f"fps={_ratio(fps)}:start_time=0"
 
 
 def _chosen_fps(track: VideoTrack, request: ClipRequest) -> Fraction:
