@@ -179,7 +179,7 @@ class _ClipWork:
         reads = input_args(self.facts, self.request, clock, self.source.protocols, self.source.input_options)
         return measure_loudness(
             self.host.ffmpegs[0].path, (*reads, self.source.url), stream=f"0:{stream}",
-            filters=measuring_filters(clock, level), wall_s=60 + 2 * clock.duration_s, cancel=self.cancel,
+            filters=measuring_filters(clock, level), wall_s=120 + 30 * clock.duration_s, cancel=self.cancel,
             spend=self.book.spend,
         )  # fmt: skip
 

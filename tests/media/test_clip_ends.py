@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reelpress import clip_engine
 from reelpress.clip_engine import cut_clip
 from reelpress.clip_request import ClipRequest
 from reelpress.events import Analysed, AttemptStarted, Checked, Event, Planned, Progressed, Started
@@ -90,6 +91,21 @@ def test_a_little_beyond_the_end_is_the_end(host: HostFacts, talk: Path, tmp_pat
     assert receipt.clip is not None
     assert receipt.clip.end_s == pytest.approx(8.0, abs=0.05)
     assert "ends_with_programme" in {r.code for r in receipt.reasons}
+
+
+def test_a_slow_source_is_listened_to_for_many_times_its_length(
+    host: HostFacts, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What 45 s of a video in 4K weigh takes minutes to come over a usual line."""
+    patience_s: list[float] = []
+
+    def listen(*_args: object, wall_s: float, **_more: object) -> None:
+        patience_s.append(wall_s)
+
+    monkeypatch.setattr(clip_engine, "measure_loudness", listen)
+    receipt = clip_work.cut(talk, tmp_path / "out.mp4", host, 1, 5)
+    assert "loudness_kept" in {reason.code for reason in receipt.reasons}
+    assert min(patience_s) >= 4 * 30
 
 
 def test_a_source_that_changes_is_not_delivered(host: HostFacts, talk: Path, tmp_path: Path) -> None:
