@@ -106,7 +106,7 @@ def test_json_lists_clips_with_all_that_they_may_have(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_csv_lists_clips_under_a_header(tmp_path: Path, delimiter: str) -> None:
-    rows = ["start|end|name|layout", '0:12|0:57|"intro, the first"|', "1:00|1:30||split", ""]
+    rows = ["start|end|name|layout", '0:12|0:57|"intro, the first"|', "|||", "1:00|1:30||split", "", "| ||", ""]
     path = tmp_path / "clips.csv"
     path.write_text("\r\n".join(rows).replace("|", delimiter), encoding="utf-8-sig")
     assert read_specs(path) == (

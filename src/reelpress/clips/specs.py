@@ -139,7 +139,9 @@ def _csv_rows(path: Path, text: str) -> Iterator[Any]:
         for row in rows:
             if "" in row:
                 raise UsageError(f"{path}, line {rows.line_num}: more fields than columns.", hint='Quote text: "a, b".')
-            yield {name: field.strip() for name, field in row.items() if field is not None and field.strip()}
+            told = {name: field.strip() for name, field in row.items() if field is not None and field.strip()}
+            if told:  # a table program writes out rows that were emptied
+                yield told
     except csv.Error as error:
         raise UsageError(f"{path} is no CSV.", evidence=str(error)) from error
 
