@@ -34,8 +34,9 @@ class ClipOptions(TypedDict, total=False):
     """How clips are made; what is not given is as on the command line.
 
     ``captions`` is a file for all clips. ``loudness`` is in LUFS, ``"off"`` leaves the sound as it is. ``platforms``
-    are warned about in receipts. ``jobs`` are at work at once. ``allow_private`` lets addresses lead into private
-    networks. ``settings`` stand in for the environment and ``.env``. ``gate`` asks for a quality or a size.
+    are warned about in ``clip.warnings`` of receipts. ``jobs`` are at work at once. ``allow_private`` lets addresses
+    lead into private networks. ``settings`` stand in for the environment and ``.env``. ``gate`` asks for a quality or a
+    size.
     """
 
     size: str | tuple[int, int]
