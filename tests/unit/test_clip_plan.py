@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 
 from reelpress.clip_request import ClipRequest
+from reelpress.facts.framing import Layout
 from reelpress.facts.loudness import Loudness
 from reelpress.facts.media import Colour
 from reelpress.facts.quality import Window
@@ -20,7 +21,7 @@ from reelpress.plan.clip_sound import Level, level_heard
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size
 
-from clip_work import framed, shot
+from clip_work import framed, shot, window
 from factories import host, media, video
 
 STRIP = Size(width=1088, height=1920)
@@ -148,3 +149,13 @@ def test_a_clip_of_few_pictures_begins_and_ends_within_a_frame_of_what_was_asked
     clock = clip_clock(media(track), track, request)[0]
     assert 0 <= request.start_s - clock.start_s <= 1 / clock.fps
     assert abs(clock.start_s + clock.duration_s - request.end_s) <= 1.5 / clock.fps
+
+
+@pytest.mark.parametrize(("layout", "used"), [("fit", 0), ("still", 1), ("track", 1), ("split", 2)])
+def test_windows_that_a_layout_does_not_use_change_nothing(layout: Layout, used: int) -> None:
+    windows = [window((0.0, x, 0.5)) for x in (0.3, 0.6, 0.9)]
+    request, whole = ClipRequest(start_s=0.0, end_s=5.0), [Window(start_s=0.0, duration_s=5.0)]
+    made, more = (
+        clip_stretches(media(), request, framed(shot(0, 10, layout, *windows[:count])), whole) for count in (used, 3)
+    )
+    assert made == more

@@ -133,7 +133,7 @@ def _chain(stage: Stage, run: _Run, clock: Clock, tolerance_px: float, source: s
         upper, lower = pane_sizes(stage.size)
         halves = [
             f"[{source}{half}]{_windows(stage, pane, clock, [(0, clock.frames, window)], tolerance_px)}[{target}{half}]"
-            for half, pane, window in zip("ul", (upper, lower), shot.windows, strict=True)
+            for half, pane, window in zip("ul", (upper, lower), shot.windows[:2], strict=True)
         ]
         return [
             f"[{source}]split[{source}u][{source}l]", *halves,
