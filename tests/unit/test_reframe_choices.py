@@ -109,6 +109,20 @@ def test_two_far_apart_get_a_pane_each_the_left_one_above() -> None:
         assert 0.25 < (0.4 - (place[1] - height / 2)) / height < 0.5  # the face is in the upper half
 
 
+@pytest.mark.parametrize(("low", "is_as_close"), [(0.45, True), (0.85, False)])
+def test_a_pane_has_a_whole_face_also_where_somebody_stands_up(low: float, *, is_as_close: bool) -> None:
+    samples = tuple(
+        Sample(t_s=i / 5, faces=(face(0.29, 0.1 if 10 <= i < 20 else low), face(0.71, 0.45))) for i in range(50)
+    )
+    shot = only(choose(Evidence(duration_s=10.0, cuts_s=(), samples=samples, detector="haar")))
+    assert shot.layout == "split"
+    up_and_down, sitting = shot.windows
+    assert (up_and_down.zoom == sitting.zoom) is is_as_close
+    height = window_shares(WIDE, 2 * PORTRAIT, up_and_down.zoom)[1]
+    for t_s, y in ((1, low), (3, 0.1), (7, low)):
+        assert abs(middle(shot, t_s, aspect=2 * PORTRAIT)[1] - y) <= (height - FACE_H) / 2 + 1e-3
+
+
 def test_two_of_whom_one_leaves_at_once_are_not_split() -> None:
     shot = only(choose(filmed(10, at(0.2), lambda t: 0.8 if t < 2 else float("nan"))))
     assert (shot.layout, shot.note) == ("still", None if shot.subjects == 1 else layouts.ONE_OF_SEVERAL)

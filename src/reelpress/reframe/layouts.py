@@ -12,6 +12,7 @@ from reelpress.clip_request import LayoutChoice
 from reelpress.facts.framing import Framing, PathKey, Rule, Shot, Window
 from reelpress.facts.values import Value
 from reelpress.reframe.evidence import SHOWN_FROM_S, Evidence, Sample
+from reelpress.reframe.panes import in_order, pane_of, side_of
 from reelpress.reframe.people import Person, find_people
 from reelpress.reframe.placing import Line, Placed, Target, head_room, place, shares_of
 
@@ -22,7 +23,6 @@ _SAME_SHAPE = 1.02
 _SIDE_ROOM = 0.5  # of a face's width, to either side, that belongs into the window with it
 _FITS = 0.9  # of the samples in which all people fit into one window
 _BOTH_STAY = 0.6  # of the shot that both are there, to be shown side by side
-_PANE_FACE, _MOST_PANE_ZOOM = 0.22, 2.0  # of a pane's height; beyond, 1080p would be blurred
 _LEAST_HELD = 0.65  # of the subject's samples that a window must have, or the whole picture is shown
 _LEAST_ENERGY = 0.06  # mean change of brightness, in per cent of the range
 _FLAT, _SHARP = 0.75, 0.012  # of the pixels of a screen's picture, see docs/framing.md
@@ -145,7 +145,7 @@ class _Stage:
         """
         panes = []
         pane = _Shape(picture=self.shape.picture, window=2 * self.shape.window)
-        side = 0 if pane.shares[0] < 1 else 1
+        side = side_of(pane.shares)
         if len(people) < 2:
             for end in (0.0, 1.0):
                 half = pane.shares[side] / 2
@@ -154,14 +154,9 @@ class _Stage:
                 panes.append(Window(path=(PathKey(t_s=self.begin_s, x=x, y=y),)))
             rule: Rule = "centre"
         else:
-            first, second = sorted(people, key=lambda person: fmean(face.middle[side] for face in person.faces))
-            apart = abs(_usual_place(first, side) - _usual_place(second, side))
-            for person in (first, second):
-                zoom = _pane_zoom(person, apart, pane.shares, side)
-                shares = shares_of(pane.picture, pane.window, zoom)
-                targets = [self._target([person], t_s, shares[1]) for t_s in person.times_s]
-                placed = place(targets, start_s=self.begin_s, end_s=self.end_s, shares=shares, zoom=zoom)
-                panes.append(placed.window)
+            first, second = in_order(people, side)
+            for person, other in ((first, second), (second, first)):
+                panes.append(pane_of(person, other, pane.picture, pane.window, self.begin_s, self.end_s))
             rule = "faces"
         return _Found(layout="split", windows=tuple(panes), rule=rule, note=note, subjects=len(people))
 
@@ -185,12 +180,11 @@ class _Stage:
             must_move=must_move,
         )  # fmt: skip
 
-    def _target(self, people: Sequence[Person], t_s: float, height_share: float | None = None) -> Target:
+    def _target(self, people: Sequence[Person], t_s: float) -> Target:
         """Return the middle of a group at a time, with room above."""
         middles = [person.middle(t_s) for person in people]
         xs, ys = [x for x, _ in middles], [y for _, y in middles]
-        share = self.shape.shares[1] if height_share is None else height_share
-        return Target(t_s=t_s, x=(min(xs) + max(xs)) / 2, y=head_room((min(ys) + max(ys)) / 2, share))
+        return Target(t_s=t_s, x=(min(xs) + max(xs)) / 2, y=head_room((min(ys) + max(ys)) / 2, self.shape.shares[1]))
 
     def _group_targets(self, people: Sequence[Person]) -> list[Target] | None:
         """Return where the middle of all is whenever somebody is there, unless they do not fit into one window."""
@@ -251,17 +245,6 @@ class _Stage:
         if not targets or fmean(inside) < share + _ABOVE_CHANCE * (1 - share):
             return []
         return targets
-
-
-def _usual_place(person: Person, side: int) -> float:
-    return median(face.middle[side] for face in person.faces)
-
-
-def _pane_zoom(person: Person, apart: float, shares: tuple[float, float], side: int) -> float:
-    """Return how much closer a pane is: a face is to be large enough, and the other person outside."""
-    size = (person.width, person.height)[side]
-    alone = shares[side] / max(0.2, 2 * (apart - 1.5 * size))
-    return float(np.clip(max(_PANE_FACE * shares[1] / person.height, alone), 1.0, _MOST_PANE_ZOOM))
 
 
 def _middle_of(strips: Line) -> float:
