@@ -36,7 +36,9 @@ def looks(differences: Sequence[float], black: Sequence[int] = ()) -> list[Look]
     found = []
     for index, difference in enumerate(differences):
         score = min(difference, abs(difference - before))
-        found.append(Look(t_s=index / 25, difference=difference, score=score, is_black=index in black))
+        found.append(
+            Look(t_s=index / 25, difference=difference, score=score, black_percent=99 if index in black else 0)
+        )
         before = difference
     return found
 
@@ -64,6 +66,23 @@ def test_a_passage_through_black_is_a_cut_in_its_middle() -> None:
     assert cuts([1.0] * 100, black=range(80, 100)) == []  # and ends there
 
 
+def passing(percents: Sequence[int]) -> list[float]:
+    seen = [Look(t_s=n / 25, difference=1.0, score=0.0, black_percent=percent) for n, percent in enumerate(percents)]
+    return find_cuts(seen, len(seen) / 25)
+
+
+def test_a_lit_figure_on_a_dark_stage_passes_through_no_black() -> None:
+    assert passing(([98] * 20 + [97] * 20) * 5) == []
+    assert passing([0] * 40 + ([98] * 20 + [97] * 20) * 5) == []
+
+
+def test_a_passage_between_dark_scenes_is_black_all_over() -> None:
+    assert passing([95] * 40 + [99] * 5 + [100] * 10 + [99] * 5 + [95] * 40) == [2.0]
+    assert passing(([95] * 40 + [100] * 20) * 2 + [95] * 40) == [2.0, 4.4]
+    # one under a title is not, and is left for what is not dark
+    assert passing([0] * 35 + [95] * 5 + [98] * 20 + [95] * 5 + [0] * 35) == [2.0]
+
+
 def test_a_flash_is_one_cut_at_most() -> None:
     assert cuts([0.5] * 50 + [30.0, 0.5, 30.0] + [0.5] * 50) == [2.0]
     assert find_cuts([], 1.0) == []
@@ -71,10 +90,7 @@ def test_a_flash_is_one_cut_at_most() -> None:
 
 def test_a_picture_behind_one_that_was_held_may_begin_a_shot() -> None:
     """Of slides each differs from the one before, and FFmpeg's score is low behind another change."""
-    slides = [
-        Look(t_s=5.0 * n, difference=20.0 if n else 0.0, score=20.0 if n == 1 else 0.1, is_black=False)
-        for n in range(4)
-    ]
+    slides = [Look(t_s=5.0 * n, difference=20.0 if n else 0.0, score=20.0 if n == 1 else 0.1) for n in range(4)]
     assert find_cuts(slides, 20.0) == [5.0, 10.0, 15.0]
     assert find_cuts(slides, 15.1) == [5.0, 10.0]
 

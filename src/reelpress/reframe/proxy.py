@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +36,7 @@ Picture = NDArray[np.uint8]
 
 LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
-_BLACK = "blackframe=amount=98:threshold=32"
+_BLACK = "blackframe=amount=90:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _SLOW = 2  # seconds that decoding one second takes at most
 _MEMORY_BYTES = 16 * 10**9  # address space
@@ -52,13 +53,14 @@ class Look(Value, frozen=True, kw_only=True):
     """One picture of the stretch, as a measure: ``t_s`` counts from the beginning of the stretch.
 
     ``difference`` is the mean difference of brightness from the picture before, ``score`` that, or by how much it
-    exceeds the one before where that is less; both in per cent of the range (FFmpeg's ``scdet``).
+    exceeds the one before where that is less; both in per cent of the range (FFmpeg's ``scdet``). ``black_percent`` is
+    how much of the picture is black; what is under 90 is 0.
     """
 
     t_s: float
     difference: float
     score: float
-    is_black: bool
+    black_percent: int = 0
 
 
 def size_of(track: VideoTrack) -> tuple[int, int]:
@@ -162,23 +164,23 @@ class _Looks:
             return self.looks
         if len(self.looks) == 1 and not is_inside:
             return []
-        return [Look(t_s=0.0, difference=0.0, score=0.0, is_black=self.looks[0].is_black), *self.looks[1:]]
+        return [Look(t_s=0.0, difference=0.0, score=0.0, black_percent=self.looks[0].black_percent), *self.looks[1:]]
 
     def feed(self, line: str) -> None:
         if (frame := FRAME_LINE.match(line)) is not None:
             t_s = int(frame[1]) / CLOCK_HZ
             if self.looks and self.looks[-1].t_s < 0 and t_s <= 0:
                 self.looks.pop()
-            self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0, is_black=False))
+            self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0))
             self._on_time(t_s)
         elif self.looks and (found := _VALUE.match(line)) is not None:
             last = self.looks[-1]
             with contextlib.suppress(ValueError):
                 value = float(found[2])
                 if found[1] == "scd.mafd":
-                    last = Look(t_s=last.t_s, difference=value, score=last.score, is_black=last.is_black)
+                    last = msgspec.structs.replace(last, difference=value)
                 elif found[1] == "scd.score":
-                    last = Look(t_s=last.t_s, difference=last.difference, score=value, is_black=last.is_black)
+                    last = msgspec.structs.replace(last, score=value)
                 else:
-                    last = Look(t_s=last.t_s, difference=last.difference, score=last.score, is_black=True)
+                    last = msgspec.structs.replace(last, black_percent=int(value))
             self.looks[-1] = last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from reelpress.probe.scenes import CUT_THRESHOLD, MIN_SHOT_S
@@ -15,6 +16,7 @@ LEAST_RATIO = 5.0
 _AROUND = 6  # pictures before and after
 _LEAST_USUAL = 0.2
 _HELD_S = 1.0
+_BLACK_PERCENT, _ALL_PERCENT = 98, 100
 
 
 def find_cuts(looks: Sequence[Look], end_s: float) -> list[float]:
@@ -50,13 +52,23 @@ def _hard_cuts(looks: Sequence[Look]) -> list[float]:
 
 
 def _fades(looks: Sequence[Look]) -> list[float]:
+    """Return the middles of passages through black; black at the beginning or the end parts nothing.
+
+    A lit figure on a dark stage leaves a little less or more than that black. So pictures that are not black all over,
+    as under a title, are a passage only between pictures that are not dark.
+    """
     found: list[float] = []
-    begun: int | None = None
-    for index, look in enumerate(looks):
-        if look.is_black and begun is None:
-            begun = index
-        elif not look.is_black and begun is not None:
-            if begun > 0:  # else it begins in black, which is no cut
-                found.append(looks[(begun + index) // 2].t_s)
-            begun = None
+    for dark in _spans(looks, 1, range(len(looks))):
+        black = _spans(looks, _BLACK_PERCENT, dark)
+        passages = [span for span in black if any(looks[n].black_percent == _ALL_PERCENT for n in span)]
+        if not passages and black and dark.start > 0 and dark.stop < len(looks):
+            passages = [range(black[0].start, black[-1].stop)]
+        found += [looks[(at.start + at.stop) // 2].t_s for at in passages if at.start > 0 and at.stop < len(looks)]
     return found
+
+
+def _spans(looks: Sequence[Look], least_percent: int, within: range) -> list[range]:
+    """Return the spans of pictures that are at least so black, by their numbers."""
+    numbers = [n for n in within if looks[n].black_percent >= least_percent]
+    spans = ([n for _, n in run] for _, run in itertools.groupby(enumerate(numbers), lambda each: each[1] - each[0]))
+    return [range(span[0], span[-1] + 1) for span in spans]
