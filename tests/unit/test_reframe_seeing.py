@@ -169,6 +169,16 @@ def test_movement_is_where_something_moves_and_not_where_the_camera_does() -> No
     assert movement.look(scene[:360, :640]) == ((), ())
 
 
+@pytest.mark.parametrize("size", [(16, 640), (640, 16)])
+def test_movement_has_a_size_in_every_strip_of_a_banner(size: tuple[int, int]) -> None:
+    movement = Movement()
+    movement.look(picture(size=size))
+    columns, rows = movement.look(picture((0, 0, 16), size=size))
+    assert (len(columns), len(rows)) == ((32, 16) if size[1] > size[0] else (16, 32))
+    assert all(strip >= 0 for strip in (*columns, *rows))
+    assert sum(columns) > 0
+
+
 def test_screens_are_flat_and_sharp() -> None:
     screen = np.full((360, 640, 3), 250, np.uint8)
     screen[:, ::20] = 10

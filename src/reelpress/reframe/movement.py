@@ -51,7 +51,7 @@ def texture(picture: Picture) -> tuple[float, float]:
 def _small(picture: Picture) -> Grey:
     height, width = picture.shape[:2]
     scale = _LONG_SIDE / max(height, width)
-    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    size = (max(STRIPS // 2, round(width * scale)), max(STRIPS // 2, round(height * scale)))
     grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     return cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32)
 
