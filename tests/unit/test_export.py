@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -139,6 +140,14 @@ def test_damage_elsewhere_in_the_source_is_no_matter_of_a_clip(
     monkeypatch.setattr(export, "probe_stretches", probe)
     run(clips("a", "b", "c"))
     assert cutter.damage == {"a": (), "b": ("no picture at 10 s",), "c": ()}
+
+
+@pytest.mark.parametrize("times", [(math.nan, 5.0), (0.0, math.inf), (-math.inf, math.inf)])
+def test_nothing_is_looked_at_where_a_clip_lies_nowhere(run: Run, cutter: Cutter, times: tuple[float, float]) -> None:
+    """The engine refuses such a clip; to those who look at the file it would be no place."""
+    start_s, end_s = times
+    run([ClipRequest(start_s=start_s, end_s=end_s), ClipRequest(start_s=10, end_s=15)])
+    assert cutter.probed == [[(0.0, 0.0), (10, 15)]]
 
 
 def test_platforms_warn_in_the_receipt_and_in_its_event(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -204,13 +205,12 @@ class _Export:
         try:
             if self._facts is None and not self._probes_apart:
                 with contextlib.suppress(InputError):
-                    stretches = [(c.start_s, c.end_s) for c in self._clips]
-                    self._facts = probe_stretches(self._source, stretches, cancel=cancel)
+                    self._facts = probe_stretches(self._source, [_stretch(c) for c in self._clips], cancel=cancel)
                 if self._facts is None or self._facts.damage:
                     self._facts, self._probes_apart = None, True
         finally:
             self._probing.release()
-        return self._facts or probe_stretches(self._source, [(clip.start_s, clip.end_s)], cancel=cancel)
+        return self._facts or probe_stretches(self._source, [_stretch(clip)], cancel=cancel)
 
     def _keep(self, receipt: Receipt, name: str, job: str) -> Receipt:
         """Return the receipt of an earlier run as this run's."""
@@ -251,3 +251,8 @@ class _Export:
     def _emit(self, event: Event) -> None:
         with self._emitting:
             self._on_event(event)
+
+
+def _stretch(clip: ClipRequest) -> tuple[float, float]:
+    """Return where a clip lies; of one that lies nowhere, which is refused once the facts are there, the beginning."""
+    return (clip.start_s, clip.end_s) if math.isfinite(clip.end_s - clip.start_s) else (0.0, 0.0)
