@@ -36,6 +36,7 @@ Picture = NDArray[np.uint8]
 
 LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
+_STEADY_FPS = 10  # below, pictures are held for long
 _BLACK = "blackframe=amount=90:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _SLOW = 2  # seconds that decoding one second takes at most
@@ -91,12 +92,12 @@ def take_proxy(
     duration_s = end_s - start_s
     place = stretch_place(facts, track, start_s, duration_s)
     width, height = size_of(track)
-    until = f"trim=end={duration_s:.6f}"
+    until, late_s = f"trim=end={duration_s:.6f}", _late_s(track)
     chain = ",".join((
         *place.clock, until, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
         f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
-        f"setpts=PTS-{SHOWN_FROM_S}/TB", f"fps=fps={SAMPLES_PER_S}:start_time=0:round=up",
-        "tpad=stop=-1:stop_mode=clone", until,
+        f"setpts=PTS-{late_s + SHOWN_FROM_S:.6f}/TB", f"fps=fps={SAMPLES_PER_S}:start_time=0:round=up",
+        "tpad=stop=-1:stop_mode=clone", until, f"settb=1/{CLOCK_HZ}", f"setpts=PTS+{late_s:.6f}/TB",
     ))  # fmt: skip
     # a graph that is set up anew midway, for pictures of another size, would count time from 0 again
     steady = (f"-reinit_filter:{track.index}", "0") if keeps_graph(track) else ()
@@ -128,6 +129,12 @@ def take_proxy(
             hint="Choose a stretch inside the video, and check whether it plays elsewhere.",
         )  # fmt: skip
     return looks
+
+
+def _late_s(track: VideoTrack) -> float:
+    """Return how long after each fifth of a second is looked: almost as long as what begins there is shown."""
+    fps = track.fps_avg
+    return 0.0 if fps is None or fps < _STEADY_FPS else max(0.0, float(1 / fps) - 2 * SHOWN_FROM_S)
 
 
 def _refuse_part(done: Finished) -> None:
