@@ -25,7 +25,7 @@ from world import World
 
 pytestmark = pytest.mark.gpu_fake
 
-JOBS = 200 if os.environ.get("REELPRESS_THOROUGH") else 30
+JOBS = 200 if os.environ.get("REELPRESS_THOROUGH") else 20
 GPUS, SESSIONS, WORKERS, SEED = 3, 2, 9, 20261121
 SECONDS, FRAMES = 0.8, 20
 # What strikes one program of a job; the next one finds nothing wrong.

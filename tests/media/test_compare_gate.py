@@ -76,7 +76,7 @@ def compared(name: str, drawn: Material, folder: Path) -> Comparison:
     return measure(reference, probe(reference), out, probe(out), how=Measuring(whole=True), host=HOST)
 
 
-@pytest.mark.parametrize("name", every(3, RIGHT))
+@pytest.mark.parametrize("name", every(4, RIGHT))
 def test_a_right_copy_passes(drawn: Material, tmp_path: Path, name: str) -> None:
     answer = compared(name, drawn, tmp_path)
     assert judge(answer) == ("passed", "")
@@ -84,12 +84,12 @@ def test_a_right_copy_passes(drawn: Material, tmp_path: Path, name: str) -> None
     assert answer.self_test.passed
 
 
-@pytest.mark.parametrize("name", every(3, WRONG))
+@pytest.mark.parametrize("name", every(4, WRONG))
 def test_damage_is_rejected(drawn: Material, tmp_path: Path, name: str) -> None:
     assert judge(compared(name, drawn, tmp_path))[0] == "rejected"
 
 
-@pytest.mark.parametrize("rate", ["12.5", "15", "24000/1001", "30000/1001", "50", "60000/1001", "120"])
+@pytest.mark.parametrize("rate", every(2, ["12.5", "15", "24000/1001", "30000/1001", "120", "60000/1001", "50"]))
 def test_every_usual_rate_can_be_measured(tmp_path: Path, rate: str) -> None:
     """At 24000/1001 the sixth frame is at 0.25025 s, which rounds to either side."""
     reference = clips.plain(tmp_path / "in.mp4", rate=rate, seconds=1.0)

@@ -32,13 +32,20 @@ HOST = probe_host()
 pytestmark = [pytest.mark.media, pytest.mark.skipif(HOST.scorer is None, reason="no FFmpeg here has libvmaf")]
 ASKED = Request(preset="ultrafast", max_width=1920, max_height=1080)
 SHORT = LadderWish(most_rungs=3, segment_s=2.0)
-PICTURE = "mandelbrot=size=480x270:rate={rate},format=yuv420p"
+PICTURE = "mandelbrot=size={size}:rate={rate},format=yuv420p"
 
 
-def made(out: Path, *more: str, rate: str = "25", seconds: float = 5, sound: bool = True) -> Path:
+def made(
+    out: Path, *more: str, size: str = "320x180", rate: str = "25", seconds: float = 5, sound: bool = True
+) -> Path:
     heard = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100") if sound else ()
-    shown = ("-f", "lavfi", "-i", PICTURE.format(rate=rate))
+    shown = ("-f", "lavfi", "-i", PICTURE.format(size=size, rate=rate))
     return clips.make(out, *shown, *heard, "-t", str(seconds), *clips.X264, "-crf", "12", *more)
+
+
+def small(out: Path, seconds: float = 2) -> Path:
+    """Where it does not matter what is in it: of one size there are few trials."""
+    return made(out, size="256x144", seconds=seconds)
 
 
 def whole(folder: Path, receipt: Receipt) -> list[list[tuple[float, float]]]:
@@ -121,7 +128,7 @@ def test_ffmpeg_plays_the_master_playlist_and_sound_keeps_to_the_picture(tmp_pat
 
 
 def test_a_ladder_is_replaced_as_a_whole_and_nothing_else_ever(tmp_path: Path) -> None:
-    source, folder = made(tmp_path / "a.mp4", seconds=2), tmp_path / "out"
+    source, folder = small(tmp_path / "a.mp4"), tmp_path / "out"
     assert make_ladder(source, folder, host=HOST, request=ASKED, wish=SHORT).status == "encoded"
     again = make_ladder(source, folder, host=HOST, request=ASKED, wish=SHORT)
     assert (again.status, again.exit_code) == ("failed", 5)
@@ -143,7 +150,7 @@ def test_a_ladder_that_is_not_right_is_not_delivered(tmp_path: Path, monkeypatch
         return honest(*parts).replace("avc1", "hvc1")
 
     monkeypatch.setattr(stream_engine, "manifest", tampered)
-    receipt = make_ladder(made(tmp_path / "a.mp4", seconds=2), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    receipt = make_ladder(small(tmp_path / "a.mp4"), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
     assert (receipt.status, receipt.exit_code) == ("failed", 1)
     assert "ladder_files" in (receipt.evidence or "")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
@@ -152,7 +159,7 @@ def test_a_ladder_that_is_not_right_is_not_delivered(tmp_path: Path, monkeypatch
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
     stop = CancelToken()
     receipt = make_ladder(
-        made(tmp_path / "a.mp4"), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT, cancel=stop,
+        small(tmp_path / "a.mp4", seconds=5), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT, cancel=stop,
         on_event=lambda event: stop.cancel() if isinstance(event, Progressed) else None,
     )  # fmt: skip
     assert receipt.status == "cancelled"
@@ -160,7 +167,7 @@ def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_goes_with_the_next(tmp_path: Path) -> None:
-    source = made(tmp_path / "a.mp4", seconds=3)
+    source = small(tmp_path / "a.mp4", seconds=3)
     run = "from reelpress.stream_engine import *;from reelpress.probe.host import probe_host;import os,sys\n"
     run += "from reelpress.events import Progressed\n"
     run += "make_ladder(sys.argv[1], sys.argv[2], host=probe_host(), request=Request(preset='ultrafast'),"
@@ -178,11 +185,11 @@ def test_what_a_killed_run_left_goes_with_the_next(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_a_table_or_events(tmp_path: Path) -> None:
-    source = made(tmp_path / "a.mp4", seconds=2)
+    source = small(tmp_path / "a.mp4")
     more = ["--rungs", "2", "--preset", "ultrafast"]
     done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(tmp_path / "one"), *more])
     assert done.exit_code == 0, done.output
-    assert "480x270" in done.stdout
+    assert "256x144" in done.stdout
     assert "VMAF*" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(tmp_path / "two"), *more, "--json"])
@@ -202,13 +209,13 @@ def test_a_frame_that_is_shown_for_no_time_makes_no_ladder(tmp_path: Path) -> No
 
 
 def test_settings_of_another_codec_are_none_of_a_ladders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = made(tmp_path / "a.mp4", seconds=1)
+    source = small(tmp_path / "a.mp4", seconds=1)
     for name, text in (("CODEC", "av1"), ("PRESET", "8"), ("CRF", "60")):
         monkeypatch.setenv(f"COMPRESSION_{name}", text)
-    small = ("--rungs", "1", "--max-size", "320x180")
+    least = ("--rungs", "1", "--max-size", "320x180")
     for preset in ((), ("--preset", "lean")):
         folder = tmp_path / f"out{len(preset)}"
-        done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(folder), *small, *preset])
+        done = CliRunner().invoke(app, ["ladder", str(source), "-o", str(folder), *least, *preset])
         assert done.exit_code == 0, done.output
     asked = msgspec.structs.replace(ASKED, codec="av1", preset="8", crf=60)
     made_of = make_ladder(source, tmp_path / "by-request", host=HOST, request=asked, wish=SHORT)

@@ -18,6 +18,7 @@ from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
 from reelpress.probe.host import probe_host
 from reelpress.probe.media import probe
+from reelpress.quality.samples import SampleError
 from reelpress.quoting.model import Quote
 from reelpress.quoting.prediction import ErrorTable
 from reelpress.quoting.quote import QuoteOptions, quote_file
@@ -196,17 +197,31 @@ def test_where_no_stretch_can_be_encoded_the_facts_have_to_do(
     assert "17.2 s" in next(r.text for r in offer.reasons if r.code == "not_sampled")
 
 
-def test_what_cannot_be_scored_for_one_offer_cannot_for_the_next(tmp_path: Path) -> None:
-    flat = clips.plain(tmp_path / "flat.mp4", size="160x90", rate="10", seconds=1)
-    stays = r"setts=duration=if(eq(N\,9)\,110*DURATION\,DURATION)"  # its last picture, for 11 seconds
-    source = clips.make(tmp_path / "stays.mp4", "-i", str(flat), "-c", "copy", "-bsf:v", stays)
-    facts = probe(source)
+def test_what_cannot_be_scored_for_one_offer_cannot_for_the_next(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts: list[Path] = []
+
+    def cut(_ffmpeg: str, _source: Path, _facts: Any, _windows: Any, folder: Path, **_more: Any) -> None:
+        cuts.append(folder)
+        raise SampleError("No picture begins at 1.6 s or later.")
+
+    monkeypatch.setattr("reelpress.quoting.scoring.cut_samples", cut)
+    facts = probe(short)
     decided = plan(facts, HOST, Request(**CHEAP))
     assert isinstance(decided, Encode)
-    scorer = Scorer(source, facts, tmp_path, HOST, cancel=CancelToken(), spend=lambda _cpu_s: None)
+    scorer = Scorer(short, facts, tmp_path, HOST, cancel=CancelToken(), spend=lambda _cpu_s: None)
     for _ in range(2):
         said = scorer.score(decided, decided.attempts[0], ErrorTable().sampled, head_only=False)
         assert said == (None, "No picture begins at 1.6 s or later")
+    assert len(cuts) == 1
+
+
+def test_a_still_end_is_scored_by_what_comes_before_it(tmp_path: Path) -> None:
+    source = clips.ends_still(tmp_path / "stays.mp4", "-preset", "medium", until_s=60)
+    [offer] = quoted(source, tmp_path).offers
+    assert offer.predicted is not None
+    assert offer.predicted.vmaf is not None
 
 
 def test_a_job_that_is_handed_a_look_takes_none_of_its_seconds(

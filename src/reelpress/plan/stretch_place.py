@@ -6,7 +6,6 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.seeking import READ_ANYWAY_S, can_seek, entry_before, pauses_of, run_up_s, seek_args
 
-_LATE_S = 0.001  # `fps` of FFmpeg 5.1 drops a last picture that comes just when what it fills begins
 _OWN_CLOCK: tuple[str, ...] = ("-copyts",)
 
 
@@ -15,7 +14,7 @@ class StretchPlace(Value, frozen=True, kw_only=True):
 
     Frames keep their distances; the first is at 0 or, where none is shown at the very start, a little later.
     ``clock`` is the filters that only put frames at their times: those before the stretch, of which the last may still
-    be shown when it begins, lie under 0. Where that is the last of all, and stays, it is at 0, or a little later.
+    be shown when it begins, lie under 0. Where that is the last of all, and stays, it is at 0.
     """
 
     seek_args: tuple[str, ...]
@@ -30,7 +29,7 @@ def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration
     kept: FFmpeg's, with 0 where it was sought, is wrong for MPEG-TS and MPEG-PS, by seconds or by all of its start.
     """
     enter_s, still_from_s = _enter_s(media, track, start_s), pauses_of(track).still_from_s
-    early_s = 0.0 if still_from_s is None or start_s <= still_from_s else start_s - still_from_s + _LATE_S
+    early_s = 0.0 if still_from_s is None else max(0.0, start_s - still_from_s)
     if enter_s is None:
         return _place((), "", start_s, duration_s, early_s=early_s, from_zero=("setpts=PTS-STARTPTS",))
     origin_s = track.start_s or 0.0

@@ -96,6 +96,8 @@ def take_proxy(
     chain = ",".join((
         *place.clock, until, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
         f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
+        # of FFmpeg 5.1 `fps` drops a last picture that comes before its first slot ends
+        f"tpad=stop_mode=clone:stop_duration={1 / SAMPLES_PER_S}",
         f"setpts=PTS-{late_s + SHOWN_FROM_S:.6f}/TB", f"fps=fps={SAMPLES_PER_S}:start_time=0:round=up",
         "tpad=stop=-1:stop_mode=clone", until, f"settb=1/{CLOCK_HZ}", f"setpts=PTS+{late_s:.6f}/TB",
     ))  # fmt: skip
