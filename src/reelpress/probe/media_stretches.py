@@ -147,7 +147,10 @@ def read_stretches(
                 problem = window.read(sought, until, key_by=key_by)
                 while is_indexed and window.is_late:
                     before = window.key_before
-                    sought, key_by = (sought, None) if before is None else (before, begin)
+                    if before is None or before >= sought:  # a broken index may lead to the same place again
+                        key_by = None
+                    else:
+                        sought = before
                     window = Window(container, samplers, main, is_discontinuous=is_discontinuous)
                     problem = window.read(sought, until, key_by=key_by)
                 is_there = window.has_reached(begin) and (sampler.frames > frames or not wanted)
