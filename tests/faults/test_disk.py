@@ -306,7 +306,7 @@ def test_a_link_that_is_overwritten_is_replaced_and_not_followed(tmp_path: Path,
 
 
 def test_a_target_that_comes_into_being_meanwhile_is_left_alone(tmp_path: Path, long_clip: Path):
-    with reel.running(*FAST, "-o", "out.mp4", long_clip, cwd=tmp_path) as run:
+    with reel.running("--preset", "medium", "-o", "out.mp4", long_clip, cwd=tmp_path) as run:
         run.until("attempt_started")
         (tmp_path / "out.mp4").write_bytes(b"somebody else's")
         ended = run.end()

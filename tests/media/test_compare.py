@@ -102,7 +102,7 @@ def encode(source: Path, target: Path, *args: str) -> Path:
     return target
 
 
-@pytest.mark.parametrize("name", ["copy.mkv", "copy.mov", "copy.ts", "copy.avi", "copy.flv"])
+@pytest.mark.parametrize("name", every_second(["copy.mkv", "copy.mov", "copy.ts", "copy.flv", "copy.avi"]))
 def test_copies_in_other_containers_are_identical_and_have_no_damage(source: Path, tmp_path: Path, name: str) -> None:
     copy = tmp_path / name
     ffmpeg("-i", str(source), "-c", "copy", str(copy))

@@ -87,6 +87,7 @@ CAPPED = [
 ]
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("base", [Fraction(1, 1000), Fraction(1, 90_000)])
 @pytest.mark.parametrize(("rate", "cap"), CAPPED)
 def test_what_our_own_caps_leave_out_is_not_lost(rate: Fraction, cap: Fraction, base: Fraction) -> None:
