@@ -28,7 +28,7 @@ import reel
 
 pytestmark = pytest.mark.faults
 
-MUTATIONS = int(os.environ.get("REELPRESS_MUTATIONS") or (510 if os.environ.get("REELPRESS_THOROUGH") else 102))
+MUTATIONS = int(os.environ.get("REELPRESS_MUTATIONS") or (510 if os.environ.get("REELPRESS_THOROUGH") else 70))
 ENGINE_EVERY = 4  # the others are probed and planned only
 AT_MOST_S = 60.0  # for one of them, on a busy machine; about 1 s is usual
 WORKERS = 2
