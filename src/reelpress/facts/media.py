@@ -159,6 +159,11 @@ class VideoTrack(Value, frozen=True, kw_only=True):
         """When the last picture comes, in seconds from the first, where it stays; elsewhere ``None``."""
         return self.last_from_s if self.ends_still else None
 
+    @property
+    def still_until_s(self) -> float | None:
+        """When the last picture ends, in seconds from the first, where it stays; elsewhere ``None``."""
+        return self.duration_s if self.ends_still else None
+
 
 class AudioTrack(Value, frozen=True, kw_only=True):
     """One audio stream; ``decodes`` says whether this FFmpeg can open a decoder for it."""

@@ -152,7 +152,7 @@ def calibrated_cq(
     if mine is None or reference is None or equal is None:
         return None
     return CqChoice(
-        cq=min(max(round(equal.quality, 1), 1.0), row.crf_max), calibrated=True,
+        cq=min(max(round(equal.quality, 1), row.crf_min), row.crf_max), calibrated=True,
         provenance=f"calibrated on {mine.gpu}, driver {mine.driver_version}, FFmpeg {mine.ffmpeg_version}, "
         f"{_date(calibration, mine)}, against {reference.encoder} {reference.preset}, {_basis(equal)}",
     )  # fmt: skip

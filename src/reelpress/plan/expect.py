@@ -61,7 +61,7 @@ def expect_encode(
         frames_at_most=clock.frames_at_most if counted else None,
         frames_at_least=clock.frames_at_least if counted else None, frames_every=clock.every,
         duration_s=track.duration_s, duration_tolerance_s=max(DURATION_TOLERANCE_S, 2 * frame_s),
-        promised_s=_promised_s(media), last_s=None if clock.stays_until_s is None else track.last_s,
+        promised_s=_promised_s(media), last_s=track.last_s if track.ends_still else None,
         colour_transfer=colour.transfer, colour_primaries=colour.primaries, colour_matrix=colour.matrix,
         colour_range=colour.range,
         copied_codecs=(), max_bytes=limit, picture_filters=",".join((*before_scale, *colour.filters)),

@@ -107,7 +107,6 @@ class Timing(Value, frozen=True, kw_only=True):
     frames_at_most: int | None
     frames_at_least: int | None = None  # of frames that are kept by their time
     every: int | None = None  # of so many frames one is kept; None where their times decide
-    stays_until_s: float | None = None  # from the first frame on, where the last one stays for longer than others do
 
 
 def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, ...]]:
@@ -144,7 +143,7 @@ def timing(track: VideoTrack, request: Request) -> tuple[Timing, tuple[Reason, .
     base = _time_base(track)
     clock = Timing(
         filters=(select,), time_base=base, fps=kept, keeps_all_frames=False, frames_at_most=at_most,
-        frames_at_least=at_least, every=every, stays_until_s=track.duration_s if track.ends_still else None,
+        frames_at_least=at_least, every=every,
     )  # fmt: skip
     return clock, (reason,)
 
@@ -178,7 +177,7 @@ def _keep_frames(track: VideoTrack) -> tuple[Timing, tuple[Reason, ...]]:
         filters = (f"settb={base.numerator}/{base.denominator}", f"setpts=STARTPTS+round((PTS-STARTPTS)/{step})*{step}")
     clock = Timing(
         filters=filters, time_base=base, fps=track.fps_avg, keeps_all_frames=True, frames_at_most=track.frames,
-        every=1, stays_until_s=track.duration_s if track.ends_still else None,
+        every=1,
     )  # fmt: skip
     return clock, reasons
 

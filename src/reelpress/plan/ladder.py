@@ -103,19 +103,19 @@ def encode_args(
         "-filter:v:0", ",".join(filters),
         *quality, *(() if pix_fmt is None else ("-pix_fmt:v:0", pix_fmt)), *_tag_args(shape.colour),
         "-fps_mode:v:0", "vfr", "-enc_time_base:v:0", _ratio(shape.clock.time_base),
-        "-video_track_timescale", str(shape.clock.time_base.denominator), *end_args(shape.clock.stays_until_s),
+        "-video_track_timescale", str(shape.clock.time_base.denominator), *end_args(shape.track.still_until_s),
         *tracks.args,
         *output_args(shape.media),
     )  # fmt: skip
 
 
-def end_args(stays_until_s: float | None, place: int = 0) -> tuple[str, ...]:
+def end_args(still_until_s: float | None, place: int = 0) -> tuple[str, ...]:
     """Return what has the last packet of the video at ``place`` last until then, in seconds from its first picture."""
-    if stays_until_s is None:
+    if still_until_s is None:
         return ()
     # the times are named as well, else both become that of decoding
     # https://ffmpeg.org/ffmpeg-bitstream-filters.html#setts
-    length = f"if(eq(NEXT_PTS,NOPTS),{stays_until_s:.6f}/TB-(PTS-STARTPTS),DURATION)"
+    length = f"if(eq(NEXT_PTS,NOPTS),{still_until_s:.6f}/TB-(PTS-STARTPTS),DURATION)"
     return (f"-bsf:v:{place}", f"setts=pts=PTS:dts=DTS:duration='{length}'")
 
 

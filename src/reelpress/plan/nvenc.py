@@ -109,7 +109,7 @@ def cq_for(row: EncoderRow, compute_capability: str | None, crf: float) -> CqCho
     known = _generation(compute_capability)
     rows = [r for r in CQ_TABLE if r.encoder == row.name and r.since <= known]
     best = max(rows, key=lambda r: r.since)
-    cq = min(max(crf + best.offset, 1.0), row.crf_max)
+    cq = min(max(crf + best.offset, row.crf_min), row.crf_max)
     return CqChoice(cq=cq, provenance=best.provenance, calibrated=best.calibrated)
 
 

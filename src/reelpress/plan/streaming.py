@@ -46,7 +46,7 @@ class Streams(Value, frozen=True, kw_only=True):
     segment_s: float
     fps: Fraction | None
     lead_s: float = 0.0  # how much later than the programme the pictures begin
-    stays_until_s: float | None = None  # from the first picture shown, where the last one stays for longer than others
+    still_until_s: float | None = None  # from the first picture shown, where the last one stays for longer than others
     lead_frames: int = 0  # times that the first of them is shown before, so that no frame is seconds long
 
     def sound_of(self, rung: int) -> int | None:
@@ -74,10 +74,10 @@ def streams(
         text = f"Pictures begin {lead_s:.2f} s after the sound: the first one is shown until then."
         reasons.append(Reason(code="first_picture_held", text=text, fact=f"{lead_s:.3f} s"))
     video = media.main_video
-    until_s = video.duration_s if video is not None and video.ends_still else None
+    until_s = None if video is None else video.still_until_s
     made = Streams(
         rungs=tuple(rungs), sounds=sounds, segment_s=segment_s, fps=fps, lead_s=lead_s, lead_frames=lead_frames,
-        stays_until_s=None if until_s is None else lead_s + until_s,
+        still_until_s=None if until_s is None else lead_s + until_s,
     )  # fmt: skip
     return made, tuple(reasons)
 
@@ -132,7 +132,7 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
             *_options(decided.attempts[0].args, i),
             f"-maxrate:v:{i}", str(rung.max_rate_bps), f"-bufsize:v:{i}", str(rung.buffer_bits),
             f"-force_key_frames:v:{i}", _keyframes(parts.segment_s),
-            f"-fps_mode:v:{i}", "vfr", f"-enc_time_base:v:{i}", clock, *end_args(parts.stays_until_s, i),
+            f"-fps_mode:v:{i}", "vfr", f"-enc_time_base:v:{i}", clock, *end_args(parts.still_until_s, i),
         ]  # fmt: skip
     for i, sound in enumerate(parts.sounds):
         outs += [f"-c:a:{i}", "aac", f"-b:a:{i}", str(sound.bitrate_bps), f"-ac:a:{i}", str(sound.channels)]

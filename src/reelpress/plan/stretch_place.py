@@ -28,8 +28,8 @@ def stretch_place(media: MediaFacts, track: VideoTrack, start_s: float, duration
     A file that is read from its beginning is at 0 with that picture. Where it is sought, the container's own clock is
     kept: FFmpeg's, with 0 where it was sought, is wrong for MPEG-TS and MPEG-PS, by seconds or by all of its start.
     """
-    enter_s, still_from_s = _enter_s(media, track, start_s), pauses_of(track).still_from_s
-    early_s = 0.0 if still_from_s is None else max(0.0, start_s - still_from_s)
+    enter_s = _enter_s(media, track, start_s)
+    early_s = 0.0 if track.still_from_s is None else max(0.0, start_s - track.still_from_s)
     if enter_s is None:
         return _place((), "", start_s, duration_s, early_s=early_s, from_zero=("setpts=PTS-STARTPTS",))
     origin_s = track.start_s or 0.0

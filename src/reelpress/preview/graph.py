@@ -70,7 +70,7 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
         # the picture that is seen at each multiple of the interval, also where it began long before
         f"fps=fps=1/{interval_s}:start_time=0:round=up",
         f"scale=w={tile.width}:h={tile.height}:out_color_matrix=bt601:out_range=pc", "format=yuvj420p",
-        *_still_end(clock.stays_until_s, interval_s),
+        *_still_end(track.still_until_s, interval_s),
         "metadata=mode=add:key=reelpress.tile:value=1",
         "metadata=mode=print:key=reelpress.tile:file=-:direct=1",
         f"tile={SHEET_COLUMNS}x{SHEET_ROWS}",
@@ -88,7 +88,7 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
         "-maxrate", str(PROXY_MAX_BPS), "-bufsize", str(2 * PROXY_MAX_BPS), "-pix_fmt", "yuv420p",
         "-g", "250", "-force_key_frames", f"expr:isnan(prev_forced_t)+gte(t,prev_forced_t+{KEYFRAME_EVERY_S})",
         "-fps_mode", "vfr", "-enc_time_base:v", f"{base.numerator}/{base.denominator}",
-        "-video_track_timescale", str(base.denominator), *end_args(clock.stays_until_s),
+        "-video_track_timescale", str(base.denominator), *end_args(track.still_until_s),
         *(() if audio is None else ("-c:a", "aac", "-b:a", str(AUDIO_BPS))),
         *_BARE, "-max_muxing_queue_size", "4096", "-muxing_queue_data_threshold", str(_QUEUE_BYTES),
         # a file that grows with every packet tells a slow FFmpeg from one that hangs

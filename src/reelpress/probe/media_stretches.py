@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from heapq import nlargest
 
 import av
@@ -127,6 +128,7 @@ def read_stretches(
     not ``is_indexed`` they are begun at a keyframe before them. What is not read after ``budget_s`` seconds is left.
     """
     found, deadline = Stretches(), time.monotonic() + budget_s
+    new_window = partial(Window, container, samplers, main, is_discontinuous=is_discontinuous)
     sampler = samplers[main.index]
     # Some containers are sought in by decode times, which begin a little before the first picture.
     floor = zero - round(1 / (main.time_base or 1))
@@ -143,16 +145,7 @@ def read_stretches(
                 sought = max(floor, begin - round(back_s / (main.time_base or 1)))
                 is_last = back_s == _SEARCH_S[-1] or sought == floor
                 key_by = begin if is_indexed or (searches and not is_last) else None
-                window = Window(container, samplers, main, is_discontinuous=is_discontinuous)
-                problem = window.read(sought, until, key_by=key_by)
-                while is_indexed and window.is_late:
-                    before = window.key_before
-                    if before is None or before >= sought:  # a broken index may lead to the same place again
-                        key_by = None
-                    else:
-                        sought = before
-                    window = Window(container, samplers, main, is_discontinuous=is_discontinuous)
-                    problem = window.read(sought, until, key_by=key_by)
+                window, problem = _read(new_window, sought, until, key_by, is_indexed=is_indexed)
                 is_there = window.has_reached(begin) and (sampler.frames > frames or not wanted)
                 if is_there:
                     break
@@ -168,6 +161,23 @@ def read_stretches(
                 )
         found.read.append(_told(start_s, end_s, windows, zero=zero, searched=not is_indexed))
     return found
+
+
+def _read(
+    new_window: Callable[[], Window], sought: int, until: int, key_by: int | None, *, is_indexed: bool
+) -> tuple[Window, str | None]:
+    """Read a window and return what went wrong; by an index from ever earlier keyframes while the first is late."""
+    window = new_window()
+    problem = window.read(sought, until, key_by=key_by)
+    while is_indexed and window.is_late:
+        before = window.key_before
+        if before is None or before >= sought:  # a broken index may lead to the same place again
+            key_by = None
+        else:
+            sought = before
+        window = new_window()
+        problem = window.read(sought, until, key_by=key_by)
+    return window, problem
 
 
 def _told(start_s: float, end_s: float, windows: Sequence[Window], *, zero: int, searched: bool) -> Stretch:
