@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +20,8 @@ sys.path[:0] = [
         for folder in ("golden", "media", "corpus", "fake_nvidia", "gpu", "contract", "transcribe", "service", "deploy")
     ),
 ]
+
+import forked_program  # noqa: E402
 
 import driver  # noqa: E402
 from databases import database_url, new_postgres, postgres_server, postgres_url  # noqa: E402, F401 - fixtures of all tiers
@@ -69,6 +71,25 @@ def fake_nvidia(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFa
             pytest.fail(f"CI must build the fake NVIDIA driver: {error}")
         pytest.skip(f"the fake NVIDIA driver cannot be built: {error}")
     return driver.FakeNvidia(libraries, tmp_path_factory.mktemp("fake_nvidia"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _looks_cost_less() -> Iterator[None]:
+    """One process that looks at files are forked from, as in a worker: thousands of starts of Python less."""
+    from reelpress.probe.media import for_many_files
+
+    with for_many_files():
+        yield
+    forked_program.close()
+
+
+@pytest.fixture
+def no_nursery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody keeps a process to look with: each look starts one of its own, unless the test keeps one."""
+    from reelpress.probe import nursery
+
+    monkeypatch.setattr(nursery, "_kept", None)
+    monkeypatch.setattr(nursery, "_keepers", 0)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import forked_program
 import reelpress
 
 import clips
@@ -96,10 +97,13 @@ def reelpress_ends(ended: Ended) -> Ended:
 def reel(*arguments: str | bytes | os.PathLike[str], cwd: Path, prefix: tuple[str, ...] = (), **env: str) -> Ended:
     """Run the program to its end."""
     start = time.monotonic()
-    done = subprocess.run(
-        [*prefix, *program(*arguments)], cwd=cwd, env=environment(**env), stdin=subprocess.DEVNULL,
-        capture_output=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    if prefix:
+        done = subprocess.run(
+            [*prefix, *program(*arguments)], cwd=cwd, env=environment(**env), stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+    else:
+        done = forked_program.run(arguments, cwd=cwd, env=environment(**env), patience_s=PATIENCE_S)
     return reelpress_ends(Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - start))
 
 

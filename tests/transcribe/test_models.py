@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import forked_program
 from reelpress.errors import TranscribeError, UsageError
 from reelpress.transcribe.models import download_model, downloaded_models, find_model, known_models
 
@@ -87,10 +88,8 @@ def hub(tiny_model: Path) -> Iterator[Hub]:
 def reelpress(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run the program, with none of this machine's proxies and hub settings."""
     kept = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and not k.startswith("HF_")}
-    return subprocess.run(
-        [sys.executable, "-m", "reelpress", *arguments], capture_output=True, text=True, check=False, timeout=120,
-        env=kept | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "400"} | env,
-    )  # fmt: skip
+    env = kept | {"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "400"} | env
+    return forked_program.run_text(arguments, cwd=Path.cwd(), env=env, patience_s=120)
 
 
 def test_a_download_is_found_by_its_name_and_not_fetched_again(hub: Hub, tmp_path: Path, tiny_model: Path) -> None:

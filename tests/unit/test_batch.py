@@ -21,6 +21,7 @@ import clips
 import factories
 import receipts
 
+pytestmark = pytest.mark.usefixtures("no_nursery")
 LARGE = SMALL_BYTES + 1
 
 

@@ -7,13 +7,13 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import forked_program
 import reelpress
 from reelpress.bench.material import named_input
 from reelpress.bench.model import BenchRun
@@ -36,10 +36,8 @@ import clips
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {name: text for name, text in os.environ.items() if not name.startswith(("REELPRESS_", "COMPRESSION_"))}
     env |= {"PYTHONPATH": str(Path(reelpress.__file__).parents[1]), "REELPRESS_CACHE_DIR": str(folder / "cache")}
-    return subprocess.run(
-        [sys.executable, "-m", "reelpress", "bench", *arguments], env=env | {"COLUMNS": "80", "TMPDIR": str(folder)},
-        capture_output=True, text=True, timeout=300, check=False, cwd=folder,
-    )  # fmt: skip
+    env |= {"COLUMNS": "80", "TMPDIR": str(folder)}
+    return forked_program.run_text(["bench", *arguments], cwd=folder, env=env, patience_s=300)
 
 
 def wishes(**changed: object) -> Wishes:

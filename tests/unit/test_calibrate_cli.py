@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import forked_program
 import reelpress
 from reelpress.calibrating.material import GENERATED, generated_clip
 from reelpress.calibrating.measure import Measured
@@ -36,10 +36,7 @@ def calibrate(
         "COLUMNS": "80",
         **more,
     }
-    return subprocess.run(
-        [sys.executable, "-m", "reelpress", command, *arguments], env=env, capture_output=True, text=True, timeout=300,
-        check=False, cwd=cache.parent,
-    )  # fmt: skip
+    return forked_program.run_text([command, *arguments], cwd=cache.parent, env=env, patience_s=300)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import forked_program
 import reelpress
 from reelpress.batch import collect
 from reelpress.cli.compress import exit_code
@@ -66,10 +67,7 @@ class Cli:
         }  # fmt: skip
 
     def __call__(self, *arguments: str | bytes | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "reelpress", *arguments], cwd=self.folder, env=self.environ | environ,
-            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False,
-        )  # fmt: skip
+        return forked_program.run_text(arguments, cwd=self.folder, env=self.environ | environ, patience_s=120)
 
     def events(self, *arguments: str | bytes | Path, **environ: str) -> list[dict[str, Any]]:
         done = self(*arguments, "--json", **environ)

@@ -20,6 +20,7 @@ import httpx
 import msgspec
 import pytest
 
+import forked_program
 import reelpress
 from reelpress.cli import remote
 from reelpress.cli.refusals import ServiceRefused
@@ -47,10 +48,7 @@ class Cli:
         return [sys.executable, "-m", "reelpress", "jobs", *map(str, arguments)]
 
     def __call__(self, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.argv(*arguments), cwd=self.folder, env=self.environ | environ, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL, timeout=60, check=False,
-        )  # fmt: skip
+        return forked_program.run_text(["jobs", *arguments], cwd=self.folder, env=self.environ | environ, patience_s=60)
 
     def json(self, *arguments: str | Path) -> list[dict[str, Any]]:
         done = self(*arguments, "--json")

@@ -27,6 +27,7 @@ from reelpress.run.process import CancelToken
 import clips
 
 pytestmark = pytest.mark.media
+of_its_own = pytest.mark.usefixtures("no_nursery")  # the process that looks is started for it
 
 
 @pytest.fixture(scope="session")
@@ -658,6 +659,7 @@ def test_samples_in_another_file_are_not_read(flat: Path, tmp_path: Path) -> Non
     assert "another file" in facts.unknown["video.0.decodes"]
 
 
+@of_its_own
 def test_the_child_can_open_one_file_and_no_second(flat: Path) -> None:
     script = (
         "import sys, resource; sys.path[:0] = sys.argv[1:]\n"
@@ -733,11 +735,13 @@ def test_tags_that_are_no_text_do_not_stop_the_probe(folder: Path) -> None:
 # --- limits -------------------------------------------------------------------------------------------------------
 
 
+@of_its_own
 def test_a_child_that_takes_too_long_is_stopped(flat: Path) -> None:
     error = refused(flat, wall_s=0.001)
     assert error.reason == "too_costly"
 
 
+@of_its_own
 def test_a_child_short_of_memory_is_an_input_error(flat: Path) -> None:
     error = refused(flat, memory_bytes=60 * 1024 * 1024)
     assert error.reason in {"too_costly", "crashed"}
@@ -749,6 +753,7 @@ def test_pictures_larger_than_allowed_are_not_decoded(flat: Path) -> None:
     assert facts.main_video is None
 
 
+@of_its_own
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -771,6 +776,7 @@ def test_a_child_that_dies_is_an_input_error(
         assert signal.SIGSEGV.name in error.evidence
 
 
+@of_its_own
 def test_cancelling_stops_the_probe(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reelpress.probe.start.CHILD", "import time; time.sleep(60)")
     token = CancelToken()
@@ -781,6 +787,7 @@ def test_cancelling_stops_the_probe(flat: Path, monkeypatch: pytest.MonkeyPatch)
     assert time.monotonic() - began < 10
 
 
+@of_its_own
 def test_a_module_of_ours_in_the_working_directory_is_not_imported(
     flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import forked_program
 import reelpress
 
 import clips
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.media
 def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environ = {n: t for n, t in os.environ.items() if not n.startswith(("REELPRESS", "COMPRESSION", "GPU"))}
     environ |= {"PYTHONPATH": str(Path(reelpress.__file__).parents[1]), "COLUMNS": "80"}
-    command = [sys.executable, "-m", "reelpress", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    return forked_program.run_text(arguments, cwd=folder, env=environ, patience_s=120)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from reelpress.run.process import CancelToken
 
 import clips
 
-pytestmark = pytest.mark.media
+pytestmark = [pytest.mark.media, pytest.mark.usefixtures("no_nursery")]
 TWO = Decoding(threads=2)
 
 
