@@ -190,13 +190,41 @@ def test_a_file_that_is_hashed_when_work_stops_has_no_hash(tmp_path, houses):
     video.write_bytes(b"x" * 100)
     cancel = CancelToken()
     cancel.cancel()
-    settings = msgspec.structs.replace(houses[0].settings, local_paths=(str(tmp_path),))
-    house = House(settings, houses[0].database, houses[0].store, houses[0].scratch)
     with pytest.raises(Cancelled):
-        fetch_input(
-            house, JobInput(kind="path", value=str(video)), tmp_path, cancel=cancel, max_bytes=1000,
-            on_share=lambda _share: None,
-        )  # fmt: skip
+        fetch_named(houses[0], tmp_path, video, cancel=cancel)
+
+
+def fetch_named(house, allowed, path, **more):
+    """Fetch what a job names by its path."""
+    settings = msgspec.structs.replace(house.settings, local_paths=(str(allowed),))
+    given = {"cancel": CancelToken(), "max_bytes": 1000, "on_share": lambda _share: None} | more
+    return fetch_input(
+        House(settings, house.database, house.store, house.scratch), JobInput(kind="path", value=str(path)), allowed,
+        **given,
+    )  # fmt: skip
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path, houses):
+    os.mkfifo(tmp_path / "video.mp4")
+    with pytest.raises(InputError, match="not a regular file"):
+        fetch_named(houses[0], tmp_path, tmp_path / "video.mp4")
+
+
+def test_a_file_that_is_still_written_has_no_hash(tmp_path, houses):
+    """It is of a content that nobody has."""
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"x" * 100)
+
+    class Writing(CancelToken):
+        @property
+        def is_cancelled(self):
+            with video.open("ab") as file:
+                file.write(b"y")
+            return super().is_cancelled
+
+    with pytest.raises(InputError, match="changed") as refused:
+        fetch_named(houses[0], tmp_path, video, cancel=Writing())
+    assert refused.value.reason == "changed"
 
 
 def stages_of(house, encoding, taken):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -102,21 +105,38 @@ def fetch_input(
 def _at_path(house: House, wanted: JobInput, *, max_bytes: int, cancel: CancelToken) -> Fetched:
     path = check_path(wanted.value, house.settings.local_paths)
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise InputError("The input is too large.", evidence=f"{size} bytes, {max_bytes} allowed")
         digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
+        # not waiting for the other end of a pipe that lies in its place
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with _regular(number) as file:
+            facts = os.fstat(number)
+            size = facts.st_size
+            if size > max_bytes:
+                raise InputError("The input is too large.", evidence=f"{size} bytes, {max_bytes} allowed")
+            while (left := size - file.tell()) > 0 and (block := file.read(min(_BLOCK_BYTES, left))):
                 if cancel.is_cancelled:
                     raise Cancelled("Stopped while reading the input.")
                 digest.update(block)
+            after = os.fstat(number)
     except OSError as error:
         raise InputError("The input cannot be read.", evidence=type(error).__name__) from None
+    if (after.st_size, after.st_mtime_ns) != (size, facts.st_mtime_ns):
+        raise InputError(
+            "The input changed while it was read.", hint="Wait until it is complete.", reason="changed"
+        )  # fmt: skip
     _check_promise(wanted, size, digest.hexdigest())
     return Fetched(
         path=str(path), is_foreign=True, size_bytes=size, sha256=digest.hexdigest(), key=None, name=path.name
     )  # fmt: skip
+
+
+def _regular(number: int) -> io.FileIO:
+    """Return what reads an open file. Raises :class:`InputError`, and closes it, where it is none but a folder, say."""
+    mode = os.fstat(number).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(number)
+        raise InputError("The input is not a regular file.", evidence=stat.filemode(mode), reason="not_a_file")
+    return io.FileIO(number)
 
 
 def _check_promise(wanted: JobInput, size_bytes: int, sha256: str) -> None:
