@@ -22,7 +22,7 @@ from reelpress.run.execute import execute
 from reelpress.run.execution import Execution, Setting
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.process import CancelToken, Finished, Limits
-from reelpress.run.slots import GpuSlots, Load
+from reelpress.run.slots import GpuSlots, Lease, Load
 from reelpress.run.watch import Job
 
 from factories import NEW, audio, gpu, gpu_host, media, video
@@ -222,6 +222,12 @@ def refusing(times: int, *then: Outcome) -> Judge:
     return lambda *_: outcomes.pop(0) if outcomes else None
 
 
+def held_slot(stage: Stage, name: str) -> Lease:
+    held = GpuSlots(stage.folder, stage.capacity).acquire([name], patience_s=0)
+    assert held is not None
+    return held
+
+
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Waiting takes no time, and is noted."""
@@ -253,6 +259,19 @@ def test_when_patience_is_spent_the_next_rung_is_tried_once_and_then_the_cpu(
     stage.run(on_gpus(K.SESSION_LIMIT))
     assert pauses == [0.5, 1.0]
     assert stage.walked == [("gpu", ONE)] * 3 + [("gpu_encode", ONE), ("cpu", None)]
+
+
+def test_a_gpu_that_goes_on_refusing_while_the_others_slots_are_held_is_asked_as_rarely(
+    tmp_path: Path, pauses: list[float]
+) -> None:
+    stage = Stage(tmp_path, gpus=2, patience_s=2.0)
+    stage.capacity = {ONE: 1, TWO: 1}
+    outcomes = [K.SESSION_LIMIT] * 30  # an end to what had none
+    with held_slot(stage, TWO):
+        done = stage.run(lambda attempt, _gpu: outcomes.pop() if outcomes and attempt.gpus else None)
+    assert stage.walked == [("gpu", ONE)] * 4 + [("gpu_encode", ONE), ("cpu", None)]
+    assert pauses == [0.5, 1.0]
+    assert done.delivered is not None
 
 
 def test_a_refusal_lowers_the_number_of_slots_and_frees_ours(tmp_path: Path, pauses: list[float]) -> None:

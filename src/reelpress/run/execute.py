@@ -191,8 +191,10 @@ class _Walk:
             return False
         action = gpu_action(failure.kind)
         if action is Action.WAIT:
+            is_new = lease.gpu not in self._refused
             self._refused.add(lease.gpu)
-            if set(attempt.gpus) - self._lost - self._refused:  # another one is asked at once
+            # another one is asked at once, but where its slots are held this same one may be all there is
+            if is_new and set(attempt.gpus) - self._lost - self._refused:
                 self._gpus.was_busy(lease, waited_s=self._waited_s)
                 return True
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._refusals)
