@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from reelpress.errors import Cancelled, ReelpressError
 from reelpress.facts.host import GpuFacts, HostFacts
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
@@ -24,6 +26,9 @@ from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.host_state import host_folder
 from reelpress.run.process import CancelToken
 from reelpress.run.slots import Load
+
+if TYPE_CHECKING:
+    from reelpress.probe.gpu_survey import Wish
 
 _BELIEVED_S = 300.0  # a driver may be updated, a device lost, a container given another
 _SESSIONS_TRIED = 4  # at most so many are counted: more than engines share out among jobs of their own
@@ -47,15 +52,33 @@ class Gpus:
         self._known: dict[tuple[object, ...], tuple[float, tuple[GpuFacts, ...], str | None]] = {}
 
     def host_for(self, media: MediaFacts, request: Request, cancel: CancelToken) -> HostFacts:
-        """Return the host with what its GPUs can do for this input; raises :class:`Cancelled`."""
+        """Return the host with what its GPUs can do for this input; raises :class:`Cancelled`.
+
+        Where that cannot be found out, or which GPUs rest not be read, it is a host without GPUs, and says why.
+        """
         track = media.main_video
         if request.hardware == "off" or self._host.gpu_note is not None or track is None:
             return self._host
-        from reelpress.probe.gpu_survey import driver_facts, job_wishes, survey
+        from reelpress.probe.gpu_survey import job_wishes
 
         row = gpu_row(request.codec)
         keeps_hdr = track.colour.is_hdr and request.hdr == "keep" and row.pix_fmt_hdr is not None
         wishes = job_wishes(row.name, "yuv420p10le" if keeps_hdr else "yuv420p", track.codec, track.pix_fmt or "")
+        try:
+            gpus, note = self._found(wishes, cancel)
+            resting = self._resting()
+        except Cancelled:
+            raise
+        except (ReelpressError, OSError) as error:
+            said = str(error) if isinstance(error, OSError) else error.in_a_line
+            return msgspec.structs.replace(self._host, gpus=(), gpu_note=f"GPUs cannot be examined or shared: {said}")
+        gpus = tuple(msgspec.structs.replace(gpu, suspended=resting.get(gpu.uuid or "")) for gpu in gpus)
+        return msgspec.structs.replace(self._host, gpus=gpus, gpu_note=note)
+
+    def _found(self, wishes: tuple[Wish, ...], cancel: CancelToken) -> tuple[tuple[GpuFacts, ...], str | None]:
+        """Return the GPUs with what they can do, or why there is none."""
+        from reelpress.probe.gpu_survey import driver_facts, survey
+
         with self._lock:  # jobs that start together wait for one survey instead of making their own
             at, gpus, note = self._known.get(wishes, (float("-inf"), (), None))
             if time.monotonic() - at > _BELIEVED_S:
@@ -65,9 +88,7 @@ class Gpus:
                 note = None if gpus else "; ".join(notes) or "the NVIDIA driver lists no GPU"
                 if not any(path.state == "busy" for gpu in gpus for path in gpu.paths):
                     self._known[wishes] = time.monotonic(), gpus, note
-        resting = self._resting()
-        gpus = tuple(msgspec.structs.replace(gpu, suspended=resting.get(gpu.uuid or "")) for gpu in gpus)
-        return msgspec.structs.replace(self._host, gpus=gpus, gpu_note=note)
+            return gpus, note
 
     def counted(self) -> Mapping[str, int]:
         """Return how many encodes each GPU takes at once, by UUID, as configured or as was counted so far."""

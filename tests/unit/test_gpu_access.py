@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,3 +79,27 @@ def test_a_slot_comes_back_when_the_trial_breaks_off(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         access.failed(enter(access), ATTEMPT, LOST, job="film")
     assert GpuSlots(tmp_path, {A: 1}).held(A) == 0
+
+
+# What processes share cannot be read or written: a full disk, a folder that is gone, a stopped process with the lock.
+
+
+def test_no_gpu_is_entered_where_its_slots_cannot_be_shared_and_that_is_told(tmp_path: Path):
+    access = door(tmp_path / "host")
+    shutil.rmtree(tmp_path / "host")
+    refused = access.enter(ATTEMPT, (), waited_s=0.0, cancel=CancelToken())
+    assert isinstance(refused, Failure)
+    assert refused.kind is FailureKind.DEVICE_LOST
+    assert f"cannot be kept in {tmp_path / 'host'}" in refused.evidence
+
+
+def test_what_cannot_be_noted_costs_no_job_and_no_slot(tmp_path: Path):
+    access = door(tmp_path)
+    leases = [enter(access), enter(access)]
+    (tmp_path / "breaker.json").mkdir()
+    access.worked(leases[0])
+    access.failed(leases[0], ATTEMPT, LOST, job="film")
+    (tmp_path / f"{B}.cap.new").mkdir()
+    assert not access.was_busy(leases[1], waited_s=0.0)
+    slots = GpuSlots(tmp_path, {A: 1, B: 1})
+    assert (slots.held(A), slots.held(B)) == (0, 0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reelpress import gpus as module
+from reelpress.errors import Cancelled
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.facts.host import GpuFacts, HostFacts
 from reelpress.facts.media import Colour, MediaFacts
@@ -129,6 +130,32 @@ def test_a_build_that_cannot_use_a_gpu_suspends_it_for_that_build_alone(seen: Su
     Breaker(host_folder()).failed("GPU-1", "/opt/ffmpeg9", old, job="a", reprobe=lambda _: True)
     (known,) = found(Gpus(HERE, GpuPolicy())).gpus
     assert known.suspended is None
+
+
+def test_a_host_whose_processes_cannot_share_gpus_uses_none_and_says_why(seen: Survey, tmp_path: Path) -> None:
+    (tmp_path / "run" / "reelpress").write_text("no folder")
+    machine = found(Gpus(HERE, GpuPolicy()))
+    assert machine.gpus == ()
+    assert "is not a folder of ours" in (machine.gpu_note or "")
+
+
+def test_gpus_that_cannot_be_examined_for_want_of_room_are_not_used(
+    seen: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def survey(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gpu_survey, "survey", survey)
+    assert "No space left" in (found(Gpus(HERE, GpuPolicy())).gpu_note or "")
+
+
+def test_a_cancelled_examination_ends_the_job(seen: Survey, monkeypatch: pytest.MonkeyPatch) -> None:
+    def survey(*_: Any, **__: Any) -> None:
+        raise Cancelled
+
+    monkeypatch.setattr(gpu_survey, "survey", survey)
+    with pytest.raises(Cancelled):
+        found(Gpus(HERE, GpuPolicy()))
 
 
 # --- access ---

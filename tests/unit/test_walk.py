@@ -341,6 +341,23 @@ def test_no_slot_is_held_afterwards(tmp_path: Path, kind: Outcome) -> None:
     assert GpuSlots(stage.folder).held(ONE) == 0
 
 
+@pytest.mark.parametrize(("kind", "rung"), [(None, "gpu"), (K.DEVICE_LOST, "cpu"), (K.SESSION_LIMIT, "cpu")])
+def test_a_job_goes_on_where_what_it_learnt_of_a_gpu_cannot_be_noted(
+    tmp_path: Path, kind: Outcome, rung: str, pauses: list[float]
+) -> None:
+    stage = Stage(tmp_path)
+
+    def judge(attempt: Attempt, _gpu: str | None) -> Outcome:
+        for name in ("breaker.json", f"{ONE}.cap.new"):  # where files should be
+            (stage.folder / name).mkdir(exist_ok=True)
+        return kind if attempt.gpus else None
+
+    done = stage.run(judge)
+    assert done.delivered is not None
+    assert (done.delivered.rung, stage.walked[-1][0]) == (rung, rung)
+    assert GpuSlots(stage.folder).held(ONE) == 0
+
+
 def test_no_slot_is_held_after_an_error_of_ours(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from reelpress.errors import OutputError, UsageError
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.plan.model import Attempt
 from reelpress.run.breaker import Breaker
@@ -12,12 +14,18 @@ from reelpress.run.process import CancelToken
 from reelpress.run.slots import GpuSlots, Lease, Load
 
 _TRIAL_PATIENCE_S = 5.0
+# What is raised where processes meet, or where a trial writes: a full disk, a folder that is gone, a lock that is held.
+_NO_PLACE = (OutputError, UsageError, OSError)
 # Tries a GPU with the FFmpeg of an attempt; ends within circuit.PROBE_S.
 Retry = Callable[[str, Attempt], bool]
 
 
 class GpuAccess:
-    """The door of one job's attempts to the GPUs of this host. Methods raise :class:`OutputError` as their parts do."""
+    """The door of one job's attempts to the GPUs of this host.
+
+    Where what processes share of them cannot be read or written, no GPU is entered; what a job learnt in one is then
+    lost on others, and no reason to lose the job.
+    """
 
     def __init__(
         self,
@@ -45,6 +53,16 @@ class GpuAccess:
 
         GPUs that ``refused`` this job are taken only where no other has room.
         """
+        try:
+            return self._enter(attempt, without, refused=refused, waited_s=waited_s, cancel=cancel)
+        except _NO_PLACE as error:
+            said = str(error) if isinstance(error, OSError) else error.in_a_line
+            return Failure(kind=FailureKind.DEVICE_LOST, evidence=f"no GPU may be used unseen by others: {said}")
+
+    def _enter(
+        self, attempt: Attempt, without: Iterable[str], *, refused: Collection[str], waited_s: float,
+        cancel: CancelToken,
+    ) -> Lease | Failure:  # fmt: skip
         wanted = [gpu for gpu in attempt.gpus if gpu not in set(without)]
         open_ = [gpu for gpu in wanted if self._breaker.may_use(gpu, attempt.ffmpeg, reprobe=self._reprobe(attempt))]
         if not open_:
@@ -60,20 +78,21 @@ class GpuAccess:
 
     def was_busy(self, lease: Lease, *, waited_s: float) -> bool:
         """Note that the driver had no room though we had a slot; return whether there is patience to try again."""
-        lease.refused()
-        lease.release()
+        with lease, contextlib.suppress(*_NO_PLACE):
+            lease.refused()
         return waited_s < self._patience_s
 
     def failed(self, lease: Lease, attempt: Attempt, failure: Failure, *, job: str) -> None:
         """Note a failure and give the slot back; a GPU under suspicion is tried at once, by us, in that slot."""
-        with lease:
+        with lease, contextlib.suppress(*_NO_PLACE):
             self._breaker.failed(
                 lease.gpu, attempt.ffmpeg, failure, job=job, reprobe=lambda gpu: self._retry(gpu, attempt)
             )
 
     def worked(self, lease: Lease) -> None:
         """Note that a GPU delivered."""
-        self._breaker.worked(lease.gpu)
+        with contextlib.suppress(*_NO_PLACE):
+            self._breaker.worked(lease.gpu)
 
     def _reprobe(self, attempt: Attempt) -> Callable[[str], bool]:
         """Return a trial that takes a slot, or it could take a session from a job that holds one."""
