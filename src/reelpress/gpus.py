@@ -127,8 +127,9 @@ class Gpus:
         return {
             report.gpu: f"left alone for {report.next_probe_at - now:.0f} s more, after {report.why}"
             for report in Breaker(host_folder()).snapshot()
-            if report.ffmpeg is None and report.state == "open" and (report.next_probe_at or 0) > now
-            if report.next_probe_at is not None
+            if report.ffmpeg is None and report.state == "open"
+            # a clock that was set back ends a rest, as it does for whoever enters
+            if report.next_probe_at is not None and report.since <= now < report.next_probe_at
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,17 @@ def test_a_cancelled_examination_ends_the_job(seen: Survey, monkeypatch: pytest.
     monkeypatch.setattr(gpu_survey, "survey", survey)
     with pytest.raises(Cancelled):
         found(Gpus(HERE, GpuPolicy()))
+
+
+def test_a_rest_that_seems_long_since_the_clock_was_set_back_is_over(
+    seen: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Failure(kind=FailureKind.DEVICE_LOST, evidence="gone")
+    Breaker(host_folder(), clock=lambda: time.time() + 3600).failed(
+        "GPU-1", "/opt/ffmpeg9", lost, job="a", reprobe=lambda _: False
+    )
+    (known,) = found(Gpus(HERE, GpuPolicy())).gpus
+    assert known.suspended is None  # whoever enters tries it
 
 
 # --- access ---
