@@ -115,6 +115,32 @@ def test_stderr_is_a_bounded_tail_in_whole_lines():
     assert lines == [f"line {n}" for n in range(first, 50_000)]
 
 
+def test_lines_that_matter_are_kept_from_before_the_tail_once_for_each_kind():
+    done = python(
+        """
+        import sys
+        for n in range(50_000):
+            print(f"[error] no frame {n}" if n % 7 == 0 else f"line {n}", file=sys.stderr)
+            if n in (100, 30_000):
+                print(f"[error] GPU {n} is gone", file=sys.stderr)
+        """,
+        keep_stderr=lambda line: line.startswith(b"[error]"),
+    )
+    lines = done.stderr_tail.splitlines()
+    assert lines[:2] == ["[error] no frame 0", "[error] GPU 100 is gone"]
+    assert lines[-1] == "line 49999"
+    first = int(lines[2].split()[-1])
+    assert lines[2:] == [f"[error] no frame {n}" if n % 7 == 0 else f"line {n}" for n in range(first, 50_000)]
+
+
+def test_what_is_kept_from_before_the_tail_is_bounded_too():
+    done = python(
+        "import sys\nfor n in range(40_000): print('kind', 'x' * (n % 9_000), file=sys.stderr)",
+        keep_stderr=lambda _line: True,
+    )
+    assert len(done.stderr_tail) <= 80 * 1024
+
+
 def test_stderr_that_is_not_text_and_carriage_returns():
     done = run(["printf", ""])
     assert done.stderr_tail == ""

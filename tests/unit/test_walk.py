@@ -50,6 +50,7 @@ class Stage:
         self.capacity: dict[str, int] = {}
         self.limits = Limits()
         self.job = "a job"
+        self.source = "file:/in.mp4"
 
     def access(self) -> GpuAccess:
         def retry(uuid: str, _attempt: Attempt) -> bool:
@@ -63,7 +64,7 @@ class Stage:
 
     def run(self, judge: Judge, *, with_gpus: bool = True) -> Execution:
         setting = Setting(
-            job=Job(id="1", input="in.mp4", key=self.job), source="file:/in.mp4", target=Path("/nowhere/out.mp4"),
+            job=Job(id="1", input="in.mp4", key=self.job), source=self.source, target=Path("/nowhere/out.mp4"),
             limits=self.limits, versions={}, duration_s=10.0, max_bytes=None,
         )  # fmt: skip
 
@@ -211,6 +212,50 @@ def test_sound_that_is_wrong_though_encoded_is_not_tried_on_every_rung_of_the_gp
     stage.run(on_gpus(K.AUDIO_NOT_MET))
     assert stage.walked == [("gpu", ONE), ("gpu", ONE), ("cpu", None)]
     assert stage.reprobes == []
+
+
+# --- long logs ---
+
+NOISE = "[h264 @ 0x2] [error] error while decoding MB 7 3, bytestream -5"
+COPY = (
+    "[AVHWFramesContext @ 0x1] [error] cu->cuMemcpy2DAsync(&cpy, stream) failed -> CUDA_ERROR_ILLEGAL_ADDRESS: "
+    "an illegal memory access was encountered"
+)
+REFUSED = "[h264 @ 0x1] [error] Hardware is lacking required capabilities"
+SETUP = "[h264 @ 0x1] [error] Failed setup for format cuda: hwaccel initialisation returned error."
+
+
+def talking(stage: Stage, *lines: str) -> None:
+    """Have programs say this first, then more than is kept of a log, and end with 0."""
+    program = stage.folder.with_name("program")
+    said = "\n".join(lines)
+    program.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nyes '{NOISE}' | head -n 5000 >&2\n")
+    program.chmod(0o700)
+    stage.attempts = tuple(
+        msgspec.structs.replace(a, ffmpeg=str(program) if a.gpus else "/bin/true") for a in stage.attempts
+    )
+
+
+def test_a_copy_that_failed_early_in_a_long_log_is_no_success(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    talking(stage, COPY)
+    done = stage.run(lambda *_: None)
+    assert [(r.rung, r.failure) for r in done.records] == [("gpu", K.GPU_COPY_FAILED), ("cpu", None)]
+
+
+def test_that_nvdec_refused_is_told_after_a_long_log(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    talking(stage, REFUSED, SETUP)
+    done = stage.run(lambda *_: None)
+    assert [reason.code for reason in done.reasons()] == ["decoded_in_software"]
+
+
+def test_a_name_that_is_cut_by_the_end_of_the_log_says_nothing(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.source = f"file:/film\n{COPY}\n.mp4"
+    talking(stage, f"Input #0, from '{stage.source}':")
+    done = stage.run(lambda *_: None)
+    assert [(r.rung, r.failure) for r in done.records] == [("gpu", None)]
 
 
 # --- waiting ---

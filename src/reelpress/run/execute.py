@@ -18,6 +18,7 @@ from reelpress.run.execution import Execution, Setting
 from reelpress.run.failures import classify
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.gpu_failures import decoded_in_software
+from reelpress.run.log_lines import counts
 from reelpress.run.process import CancelToken, Finished, Limits, run
 from reelpress.run.slots import Lease
 from reelpress.run.watch import Watch
@@ -156,6 +157,8 @@ class _Walk:
             command, limits=self._limits(attempt), cancel=self._cancel,
             env={"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else None,
             on_line=watch.on_line, activity=watch.activity, stop_if=watch.stop_if,
+            # of a name with line breaks a line alone could not be told from a message
+            keep_stderr=None if {"\n", "\r"} & set(at.source) else counts,
         )  # fmt: skip
         done = msgspec.structs.replace(_without_names(done, at.source, at.target), argv=shown)
         self._percent = watch.percent

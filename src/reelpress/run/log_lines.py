@@ -14,6 +14,7 @@ from reelpress.facts.failure import FailureKind
 
 _LINE = re.compile(r"((?:\[[^\[\]]+ @ 0x[0-9a-f]+\] )*)\[(warning|error|fatal|panic)\] (.*)")
 _LIBRARY_LINE = re.compile(r"(x264|x265|Svt) ?\[(warning|error)\]: (.*)")  # these write past FFmpeg's log
+_COUNTS = re.compile(rb"(\[[^\[\]]+ @ 0x[0-9a-f]+\] )*\[(warning|error|fatal|panic)\] |(x264|x265|Svt) ?\[")
 _LOADER_LINE = re.compile(r"\S+: (error while loading shared libraries: .*)")
 
 
@@ -75,6 +76,11 @@ def read_lines(stderr: str) -> Iterator[Line]:
             yield Line(found[1], found[2] == "error", found[3].strip())
         elif found := _LOADER_LINE.fullmatch(text):
             yield Line("", is_error=True, message=found[1])
+
+
+def counts(line: bytes) -> bool:
+    """Tell whether a line of a log is a warning or worse, without reading it."""
+    return _COUNTS.match(line) is not None
 
 
 def first_fit(rows: Iterable[Row], lines: Sequence[Line], *, at_zero: bool) -> tuple[FailureKind, Line] | None:

@@ -65,8 +65,9 @@ class Finished(Value, frozen=True, kw_only=True):
 
     ``returncode`` is negative when a signal of that number killed it. ``stopped`` says that we did, and why; it is
     ``None`` for a program that ended by itself. ``stdout`` is empty when ``on_line`` took it. ``stderr_tail`` is the
-    last 64 KiB in whole lines. ``cpu_s`` includes about 0.01 s of the launcher. ``peak_memory_bytes`` is exact for a
-    program larger than this process, else sampled every 0.05 s, and too high when it ended before a sample.
+    last 64 KiB in whole lines, after what was kept of earlier ones. ``cpu_s`` includes about 0.01 s of the launcher.
+    ``peak_memory_bytes`` is exact for a program larger than this process, else sampled every 0.05 s, and too high when
+    it ended before a sample.
     """
 
     argv: tuple[str, ...]
@@ -115,6 +116,7 @@ def run(
     stdin: bytes | int | None = None,
     env: Mapping[str, str] | None = None,
     max_stdout_bytes: int = 16 * 1024 * 1024,
+    keep_stderr: Callable[[bytes], bool] | None = None,
 ) -> Finished:
     """Run a program to its end, in this thread, and return how it ended; a non-zero exit is no error here.
 
@@ -125,7 +127,8 @@ def run(
     program makes headway; without it any byte of output counts. ``stop_if`` returns a reason to stop, or
     ``None``. The callbacks run in this thread, so a slow one delays every check; what they raise is raised
     here, once the program is dead. Of a longer stdout the first ``max_stdout_bytes`` are kept and
-    ``stdout_truncated`` is set.
+    ``stdout_truncated`` is set. Lines of stderr that ``keep_stderr`` chooses are kept from before its tail, too: the
+    first of each kind, 16 KiB at most.
 
     Raises :class:`UsageError` when there is no such program or it cannot be executed, :class:`ReelpressError`
     when it could not be prepared, does not die, or its exit status was taken by somebody else.
@@ -136,7 +139,7 @@ def run(
             argv=tuple(argv), returncode=-signal.SIGKILL, stdout=b"", stderr_tail="", wall_s=0.0, cpu_s=0.0,
             peak_memory_bytes=0, stopped="cancelled", stop_reason="cancelled before it started",
         )  # fmt: skip
-    output = Output(on_line, max_stdout_bytes)
+    output = Output(on_line, max_stdout_bytes, keep_stderr)
     watch = _Watch(limits, cancel, activity or (lambda: output.bytes_seen), stop_if)
     child = Child(output)
     cpu_s = None if limits.cpu_s is None else limits.cpu_s + _CPU_GRACE_S
