@@ -214,6 +214,25 @@ def test_sound_that_is_wrong_though_encoded_is_not_tried_on_every_rung_of_the_gp
     assert stage.reprobes == []
 
 
+def test_a_program_that_a_driver_does_not_let_die_leads_to_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(argv: Any, **named: Any) -> Finished:
+        hangs = named["env"] is not None
+        return Finished(
+            argv=tuple(argv), returncode=-9 if hangs else 0, stdout=b"", stderr_tail="", wall_s=90.0, cpu_s=0.0,
+            peak_memory_bytes=0, lives_on=hangs, stopped="stalled" if hangs else None,
+            stop_reason="process 7 does not die" if hangs else None,
+        )  # fmt: skip
+
+    monkeypatch.setattr(module, "run", run)
+    stage = Stage(tmp_path)
+    done = stage.run(lambda *_: None)
+    assert [(r.rung, r.failure) for r in done.records] == [("gpu", K.STALLED), ("cpu", None)]
+    assert done.records[0].evidence == "process 7 does not die"
+    assert stage.reprobes == [ONE]
+
+
 # --- long logs ---
 
 NOISE = "[h264 @ 0x2] [error] error while decoding MB 7 3, bytestream -5"

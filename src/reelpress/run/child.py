@@ -61,6 +61,7 @@ class Child:
 
     def __init__(self, output: Output) -> None:
         self.returncode, self.cpu_s, self.peak_memory_bytes = 0, 0.0, 0
+        self.lives_on: int | None = None  # the number of a process that SIGKILL does not end
         self._output = output
         self._command: Sequence[str] = ()
         self._unsent = memoryview(b"")
@@ -154,7 +155,10 @@ class Child:
             pass
 
     def end(self) -> None:
-        """Kill the whole group, reap the program and note what it cost; nothing when that was done."""
+        """Kill the whole group, reap the program and note what it cost; nothing when that was done.
+
+        One that hangs inside the kernel, as a failed driver or disk makes it, does not die and is left.
+        """
         if self._is_reaped or self._popen is None:
             return
         pid = self._popen.pid
@@ -162,11 +166,8 @@ class Child:
             os.killpg(pid, signal.SIGKILL)
         if not _comes_true(self.has_exited, _DEATH_S):
             self._is_reaped = True  # in vain; Popen reaps it if it ever ends
-            raise ReelpressError(
-                f"process {pid} does not die",
-                evidence=f"{self._command[0]} was sent SIGKILL {_DEATH_S:g} s ago",
-                hint="it hangs inside the kernel, as a failed driver or disk makes it; restart the machine",
-            )
+            self.returncode, self.lives_on = -signal.SIGKILL, pid
+            return
         _, status, usage = os.wait4(pid, 0)
         self._is_reaped = True
         self.returncode = self._popen.returncode = os.waitstatus_to_exitcode(status)

@@ -163,6 +163,8 @@ class _Walk:
         done = msgspec.structs.replace(_without_names(done, at.source, at.target), argv=shown)
         self._percent = watch.percent
         failure = classify(done.returncode, done.stderr_tail, done.stopped, output=OUTPUT)
+        if failure is not None and done.lives_on:
+            failure = msgspec.structs.replace(failure, evidence=done.stop_reason or failure.evidence)
         if failure is None:
             failure = self._accept(attempt, done)
         self._failure = failure

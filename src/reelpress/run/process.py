@@ -67,7 +67,7 @@ class Finished(Value, frozen=True, kw_only=True):
     ``None`` for a program that ended by itself. ``stdout`` is empty when ``on_line`` took it. ``stderr_tail`` is the
     last 64 KiB in whole lines, after what was kept of earlier ones. ``cpu_s`` includes about 0.01 s of the launcher.
     ``peak_memory_bytes`` is exact for a program larger than this process, else sampled every 0.05 s, and too high when
-    it ended before a sample.
+    it ended before a sample. ``lives_on``: it was stopped and yet did not die within 30 s.
     """
 
     argv: tuple[str, ...]
@@ -80,6 +80,7 @@ class Finished(Value, frozen=True, kw_only=True):
     peak_memory_bytes: int
     stopped: Stopped | None = None
     stop_reason: str | None = None
+    lives_on: bool = False
 
     @property
     def last_line(self) -> str:
@@ -131,7 +132,7 @@ def run(
     first of each kind, 16 KiB at most.
 
     Raises :class:`UsageError` when there is no such program or it cannot be executed, :class:`ReelpressError`
-    when it could not be prepared, does not die, or its exit status was taken by somebody else.
+    when it could not be prepared, or its exit status was taken by somebody else.
     """
     program = find_program(argv)
     if cancel is not None and cancel.is_cancelled:
@@ -160,6 +161,8 @@ def run(
         child.drain()
     finally:
         child.close()
+    if stop is not None and child.lives_on is not None:
+        stop = stop[0], f"{stop[1]}, and process {child.lives_on} does not die: it hangs inside the kernel"
     if child.returncode != -signal.SIGKILL:
         stop = None  # it ended by itself before the signal came
     if stop is None:
@@ -175,6 +178,7 @@ def run(
         peak_memory_bytes=child.peak_memory_bytes,
         stopped=None if stop is None else stop[0],
         stop_reason=None if stop is None else stop[1],
+        lives_on=child.lives_on is not None,
     )
 
 
