@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ from reelpress.run.report import read_report, read_samples
 from reelpress.run.same_file import real_name
 from reelpress.run.watch import Job
 from reelpress.settling import refuse_small_disk, settling, stop_if_cancelled
+
+K = FailureKind
 
 # All rungs together take up to the largest rate each is allowed, and their tables.
 _SPACE_FACTOR = 1.1
@@ -141,9 +144,8 @@ class _Work:
             whole = msgspec.structs.replace(encodes[0], attempts=(attempt,))
             self.emit(Planned(job=self.job.id, input=self.job.input, plan=whole))
             book.reasons = ladder_reasons(rungs, left_out, encodes[0].reasons)
-            self._run(whole, parts, facts, partial.path)
-            if Snapshot.take(self.source) != seen.snapshot:
-                raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
+            self._run(whole, parts, facts, partial.path, seen.snapshot)
+            self._check_source(seen.snapshot)
             with book.stage("publish"):
                 partial.publish()
         book.ladder, book.result = ladder_records(self.target, parts, self.tracks)
@@ -188,7 +190,11 @@ class _Work:
             raise EncodeError("A rung cannot be encoded here.", evidence=decided.reasons[0].text)
         return decided
 
-    def _run(self, decided: Encode, parts: Streams, facts: MediaFacts, folder: Path) -> None:
+    def _check_source(self, snapshot: Snapshot) -> None:
+        if Snapshot.take(self.source) != snapshot:
+            raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
+
+    def _run(self, decided: Encode, parts: Streams, facts: MediaFacts, folder: Path, snapshot: Snapshot) -> None:
         book = self.book
         seconds = facts.duration_s or 0.0
         needed = sum(r.max_rate_bps for r in parts.rungs) + sum(s.bitrate_bps for s in parts.sounds)
@@ -212,7 +218,8 @@ class _Work:
             book.spend(sum(r.cpu_s for r in execution.records))
         stop_if_cancelled(self.cancel)
         if execution.delivered is None:
-            failure = execution.failure or Failure(kind=FailureKind.UNKNOWN, evidence="no attempt was made")
+            self._check_source(snapshot)  # what is made of one that still grows is not what it was planned to be
+            failure = execution.failure or Failure(kind=K.UNKNOWN, evidence="no attempt was made")
             if failure.kind in INPUT_FAILURES:
                 raise InputError("The input cannot be decoded.", evidence=failure.evidence, hint=failure.hint)
             if failure.kind in OUTPUT_FAILURES:
@@ -229,8 +236,12 @@ class _Work:
             try:
                 tracks = tuple(read_representation(folder, number) for number in numbers)
             except (FragmentError, OSError) as error:
-                return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"segments cannot be read: {error}")
-            _write_playlists(folder, parts, tracks)
+                return Failure(kind=K.CHECK_NOT_MET, evidence=f"segments cannot be read: {error}")
+            try:
+                _write_playlists(folder, parts, tracks)
+            except OSError as error:
+                is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                return Failure(kind=K.OUTPUT_FULL if is_full else K.OUTPUT_DENIED, evidence=str(error))
             book.damage = (*facts.damage, *decode_damage(done.stderr_tail))
             track, sound, damaged = facts.main_video, facts.main_audio, bool(book.damage)
             report = None if track is None else read_report(done.stderr_tail, track.index)
@@ -246,7 +257,7 @@ class _Work:
         self.emit(Checked(job=self.job.id, input=self.job.input, gates=gates))
         failed = [g for g in gates if g.verdict == "failed"]
         text = "; ".join(f"{g.name}: expected {g.expected}, got {g.measured}" for g in failed)
-        return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=text) if failed else None
+        return Failure(kind=K.CHECK_NOT_MET, evidence=text) if failed else None
 
 
 def _write_playlists(folder: Path, parts: Streams, tracks: Sequence[Representation]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import subprocess
@@ -154,6 +155,34 @@ def test_a_ladder_that_is_not_right_is_not_delivered(tmp_path: Path, monkeypatch
     assert (receipt.status, receipt.exit_code) == ("failed", 1)
     assert "ladder_files" in (receipt.evidence or "")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
+
+
+def test_a_source_that_changes_while_it_is_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = small(tmp_path / "a.mp4")
+
+    def broken(*_parts: Any) -> str:
+        with source.open("ab") as more:
+            more.write(b"more")
+        return "nothing that plays"
+
+    monkeypatch.setattr(stream_engine, "manifest", broken)
+    receipt = make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    assert (receipt.status, receipt.exit_code) == ("rejected", 3)
+    assert "changed" in (receipt.error or "")
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_with_what_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_parts: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(stream_engine, "manifest", full)
+    receipt = make_ladder(small(tmp_path / "a.mp4"), tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    assert (receipt.status, receipt.exit_code) == ("failed", 5)
+    assert "No space left" in (receipt.evidence or "")
+    assert [str(attempt.failure) for attempt in receipt.attempts] == ["output_full"]
+    assert receipt.attempts[0].cpu_s > 0
 
 
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
