@@ -82,7 +82,8 @@ class Gpus:
         with self._lock:  # jobs that start together wait for one survey instead of making their own
             at, gpus, note = self._known.get(wishes, (float("-inf"), (), None))
             if time.monotonic() - at > _BELIEVED_S:
-                most = self._policy.sessions or _SESSIONS_TRIED
+                # what was counted is remembered: a count up to what is configured would outlive that
+                most = 0 if self._policy.sessions else _SESSIONS_TRIED
                 gpus = survey(self._host, wanted=wishes, cache_dir=self._cache_dir, sessions=most, cancel=cancel)
                 notes = () if gpus else driver_facts(cache_dir=self._cache_dir).notes
                 note = None if gpus else "; ".join(notes) or "the NVIDIA driver lists no GPU"

@@ -236,3 +236,16 @@ def test_nothing_is_remembered_for_a_driver_without_a_version(tmp_path: Path, mo
     monkeypatch.setattr(gpu_survey, "ask_driver", lambda: nvml.DriverFacts(gpus=(gpu,)))
     survey(host(gpu_note=None), wanted=(), cache_dir=tmp_path)
     assert not list(tmp_path.glob("gpu-*"))
+
+
+def test_that_no_session_could_be_had_is_nothing_to_remember(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = nvml.GpuDevice(index=0, name="GPU", uuid="GPU-1")
+    facts = nvml.DriverFacts(gpus=(gpu,), driver_version="610.00")
+    counts = iter([0, 3])
+    monkeypatch.setattr(gpu_survey, "driver_facts", lambda **_: facts)
+    monkeypatch.setattr(gpu_survey, "load", lambda: {"GPU-1": nvml.GpuLoad(sessions=0)})
+    monkeypatch.setattr(gpu_survey, "try_encode", lambda *_, **__: WORKS)
+    monkeypatch.setattr(gpu_survey, "count_sessions", lambda *_, **__: next(counts))
+    wanted = (gpu_survey.Wish(kind="encode", name="h264_nvenc"),)
+    seen = [survey(host(gpu_note=None), wanted=wanted, cache_dir=tmp_path, sessions=4)[0].sessions for _ in range(3)]
+    assert seen == [0, 3, 3]

@@ -170,6 +170,12 @@ def test_a_rest_that_seems_long_since_the_clock_was_set_back_is_over(
     assert known.suspended is None  # whoever enters tries it
 
 
+@pytest.mark.parametrize(("configured", "counted"), [(None, 4), (1, 0), (12, 0)])
+def test_sessions_are_not_counted_where_they_are_configured(seen: Survey, configured: int | None, counted: int) -> None:
+    found(Gpus(HERE, GpuPolicy(sessions=configured)))
+    assert [asked["sessions"] for asked in seen.asked] == [counted]
+
+
 # --- access ---
 
 

@@ -212,7 +212,8 @@ class _Examination:
         if now is not None and now.sessions:
             return None  # counting would take sessions away from those who encode, and come out too low
         counted = count_sessions(bench, works, most=self._most_sessions)
-        if now is not None and now.sessions == 0:  # else nobody knows whether others held some
+        # else nobody knows whether others held some, or took the last meanwhile
+        if counted and now is not None and now.sessions == 0:
             self._store({}, counted)
         return counted
 
