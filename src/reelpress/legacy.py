@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from reelpress.api import compress
 from reelpress.errors import ReelpressError
 from reelpress.plan.encoders import GPU_PRESETS, X264_PRESETS
 from reelpress.receipt import Receipt
 from reelpress.settings import load
+
+if TYPE_CHECKING:
+    from reelpress.probe.gpu_finding import GpuFinding
 
 
 class VideoCompressionError(ReelpressError):
@@ -73,19 +76,17 @@ def compress_video(
 def is_gpu_available() -> bool:
     """Tell whether a GPU encoder works here: it encoded, and its output was decoded and compared.
 
-    The answer is remembered for this process, unless the GPU was only busy, which is a no for now. A machine without an
-    NVIDIA device answers at once.
-    """
-    from reelpress.probe.gpu_finding import first_working_gpu
+    It is tried with the FFmpeg of the settings and with those found here, as jobs do. The answer is remembered for this
+    process, unless the GPU was only busy, which is a no for now. A machine without an NVIDIA device answers at once.
 
-    return first_working_gpu().available
+    Raises :class:`UsageError` for settings that cannot be meant.
+    """
+    return _finding().available
 
 
 def get_gpu_info() -> GpuInfo:
     """Return name, memory in MB and driver version of the GPU that :func:`is_gpu_available` speaks of."""
-    from reelpress.probe.gpu_finding import first_working_gpu
-
-    found = first_working_gpu()
+    found = _finding()
     gpu = found.gpu
     return GpuInfo(
         available=found.available,
@@ -94,3 +95,10 @@ def get_gpu_info() -> GpuInfo:
         driver_version=gpu.driver_version if gpu else None,
         reason=found.reason,
     )
+
+
+def _finding() -> GpuFinding:
+    from reelpress.probe.gpu_finding import first_working_gpu
+
+    settings = load()
+    return first_working_gpu(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)

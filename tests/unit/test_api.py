@@ -27,7 +27,7 @@ from reelpress.api import in_thread
 from reelpress.facts.host import EncoderFacts
 from reelpress.plan.encoders import ENCODERS, cpu_row
 from reelpress.probe import gpu_finding, gpu_survey
-from reelpress.probe.gpu_finding import find_gpu, forget_finding
+from reelpress.probe.gpu_finding import GpuFinding, find_gpu, forget_finding
 from reelpress.probe.media import probe
 from reelpress.probe.nvml import DriverFacts, GpuDevice
 from reelpress.probe.trial import try_encoder
@@ -501,6 +501,26 @@ def test_the_answer_about_the_gpu_is_remembered(monkeypatch: pytest.MonkeyPatch)
     reelpress.get_gpu_info()
     reelpress.is_gpu_available()
     assert len(asked) == 1
+
+
+def test_the_gpu_is_tried_with_the_ffmpeg_of_the_settings_and_remembered_where_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, Any]] = []
+
+    def find(_host: Any, *, cache_dir: Any = None) -> GpuFinding:
+        asked[-1] = (*asked[-1], cache_dir)
+        return GpuFinding(available=True, gpu=None, encoder="h264_nvenc", reason=None)
+
+    monkeypatch.setattr(gpu_finding, "probe_host", lambda **named: asked.append((named.get("ffmpeg"),)) or host())
+    monkeypatch.setattr(gpu_finding, "find_gpu", find)
+    monkeypatch.setenv("REELPRESS_FFMPEG", "/opt/older/ffmpeg")
+    monkeypatch.setenv("REELPRESS_CACHE_DIR", str(tmp_path / "cache"))
+    assert reelpress.is_gpu_available()
+    assert reelpress.get_gpu_info()["available"]
+    monkeypatch.delenv("REELPRESS_FFMPEG")
+    assert reelpress.is_gpu_available()
+    assert asked == [("/opt/older/ffmpeg", tmp_path / "cache"), (None, tmp_path / "cache")]
 
 
 def test_a_gpu_whose_encoder_is_listed_but_does_not_open_is_not_available(

@@ -25,32 +25,35 @@ class GpuFinding(Value, frozen=True, kw_only=True):
 
 
 class _Remembered:
-    """The answer for this process; that a GPU was busy is no answer to keep."""
+    """The answers for this process, by FFmpeg and cache folder; that a GPU was busy is no answer to keep."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._finding: GpuFinding | None = None
+        self._findings: dict[tuple[str | None, Path | None], GpuFinding] = {}
 
-    def get(self) -> GpuFinding:
+    def get(self, ffmpeg: str | None, cache_dir: Path | None) -> GpuFinding:
         with self._lock:
-            if self._finding is not None:
-                return self._finding
-            finding = find_gpu(probe_host())
-            if not finding.busy:
-                self._finding = finding
-            return finding
+            found = self._findings.get((ffmpeg, cache_dir))
+            if found is None:
+                found = find_gpu(probe_host(ffmpeg=ffmpeg, cache_dir=cache_dir), cache_dir=cache_dir)
+                if not found.busy:
+                    self._findings[ffmpeg, cache_dir] = found
+            return found
 
     def clear(self) -> None:
         with self._lock:
-            self._finding = None
+            self._findings.clear()
 
 
 _remembered = _Remembered()
 
 
-def first_working_gpu() -> GpuFinding:
-    """Look for a GPU on which H.264 encodes with any FFmpeg here; remembered for this process unless it was busy."""
-    return _remembered.get()
+def first_working_gpu(*, ffmpeg: str | None = None, cache_dir: Path | None = None) -> GpuFinding:
+    """Look for a GPU on which H.264 encodes with any FFmpeg here; remembered for this process unless it was busy.
+
+    ``ffmpeg`` is a binary named in the settings. Raises as :func:`reelpress.probe.host.probe_host`.
+    """
+    return _remembered.get(ffmpeg, cache_dir)
 
 
 def forget_finding() -> None:
