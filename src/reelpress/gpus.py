@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reelpress.probe.gpu_survey import Wish
 
 _BELIEVED_S = 300.0  # a driver may be updated, a device lost, a container given another
+_LOOK_UP_S = 0.1  # who waits for another job's survey looks so often whether to go on
 _SESSIONS_TRIED = 4  # at most so many are counted: more than engines share out among jobs of their own
 
 
@@ -48,7 +49,8 @@ class Gpus:
     def __init__(self, host: HostFacts, policy: GpuPolicy) -> None:
         self._host, self._policy = host, policy
         self._cache_dir = Path(policy.cache_dir) if policy.cache_dir else None
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is known; held for no time
+        self._examining = threading.Lock()
         self._known: dict[tuple[object, ...], tuple[float, tuple[GpuFacts, ...], str | None]] = {}
 
     def host_for(self, media: MediaFacts, request: Request, cancel: CancelToken) -> HostFacts:
@@ -79,8 +81,12 @@ class Gpus:
         """Return the GPUs with what they can do, or why there is none."""
         from reelpress.probe.gpu_survey import driver_facts, survey
 
-        with self._lock:  # jobs that start together wait for one survey instead of making their own
-            at, gpus, note = self._known.get(wishes, (float("-inf"), (), None))
+        while not self._examining.acquire(timeout=_LOOK_UP_S):
+            if cancel.is_cancelled:
+                raise Cancelled
+        try:  # jobs that start together wait for one survey instead of making their own
+            with self._lock:
+                at, gpus, note = self._known.get(wishes, (float("-inf"), (), None))
             if time.monotonic() - at > _BELIEVED_S:
                 # what was counted is remembered: a count up to what is configured would outlive that
                 most = 0 if self._policy.sessions else _SESSIONS_TRIED
@@ -88,8 +94,11 @@ class Gpus:
                 notes = () if gpus else driver_facts(cache_dir=self._cache_dir).notes
                 note = None if gpus else "; ".join(notes) or "the NVIDIA driver lists no GPU"
                 if not any(path.state == "busy" for gpu in gpus for path in gpu.paths):
-                    self._known[wishes] = time.monotonic(), gpus, note
+                    with self._lock:
+                        self._known[wishes] = time.monotonic(), gpus, note
             return gpus, note
+        finally:
+            self._examining.release()
 
     def counted(self) -> Mapping[str, int]:
         """Return how many encodes each GPU takes at once, by UUID, as configured or as was counted so far."""
@@ -105,12 +114,12 @@ class Gpus:
         configured = self._policy.sessions
         capacity = counted if configured is None else dict.fromkeys(gpus, configured)
 
-        def retry(uuid: str, attempt: Attempt) -> bool:
-            return self._still_works(gpus[uuid], attempt)
+        def retry(uuid: str, attempt: Attempt, cancel: CancelToken) -> bool:
+            return self._still_works(gpus[uuid], attempt, cancel)
 
         return GpuAccess(host_folder(), capacity=capacity, retry=retry, load=_load, patience_s=self._policy.patience_s)
 
-    def _still_works(self, gpu: GpuFacts, attempt: Attempt) -> bool:
+    def _still_works(self, gpu: GpuFacts, attempt: Attempt, cancel: CancelToken) -> bool:
         from reelpress.probe.gpu_survey import Wish, still_works
 
         with self._lock:
@@ -120,7 +129,7 @@ class Gpus:
             wish = Wish(kind="encode", name=attempt.encoder)
         else:
             wish = Wish(kind="filter", name="scale_cuda")
-        return still_works(gpu, ffmpeg, wish, cache_dir=self._cache_dir)
+        return still_works(gpu, ffmpeg, wish, cache_dir=self._cache_dir, cancel=cancel)
 
     def _resting(self) -> Mapping[str, str]:
         """Return which GPUs are left alone for now, and why; one whose rest is over is not among them."""

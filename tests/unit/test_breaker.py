@@ -114,12 +114,21 @@ def test_a_probe_whose_process_died_is_given_up():
     assert after(ProbeEnded(token="dead", passed=True), state=state, now=now + PROBE_S).phase == "half_open"
 
 
+def test_a_probe_that_was_cancelled_says_nothing():
+    cancelled = ProbeEnded(token="t", passed=None)
+    state = after(suspected("a"), ProbeBegan(token="t"), cancelled)
+    assert (state.phase, state.probe, len(state.suspicions)) == ("closed", None, 1)
+    now = T + FIRST_REST_S
+    state = after(ProbeBegan(token="t"), cancelled, state=after(Refused(why="x")), now=now)
+    assert (state.phase, state.why, state.rest_s, is_due(state, now)) == ("open", "x", FIRST_REST_S, True)
+
+
 EVENTS = st.one_of(
     st.builds(Suspected, job=st.sampled_from("abcdef"), why=st.just("x")),
     st.builds(Refused, why=st.just("x")),
     st.just(Worked()),
     st.builds(ProbeBegan, token=st.sampled_from("pqr")),
-    st.builds(ProbeEnded, token=st.sampled_from("pqr"), passed=st.booleans()),
+    st.builds(ProbeEnded, token=st.sampled_from("pqr"), passed=st.sampled_from([True, False, None])),
 )
 STEPS = st.lists(st.tuples(st.one_of(st.floats(0, 100), st.floats(-5000, 5000)), EVENTS), max_size=60)
 

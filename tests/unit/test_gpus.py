@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,30 @@ def test_a_cancelled_examination_ends_the_job(seen: Survey, monkeypatch: pytest.
         found(Gpus(HERE, GpuPolicy()))
 
 
+def test_who_is_cancelled_while_another_job_examines_the_gpus_does_not_wait_for_that(
+    seen: Survey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus, examining, done, stop = Gpus(HERE, GpuPolicy()), threading.Event(), threading.Event(), CancelToken()
+
+    def survey(*_: Any, **__: Any) -> tuple[GpuFacts, ...]:
+        examining.set()
+        done.wait()
+        return (gpu(),)
+
+    monkeypatch.setattr(gpu_survey, "survey", survey)
+    other = threading.Thread(target=found, args=(gpus,))
+    other.start()
+    try:
+        examining.wait()
+        stop.cancel()
+        with pytest.raises(Cancelled):
+            gpus.host_for(media(), Request(), stop)
+        assert gpus.counted() == {}
+    finally:
+        done.set()
+        other.join()
+
+
 def test_a_rest_that_seems_long_since_the_clock_was_set_back_is_over(
     seen: Survey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +238,13 @@ def test_a_failure_is_examined_by_what_failed_and_forgets_what_was_known(seen: S
     gpus = Gpus(HERE, GpuPolicy())
     machine = found(gpus)
     attempt, access = attempt_on(machine), gpus.access(machine)
-    access.failed(lease(access, attempt), attempt, Failure(kind=FailureKind.DEVICE_LOST, evidence="gone"), job="a")
+    access.failed(
+        lease(access, attempt),
+        attempt,
+        Failure(kind=FailureKind.DEVICE_LOST, evidence="gone"),
+        job="a",
+        cancel=CancelToken(),
+    )
     ((examined, build, wish),) = seen.retried
     assert (examined.uuid, build.path, wish.kind, wish.name) == ("GPU-1", attempt.ffmpeg, "encode", "h264_nvenc")
     found(gpus)
@@ -225,7 +256,13 @@ def test_a_gpu_that_only_decodes_is_examined_by_scaling(seen: Survey) -> None:
     gpus = Gpus(machine, GpuPolicy())
     attempt, access = attempt_on(machine, width=3840, height=2160), gpus.access(machine)
     assert attempt.rung == "gpu_decode"
-    access.failed(lease(access, attempt), attempt, Failure(kind=FailureKind.DEVICE_LOST, evidence="gone"), job="a")
+    access.failed(
+        lease(access, attempt),
+        attempt,
+        Failure(kind=FailureKind.DEVICE_LOST, evidence="gone"),
+        job="a",
+        cancel=CancelToken(),
+    )
     assert [(wish.kind, wish.name) for _, _, wish in seen.retried] == [("filter", "scale_cuda")]
 
 
@@ -253,10 +290,12 @@ def test_work_delivered_clears_the_suspicion(seen: Survey) -> None:
     access = Gpus(machine, GpuPolicy()).access(machine)
     attempt = attempt_on(machine)
     lost = Failure(kind=FailureKind.DEVICE_LOST, evidence="gone")
-    access.failed(lease(access, attempt), attempt, lost, job="a")
+    access.failed(lease(access, attempt), attempt, lost, job="a", cancel=CancelToken())
     entered = lease(access, attempt)
     access.worked(entered)
     entered.release()
-    access.failed(lease(access, attempt), attempt, lost, job="b")  # the second in a row would have it left alone
+    access.failed(
+        lease(access, attempt), attempt, lost, job="b", cancel=CancelToken()
+    )  # the second in a row would have it left alone
     assert GpuSlots(host_folder()).held("GPU-1") == 0
     assert [report.state for report in Breaker(host_folder()).snapshot() if report.ffmpeg is None] == ["closed"]

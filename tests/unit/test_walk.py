@@ -53,7 +53,7 @@ class Stage:
         self.source = "file:/in.mp4"
 
     def access(self) -> GpuAccess:
-        def retry(uuid: str, _attempt: Attempt) -> bool:
+        def retry(uuid: str, _attempt: Attempt, _cancel: CancelToken) -> bool:
             self.reprobes.append(uuid)
             return self.gpu_works
 

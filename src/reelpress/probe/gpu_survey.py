@@ -110,20 +110,23 @@ def survey(
 
 
 def still_works(
-    gpu: GpuFacts, ffmpeg: FfmpegFacts, wish: Wish, *, cache_dir: Path | None = None, limits: TrialLimits = _AGAIN
-) -> bool:
+    gpu: GpuFacts, ffmpeg: FfmpegFacts, wish: Wish, *, cache_dir: Path | None = None, limits: TrialLimits = _AGAIN,
+    cancel: CancelToken | None = None,
+) -> bool:  # fmt: skip
     """Forget what is known of a GPU and tell whether it does one thing now; a busy one passes for working.
 
-    Takes at most about a minute.
+    Takes at most about a minute. Raises :class:`Cancelled`.
     """
     forget(cache_dir, gpu.uuid or "")
     with tempfile.TemporaryDirectory(prefix="reelpress-gpu-") as folder:
         (Path(folder) / "again").mkdir()
         bench = Bench(
             ffmpeg=ffmpeg, folder=Path(folder) / "again", uuid=gpu.uuid, compute_capability=gpu.compute_capability,
-            limits=limits, cancel=CancelToken(),
+            limits=limits, cancel=cancel or CancelToken(),
         )  # fmt: skip
         found = _Trials(bench, []).run((wish,))
+        if bench.is_cancelled():
+            raise Cancelled("trying a GPU was cancelled")
     return all(path.state != "fails" for path in found)
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from reelpress.errors import OutputError
+from reelpress.errors import Cancelled, OutputError
 from reelpress.facts.failure import Action, Failure, gpu_action
 from reelpress.facts.values import Value
 from reelpress.run.circuit import (
@@ -62,7 +62,7 @@ class Breaker:
     """The circuits of a host's GPUs; ``folder`` is where processes meet.
 
     Methods raise :class:`OutputError` when the folder cannot be used, and what a ``reprobe`` raises; the probe then
-    counts as failed.
+    counts as failed, unless it was :class:`Cancelled`.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -137,16 +137,20 @@ class Breaker:
         )  # fmt: skip
 
     def _probe(self, gpu: str, keys: list[Key], token: str, reprobe: Reprobe) -> bool:
-        passed, why = False, "a trial encode failed"
+        passed: bool | None = False
+        why = "a trial encode failed"
         try:
             passed = reprobe(gpu)
+        except Cancelled:
+            passed = None
+            raise
         except BaseException as error:
             why = f"the trial encode was broken off: {type(error).__name__}"
             raise
         finally:
             with self._changing() as circuits:
                 self._apply(circuits, keys, ProbeEnded(token=token, passed=passed, why=why))
-        return passed
+        return bool(passed)
 
     def _apply(self, circuits: dict[Key, Circuit], keys: list[Key], event: Event) -> None:
         now = self._clock()

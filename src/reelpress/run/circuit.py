@@ -70,10 +70,10 @@ class ProbeBegan(Value, frozen=True, kw_only=True, tag=True):
 
 
 class ProbeEnded(Value, frozen=True, kw_only=True, tag=True):
-    """A probe is over; one that was given up on meanwhile no longer counts."""
+    """A probe is over; one that was given up on meanwhile no longer counts. Of one that was cancelled nobody knows."""
 
     token: str
-    passed: bool
+    passed: bool | None
     why: str = "a trial encode failed"
 
 
@@ -120,6 +120,11 @@ def _suspected(state: Circuit, event: Suspected, now: float) -> Circuit:
 
 
 def _probed(state: Circuit, event: ProbeEnded, now: float) -> Circuit:
+    if event.passed is None:  # whoever comes next probes at once
+        is_closed = state.phase == "closed"
+        return msgspec.structs.replace(
+            state, phase=state.phase if is_closed else "open", next_probe_at=None if is_closed else now, probe=None
+        )
     if not event.passed:
         return _opened(state, event.why, now)
     if state.phase == "closed":

@@ -206,7 +206,7 @@ class _Walk:
             self._refusals += 1
             self._waited_s += pause_s
             return self._gpus.was_busy(lease, waited_s=self._waited_s) and not self._cancel.wait(pause_s)
-        self._gpus.failed(lease, attempt, failure, job=self._setting.job.key)
+        self._gpus.failed(lease, attempt, failure, job=self._setting.job.key, cancel=self._cancel)
         if failure.kind is FailureKind.AUDIO_NOT_MET and self._encodes_what_sound_it_can(attempt):
             # another rung treats the sound no differently; on the CPU the pictures may meet it otherwise
             self._leave_gpus()

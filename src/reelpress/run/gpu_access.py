@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from reelpress.errors import OutputError, UsageError
+from reelpress.errors import Cancelled, OutputError, UsageError
 from reelpress.facts.failure import Failure, FailureKind
 from reelpress.plan.model import Attempt
 from reelpress.run.breaker import Breaker
@@ -16,8 +16,8 @@ from reelpress.run.slots import GpuSlots, Lease, Load
 _TRIAL_PATIENCE_S = 5.0
 # What is raised where processes meet, or where a trial writes: a full disk, a folder that is gone, a lock that is held.
 _NO_PLACE = (OutputError, UsageError, OSError)
-# Tries a GPU with the FFmpeg of an attempt; ends within circuit.PROBE_S.
-Retry = Callable[[str, Attempt], bool]
+# Tries a GPU with the FFmpeg of an attempt; ends within circuit.PROBE_S, or raises Cancelled.
+Retry = Callable[[str, Attempt, CancelToken], bool]
 
 
 class GpuAccess:
@@ -55,6 +55,8 @@ class GpuAccess:
         """
         try:
             return self._enter(attempt, without, refused=refused, waited_s=waited_s, cancel=cancel)
+        except Cancelled:
+            return Failure(kind=FailureKind.CANCELLED, evidence="cancelled while a GPU was tried")
         except _NO_PLACE as error:
             said = str(error) if isinstance(error, OSError) else error.in_a_line
             return Failure(kind=FailureKind.DEVICE_LOST, evidence=f"no GPU may be used unseen by others: {said}")
@@ -64,7 +66,8 @@ class GpuAccess:
         cancel: CancelToken,
     ) -> Lease | Failure:  # fmt: skip
         wanted = [gpu for gpu in attempt.gpus if gpu not in set(without)]
-        open_ = [gpu for gpu in wanted if self._breaker.may_use(gpu, attempt.ffmpeg, reprobe=self._reprobe(attempt))]
+        reprobe = self._reprobe(attempt, cancel)
+        open_ = [gpu for gpu in wanted if self._breaker.may_use(gpu, attempt.ffmpeg, reprobe=reprobe)]
         if not open_:
             return Failure(kind=FailureKind.DEVICE_LOST, evidence=self._why_left_alone(wanted, attempt.ffmpeg))
         left_s = max(0.0, self._patience_s - waited_s)
@@ -82,11 +85,11 @@ class GpuAccess:
             lease.refused()
         return waited_s < self._patience_s
 
-    def failed(self, lease: Lease, attempt: Attempt, failure: Failure, *, job: str) -> None:
+    def failed(self, lease: Lease, attempt: Attempt, failure: Failure, *, job: str, cancel: CancelToken) -> None:
         """Note a failure and give the slot back; a GPU under suspicion is tried at once, by us, in that slot."""
-        with lease, contextlib.suppress(*_NO_PLACE):
+        with lease, contextlib.suppress(Cancelled, *_NO_PLACE):
             self._breaker.failed(
-                lease.gpu, attempt.ffmpeg, failure, job=job, reprobe=lambda gpu: self._retry(gpu, attempt)
+                lease.gpu, attempt.ffmpeg, failure, job=job, reprobe=lambda gpu: self._retry(gpu, attempt, cancel)
             )
 
     def worked(self, lease: Lease) -> None:
@@ -94,15 +97,17 @@ class GpuAccess:
         with contextlib.suppress(*_NO_PLACE):
             self._breaker.worked(lease.gpu)
 
-    def _reprobe(self, attempt: Attempt) -> Callable[[str], bool]:
+    def _reprobe(self, attempt: Attempt, cancel: CancelToken) -> Callable[[str], bool]:
         """Return a trial that takes a slot, or it could take a session from a job that holds one."""
 
         def probe(gpu: str) -> bool:
-            lease = self._slots.acquire([gpu], patience_s=_TRIAL_PATIENCE_S)
+            lease = self._slots.acquire([gpu], patience_s=_TRIAL_PATIENCE_S, cancel=cancel)
+            if cancel.is_cancelled and lease is None:
+                raise Cancelled
             if lease is None:  # it is rested and yet full: of jobs that began before, and do not end
                 return False
             with lease:
-                return self._retry(gpu, attempt)
+                return self._retry(gpu, attempt, cancel)
 
         return probe
 
