@@ -19,6 +19,7 @@ from reelpress.probe.gpu_cache import GpuCache, forget
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.probe.gpu_survey import driver_facts, job_wishes, survey
 from reelpress.probe.gpu_trial import gpu_row
+from reelpress.probe.host import remember
 
 from factories import host
 
@@ -215,6 +216,13 @@ def test_the_memory_is_for_this_user_alone_and_written_whole(tmp_path: Path) -> 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (file,) = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_remembered_leaves_nothing_behind(tmp_path: Path) -> None:
+    in_its_place = tmp_path / "answer.json"
+    in_its_place.mkdir()
+    remember(in_its_place, "an answer")
+    assert list(tmp_path.iterdir()) == [in_its_place]
 
 
 def test_a_binary_is_hashed_again_only_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

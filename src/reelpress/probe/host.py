@@ -111,9 +111,13 @@ def remember(file: Path, value: object) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=file.parent, prefix=".remembered-")
-        with os.fdopen(handle, "wb") as out:
-            out.write(to_json(value))
-        Path(name).replace(file)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(to_json(value))
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def default_cache_dir() -> Path:
