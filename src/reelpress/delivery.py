@@ -19,7 +19,7 @@ from reelpress.facts.media import MediaFacts
 from reelpress.gating import Gatekeeper
 from reelpress.gpus import gpus_of
 from reelpress.judge import Further, Judge
-from reelpress.plan.model import Copy, Encode
+from reelpress.plan.model import Attempt, Copy, Encode
 from reelpress.policy import RunPolicy
 from reelpress.probe.media_request import decoding
 from reelpress.probe.ready import ReadyProbe
@@ -27,7 +27,7 @@ from reelpress.request import Hardware
 from reelpress.run.execute import execute
 from reelpress.run.execution import Execution, Setting
 from reelpress.run.partial import PartialFile
-from reelpress.run.process import CancelToken, Limits
+from reelpress.run.process import CancelToken, Finished, Limits
 from reelpress.run.watch import Job
 from reelpress.settling import refuse_small_disk, stop_if_cancelled
 
@@ -40,6 +40,8 @@ INPUT_FAILURES = frozenset(
     }
 )  # fmt: skip
 OUTPUT_FAILURES = frozenset({FailureKind.OUTPUT_FULL, FailureKind.OUTPUT_DENIED, FailureKind.OUTPUT_LIMIT})
+# After which the same is tried another way, and a GPU looked at.
+_OF_THE_WAY = frozenset({FailureKind.CHECK_NOT_MET, FailureKind.AUDIO_NOT_MET})
 BUG_FAILURES = frozenset({FailureKind.OPTION_REJECTED, FailureKind.FILTER_FAILED, FailureKind.UNKNOWN})
 
 
@@ -149,7 +151,7 @@ class Delivery:
                     max_bytes=expect.max_bytes, track=self._source_facts.main_video, files=files, percent=percent,
                 )  # fmt: skip
                 execution = execute(
-                    decided.attempts, setting, accept=judge.accept, on_event=judge.on_event, cancel=self._cancel,
+                    decided.attempts, setting, accept=self._accept(judge), on_event=judge.on_event, cancel=self._cancel,
                     gpus=gpus.access(self._host) if any(a.gpus for a in decided.attempts) else None,
                 )  # fmt: skip
                 book.attempts = (*book.attempts, *execution.records)
@@ -161,6 +163,20 @@ class Delivery:
             book.reasons = (*execution.reasons(), *book.reasons)
             stop_if_cancelled(self._cancel)
             return _Made(decided=decided, partial=partial, judge=judge, execution=execution)
+
+    def _accept(self, judge: Judge) -> Callable[[Attempt, Finished], Failure | None]:
+        """Return what judges an attempt: what was made of a source that changed meanwhile says nothing of the way."""
+
+        def accept(attempt: Attempt, done: Finished) -> Failure | None:
+            failure = judge.accept(attempt, done)
+            if failure is not None and failure.kind in _OF_THE_WAY:
+                try:
+                    self._check_source()
+                except InputError as error:
+                    return Failure(kind=FailureKind.INPUT_UNREADABLE, evidence=f"{error.what} {failure.evidence}")
+            return failure
+
+        return accept
 
     def _missed(self, made: _Made, gate: Gatekeeper | None) -> str | None:
         """Return why a size is not worth it; ``None`` for what ``gate`` may mend. Raises for any other failure."""

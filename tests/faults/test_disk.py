@@ -378,6 +378,21 @@ def test_a_recording_that_goes_on_is_not_called_small_enough(tmp_path: Path):
     assert "changed" in str(ended.receipt)
 
 
+def test_a_recording_that_goes_on_is_not_encoded_twice(tmp_path: Path):
+    """What is made of it is not what was planned, with whatever is tried next."""
+    source, late = tmp_path / "in.ts", tmp_path / "late.ts"
+    clips.with_sound(source, "-crf", "30")
+    clips.with_sound(late, "-crf", "30")
+    with reel.running(*FAST, "--always-encode", "-o", "out.mp4", "in.ts", cwd=tmp_path) as run:
+        run.until("planned")
+        with source.open("ab") as file:
+            file.write(late.read_bytes() * 3)
+        ended = run.end()
+    assert (ended.code, ended.receipt["status"]) == (3, "rejected")
+    assert "changed" in ended.receipt["error"]
+    assert [attempt["failure"] for attempt in ended.receipt["attempts"]] == ["input_unreadable"]
+
+
 @pytest.mark.parametrize("mode", [0o400, 0o644, 0o777], ids=oct)
 def test_a_source_is_as_it_was_after_a_success(tmp_path: Path, short_clip: Path, build: str, mode: int):
     source = tmp_path / "in.mp4"
