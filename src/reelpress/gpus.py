@@ -30,6 +30,7 @@ from reelpress.run.slots import Load
 if TYPE_CHECKING:
     from reelpress.probe.gpu_survey import Wish
 
+UNSHARED = "GPUs cannot be examined or shared"  # how a note begins that is about this machine, not about its GPUs
 _BELIEVED_S = 300.0  # a driver may be updated, a device lost, a container given another
 _LOOK_UP_S = 0.1  # who waits for another job's survey looks so often whether to go on
 _SESSIONS_TRIED = 4  # at most so many are counted: more than engines share out among jobs of their own
@@ -73,7 +74,7 @@ class Gpus:
             raise
         except (ReelpressError, OSError) as error:
             said = str(error) if isinstance(error, OSError) else error.in_a_line
-            return msgspec.structs.replace(self._host, gpus=(), gpu_note=f"GPUs cannot be examined or shared: {said}")
+            return msgspec.structs.replace(self._host, gpus=(), gpu_note=f"{UNSHARED}: {said}")
         gpus = tuple(msgspec.structs.replace(gpu, suspended=resting.get(gpu.uuid or "")) for gpu in gpus)
         return msgspec.structs.replace(self._host, gpus=gpus, gpu_note=note)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from reelpress.facts.failure import Failure, FailureKind
+from reelpress.gpus import UNSHARED
 from reelpress.observe.cost import cost_report, with_others
 from reelpress.observe.entry import Entry, Fallback, Worked, entry_of, size_class
 from reelpress.observe.prices import Tariff, storage_rates
@@ -13,7 +16,10 @@ from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode, Reason
 from reelpress.receipt import AttemptRecord, CostParts, Stage
 from reelpress.request import Request
+from reelpress.run.breaker import Breaker
 from reelpress.run.execution import Execution
+from reelpress.run.gpu_access import GpuAccess
+from reelpress.run.process import CancelToken
 
 from factories import gpu, gpu_host, media
 from receipts import file_record, receipt
@@ -113,6 +119,23 @@ def test_why_a_gpu_was_missed_is_read_from_the_words_of_those_who_say_it() -> No
         records=(attempt(),), passed_over=(busy,), delivered=decided.attempts[-1], failure=None, outgrew=None
     )
     assert line(receipt(stages=looked, reasons=walked.reasons())).gpu_missed == "no_slot"
+    unshared = plan(media(), gpu_host(gpus=(), gpu_note=f"{UNSHARED}: the disk is full"), Request())
+    assert line(receipt(stages=looked, reasons=unshared.reasons)).gpu_missed == "no_slot"
+
+
+def test_a_gpu_that_one_ffmpeg_is_kept_off_is_missed_for_its_breaker(tmp_path: Path) -> None:
+    decided = plan(media(), gpu_host(gpu()), Request())
+    assert isinstance(decided, Encode)
+    wanted = decided.attempts[0]
+    old = Failure(kind=FailureKind.DRIVER_TOO_OLD, evidence="13.1")
+    Breaker(tmp_path).failed(wanted.gpus[0], wanted.ffmpeg, old, job="a", reprobe=lambda _: True)
+    access = GpuAccess(tmp_path, capacity={}, retry=lambda *_: True, load=dict, patience_s=0.0)
+    refused = access.enter(wanted, (), waited_s=0.0, cancel=CancelToken())
+    assert isinstance(refused, Failure)
+    walked = Execution(
+        records=(attempt(),), passed_over=(refused,), delivered=decided.attempts[-1], failure=None, outgrew=None
+    )
+    assert line(receipt(stages=(stage("gpu"),), reasons=walked.reasons())).gpu_missed == "breaker_open"
 
 
 def entry(**changes) -> Entry:

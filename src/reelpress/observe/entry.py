@@ -210,6 +210,10 @@ def _gpu_missed(receipt: Receipt) -> str | None:
     if failed is not None:
         return str(failed)
     texts = [reason.text for reason in receipt.reasons if reason.code in ("fell_back", "cpu_only")]
-    if any("no GPU was to be had" in text for text in texts):  # run/execution.py's words
-        return NO_SLOT
-    return BREAKER_OPEN if any("left alone for" in text for text in texts) else NO_ENCODER  # gpus.py's words
+
+    def told(*words: str) -> bool:
+        return any(word in text for word in words for text in texts)
+
+    if told("is left alone (", "left alone for"):  # run/gpu_access.py's words, and those of gpus.py
+        return BREAKER_OPEN
+    return NO_SLOT if told("no GPU was to be had", "GPUs cannot be examined or shared") else NO_ENCODER
