@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,7 @@ _LIST_LINE = re.compile(r"^ [A-Z.|]{2,6} +(\S+) +")
 _AVCODEC = re.compile(r"^libavcodec\s+(\d+)\.", re.MULTILINE)
 _AVCODEC_OFFSET = 54
 _CACHE_FORMAT = "1"
+_MEMBERSHIP, _GROUPS, _MEMORY = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), Path("/proc/meminfo")
 
 
 def probe_host(*, ffmpeg: str | None = None, cache_dir: Path | None = None) -> HostFacts:
@@ -159,22 +161,44 @@ def _listed(text: str) -> list[str]:
 
 
 def cores() -> int:
-    """Return how many cores this process may use: affinity and cgroup quota, at least 1."""
+    """Return how many cores this process may use: affinity and quotas of control groups, at least 1."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    with contextlib.suppress(OSError, ValueError):
-        quota, _, period = Path("/sys/fs/cgroup/cpu.max").read_text().strip().partition(" ")
-        if quota != "max":
-            usable = min(usable, max(1, round(int(quota) / int(period))))
+    for group, is_old in _groups_of("cpu"):
+        with contextlib.suppress(OSError, ValueError):
+            if is_old:
+                quota = (group / "cpu.cfs_quota_us").read_text()
+                period = (group / "cpu.cfs_period_us").read_text()
+            else:
+                quota, _, period = (group / "cpu.max").read_text().partition(" ")
+            if int(quota) > 0:  # "max" and -1 are no quota
+                usable = min(usable, round(int(quota) / int(period)))
     return max(1, usable)
 
 
 def _memory_mb() -> int | None:
     sizes = []
-    with contextlib.suppress(OSError, ValueError):
-        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text().strip()) // 2**20)
+    for group, is_old in _groups_of("memory"):
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int((group / ("memory.limit_in_bytes" if is_old else "memory.max")).read_text()) // 2**20)
     with contextlib.suppress(OSError, ValueError, IndexError):
-        sizes.append(int(Path("/proc/meminfo").read_text().split()[1]) // 1024)
+        sizes.append(int(_MEMORY.read_text().split()[1]) // 1024)
     return min(sizes, default=None)
+
+
+def _groups_of(controller: str) -> Iterator[tuple[Path, bool]]:
+    """Yield the groups that may bound this process, from its own up, and whether they are of the older kind.
+
+    A service has a group of its own; inside a container the path of ours may not be there, and its root is ours.
+    """
+    with contextlib.suppress(OSError):
+        for line in _MEMBERSHIP.read_text(errors="replace").splitlines():
+            number, _, rest = line.partition(":")
+            controllers, _, path = rest.partition(":")
+            is_new = number == "0" and not controllers
+            if is_new or controller in controllers.split(","):
+                top = _GROUPS if is_new else _GROUPS / controller
+                own = top / path.lstrip("/")
+                yield from ((group, not is_new) for group in (own, *own.parents) if group.is_relative_to(top))
 
 
 def _gpu_note() -> str | None:
