@@ -214,11 +214,12 @@ def test_pictures_that_are_wrong_do_not_pass(
 
 
 @pytest.mark.parametrize("fault", ["cuInit=hang", "open=hang", "encode@5=hang"])
-def test_a_driver_that_hangs_costs_its_time_once(bundled: HostFacts, enter: Enter, tmp_path: Path, fault: str) -> None:
+def test_a_driver_that_hangs_costs_its_time_once(
+    bundled: HostFacts, enter: Enter, tmp_path: Path, programs: list[str], fault: str
+) -> None:
     enter("rtx-pro-6000", faults=fault)
-    began = time.monotonic()
     (gpu,) = survey(bundled, cache_dir=tmp_path, limits=TrialLimits(first_s=1.0, later_s=1.0))
-    assert time.monotonic() - began < 3.0
+    assert programs.count(bundled.ffmpegs[0].path) == 1
     assert {p.state for p in gpu.paths} == {"fails"}
     assert gpu.paths[0].failure is FailureKind.TIMED_OUT
     assert (gpu.paths[-2].why_not or "").startswith("not tried, after h264_nvenc")
