@@ -408,6 +408,14 @@ def test_encoder_delay_is_not_counted_as_sound(folder: Path) -> None:
     assert (audio.start_s, audio.duration_s) == (0.0, pytest.approx(2.0, abs=0.001))
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 22050])
+def test_encoder_delay_that_is_longer_than_a_packet_is_not_counted_as_sound(folder: Path, rate_hz: int) -> None:
+    mp3 = ("-c:a", "libmp3lame", "-ar", str(rate_hz))  # packets of 576 samples, of which 1105 come before the sound
+    path = clips.make(folder / f"{rate_hz}.mkv", *clips.picture(), *clips.tone(), *clips.X264, *mp3)
+    audio = probe(path).audio[0]
+    assert (audio.start_s, audio.duration_s) == (pytest.approx(0.0, abs=0.0011), pytest.approx(2.0, abs=0.08))
+
+
 def test_sound_alone_is_opened_and_has_no_video(folder: Path) -> None:
     for name in ("a.mp3", "a.wav", "a.flac", "a.m4a", "a.ogg"):
         facts = probe(clips.make(folder / name, *clips.tone()))

@@ -83,7 +83,9 @@ class StreamScan:
         duration = packet.duration or 0
         end = shown_at + duration - self._tail
         begin = shown_at if shown_at >= self._heard_from else min(self._heard_from, end)
-        self.start = begin if self.start is None else min(self.start, begin)
+        if self.start is None or self.start < self._heard_from:  # of what came before nothing was heard
+            self.start = begin
+        self.start = min(self.start, begin)
         if self.pts is not None:
             self._note_picture(self.pts, packet, shown_at)
             return
@@ -196,7 +198,7 @@ class StreamScan:
             return
         per_sample = 1 / (rate * self.time_base)
         head, tail = (int.from_bytes(raw[i : i + 4], "little") for i in (0, 4))
-        if head:
+        if head and self.start is None:
             self._heard_from = packet.pts + self._shift + round(head * per_sample)
         self._tail = min(round(tail * per_sample), packet.duration or 0)
 
