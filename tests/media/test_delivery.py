@@ -232,6 +232,16 @@ def test_all_streams_are_kept_or_told(compress: Compress, tmp_path: Path) -> Non
     assert sum("dropped" in w for w in receipt.warnings) == 2
 
 
+def test_subtitles_that_nothing_decodes_do_not_stand_in_the_way(compress: Compress, tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,500 --> 00:00:01,000\nhello\n", encoding="utf-8")
+    kinds = ("-c:s", "ttml")
+    source = clips.make(tmp_path / "in.mp4", *clips.picture(), "-i", str(words), *clips.X264, "-crf", "10", *kinds)
+    receipt = compress(source)
+    assert probe(tmp_path / "out.mp4").subtitles == ()
+    assert any("No decoder for its subtitles (ttml)" in w for w in receipt.warnings)
+
+
 @pytest.mark.parametrize(("policy", "want"), [("keep", 6), ("stereo", 2)])
 def test_surround_is_kept_or_mixed_down(compress: Compress, tmp_path: Path, policy: str, want: int) -> None:
     source = clips.make(

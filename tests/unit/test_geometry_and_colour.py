@@ -433,6 +433,14 @@ def test_output_streams_are_numbered_by_what_is_kept() -> None:
     }  # fmt: skip
 
 
+def test_subtitles_that_nothing_decodes_are_left_out() -> None:
+    chosen = tracks(subtitle(index=1, codec="ttml", decodes=False), subtitle(index=2))
+    assert (chosen.maps, chosen.subtitles) == (("-map", "0:2"), 1)
+    assert [(s.index, s.action, s.reason) for s in chosen.streams if s.action == "drop"] == [
+        (1, "drop", "No decoder for its subtitles (ttml).")
+    ]
+
+
 def test_a_place_is_written_under_the_key_players_read_and_brings_the_title_along() -> None:
     args = output_args(media(title="Day", location="+37-122/"))
     values = [args[n + 1] for n, token in enumerate(args) if token == "-metadata"]

@@ -394,6 +394,16 @@ def test_a_cover_is_never_the_video_even_when_it_comes_first(folder: Path, flat:
     assert [o.kind for o in facts.other] == ["attached_picture"]
 
 
+def test_subtitles_that_nothing_decodes_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,500 --> 00:00:01,000\nhello\n", encoding="utf-8")
+    kinds = ("-map", "0", "-map", "1", "-map", "1", "-c:s:0", "ttml", "-c:s:1", "mov_text")
+    path = clips.make(folder / "timed.mp4", *clips.picture(), "-i", str(words), *clips.X264, *kinds)
+    assert [(s.codec, s.is_text, s.decodes) for s in probe(path).subtitles] == [
+        ("ttml", True, False), ("mov_text", True, True),
+    ]  # fmt: skip
+
+
 def test_place_and_time_are_told_as_the_file_spells_them(folder: Path) -> None:
     tags = ("-metadata", "location=+48.1351+011.5820/", "-metadata", "creation_time=2024-05-06T07:08:09Z")
     facts = probe(clips.with_sound(folder / "tags.mov", *tags, "-movflags", "+faststart"))

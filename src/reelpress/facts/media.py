@@ -186,7 +186,10 @@ class AudioTrack(Value, frozen=True, kw_only=True):
 
 
 class SubtitleTrack(Value, frozen=True, kw_only=True):
-    """One subtitle stream; ``is_text`` is False for bitmaps (PGS, VobSub, DVB)."""
+    """One subtitle stream; ``is_text`` is False for bitmaps (PGS, VobSub, DVB).
+
+    ``decodes`` is False for what no FFmpeg reads (TTML, Blu-ray text).
+    """
 
     index: int
     codec: str | None
@@ -195,6 +198,7 @@ class SubtitleTrack(Value, frozen=True, kw_only=True):
     title: str | None
     is_default: bool
     is_forced: bool
+    decodes: bool = True
 
 
 class OtherTrack(Value, frozen=True, kw_only=True):

@@ -49,6 +49,9 @@ def plan_tracks(media: MediaFacts, request: Request, *, copy_audio: bool = True)
             text = f"Bitmap subtitles ({sub.codec or 'unknown'}) have no place in MP4."
             streams.append(_drop(sub.index, "subtitle", text))
             continue
+        if not sub.decodes:
+            streams.append(_drop(sub.index, "subtitle", f"No decoder for its subtitles ({sub.codec or 'unknown'})."))
+            continue
         maps += ["-map", f"0:{sub.index}"]
         args += [f"-c:s:{subtitles}", "mov_text"]
         text = f"{sub.codec} becomes mov_text." if sub.codec != "mov_text" else "Kept as mov_text."

@@ -17,6 +17,7 @@ from reelpress.probe.media_scan import StreamScan
 
 _MAX_TEXT = 1_000
 _BITMAP_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "dvb_teletext", "xsub"})
+_DECODED_BY_OTHERS = "arib_caption"  # has no decoder in PyAV, but in the FFmpeg that comes with us
 
 
 class StreamLine(Value, frozen=True, kw_only=True):
@@ -187,6 +188,7 @@ def build_subtitle(stream: Stream, line: StreamLine) -> SubtitleTrack:
         title=text(stream.metadata.get("title")),
         is_default=bool(stream.disposition & Disposition.default),
         is_forced=bool(stream.disposition & Disposition.forced),
+        decodes=stream.codec_context is not None or codec == _DECODED_BY_OTHERS,
     )
 
 
