@@ -404,6 +404,25 @@ def test_subtitles_that_nothing_decodes_are_told_apart(folder: Path, tmp_path: P
     ]  # fmt: skip
 
 
+def test_subtitles_that_outlast_the_picture_are_no_damage(folder: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:01,000 --> 00:00:09,000\nhello\n", encoding="utf-8")
+    path = clips.make(folder / "outlasting.mkv", *clips.picture(), "-i", str(words), *clips.X264, "-c:s", "srt")
+    facts = probe(path)
+    assert (facts.header_duration_s, facts.duration_s) == (pytest.approx(9.0), pytest.approx(2.0))
+    assert facts.damage == ()
+
+
+def test_a_matroska_that_begins_late_is_no_damage_and_one_that_is_cut_short_still_is(folder: Path) -> None:
+    late = clips.make(folder / "late.mkv", "-itsoffset", "30", *clips.picture(seconds=8), *clips.X264, "-g", "5")
+    facts = probe(late)
+    assert (facts.start_s, facts.duration_s) == (pytest.approx(30.0, abs=0.1), pytest.approx(8.0, abs=0.05))
+    assert facts.damage == ()
+    cut = folder / "late-cut.mkv"
+    cut.write_bytes(late.read_bytes()[: late.stat().st_size // 2])
+    assert any(line.startswith("file ends early") for line in probe(cut).damage)
+
+
 def test_place_and_time_are_told_as_the_file_spells_them(folder: Path) -> None:
     tags = ("-metadata", "location=+48.1351+011.5820/", "-metadata", "creation_time=2024-05-06T07:08:09Z")
     facts = probe(clips.with_sound(folder / "tags.mov", *tags, "-movflags", "+faststart"))

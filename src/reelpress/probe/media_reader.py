@@ -236,9 +236,17 @@ class Reader:
                 found.append(f"file ends early: stream {stream.index} has {packets} of {claimed} packets")
         tells = self.container.format.name.startswith(_HEADER_TELLS)
         if tells and header_s is not None and duration_s is not None:
-            gap = header_s - duration_s
-            if gap > max(1.0, 0.02 * duration_s):
-                found.append(f"file ends early: the header claims {header_s:.3f} s, packets last {duration_s:.3f} s")
-            elif -gap > max(1.0, 0.02 * duration_s):
+            lasts_s, slack_s = self._lasts_s(duration_s), max(1.0, 0.02 * duration_s)
+            if header_s - lasts_s > slack_s:
+                found.append(f"file ends early: the header claims {header_s:.3f} s, packets last {lasts_s:.3f} s")
+            elif duration_s - header_s > slack_s:
                 found.append(f"the header claims {header_s:.3f} s, packets last {duration_s:.3f} s")
         return found
+
+    def _lasts_s(self, duration_s: float) -> float:
+        """Return how long packets last as headers count: subtitles may outlast the rest, Matroska counts from 0."""
+        timed = [s for s in self.scans.values() if s.kind in {"video", "audio", "subtitle"}]
+        ends = [float(s.end * s.time_base) for s in timed if s.end is not None]
+        starts = [float(s.start * s.time_base) for s in timed if s.start is not None]
+        from_s = 0.0 if self.container.format.name.startswith("matroska") else min(starts, default=0.0)
+        return max(duration_s, max(ends, default=0.0) - from_s)
