@@ -80,6 +80,14 @@ def test_a_gap_stays_a_gap(compress: Compress, tmp_path: Path) -> None:
     assert np.allclose(before, after, atol=0.002)
 
 
+def test_a_slow_motion_source_fits_an_encoder_of_at_most_240_pictures_a_second(
+    compress: Compress, tmp_path: Path
+) -> None:
+    source = clips.plain(tmp_path / "in.mp4", rate="480", seconds=1)
+    assert compress(source, codec="av1", preset="12").encoder == "libsvtav1"
+    assert float(measure.average_rate(tmp_path / "out.mp4")) == pytest.approx(30, rel=0.05)
+
+
 @pytest.mark.parametrize(("rate", "cap", "want"), [("60", 30, 30), ("50", 30, 25), ("40", 30, 30), ("25", 30, 25)])
 def test_frame_rate_cap_drops_and_never_repeats(
     compress: Compress, tmp_path: Path, rate: str, cap: int, want: float

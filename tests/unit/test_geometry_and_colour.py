@@ -293,6 +293,14 @@ def test_svt_is_told_of_hdr10_in_decimals() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fps", "want"),
+    [(Fraction(30000, 1001), "fps-num=30000:fps-denom=1001"), (Fraction(480), "fps-num=240:fps-denom=1")],
+)
+def test_svt_is_told_of_the_rate_that_it_gets_and_of_no_more_than_it_takes(fps: Fraction, want: str) -> None:
+    assert after(args_of("av1", fps=fps), "-svtav1-params:v:0") == want
+
+
 def test_hlg_has_no_hdr10_metadata_to_write() -> None:
     assert after(args_of("hevc", HLG), "-x265-params:v:0") == "log-level=error:hdr10-opt=0:repeat-headers=1"
     assert "-svtav1-params:v:0" not in args_of("av1", HLG)

@@ -34,6 +34,7 @@ X264_PRESETS = (
 )  # fmt: skip
 X265_PRESETS = tuple(p for p in X264_PRESETS if p != "lean")
 SVT_PRESETS = tuple(str(n) for n in range(14))
+_SVT_MAX_FPS = Fraction(240)
 NVENC_PRESETS = tuple(f"p{n}" for n in range(1, 8))
 
 # FFmpeg 9 dropped most of NVENC's legacy preset names (Changelog, version 9.0). NVIDIA's migration guide gives the
@@ -132,20 +133,21 @@ def _number(value: float) -> str:
 
 
 def quality_args(
-    row: EncoderRow, *, crf: float, preset: str, hdr: Colour | None, threads: int, still: bool = False
-) -> tuple[str, ...]:
+    row: EncoderRow, *, crf: float, preset: str, hdr: Colour | None, threads: int, still: bool = False,
+    fps: Fraction | None = None,
+) -> tuple[str, ...]:  # fmt: skip
     """Return the encoder's own options for one CPU encode, stream specifier ``v:0`` throughout.
 
     ``still`` says that samples found a picture that mostly repeats (only ``lean`` cares). ``hdr`` is the colour
     description to write when HDR is kept, else ``None``. ``threads`` 0 leaves the choice to
-    the encoder.
+    the encoder. ``fps`` is the rate of the pictures that the encoder gets, ``None`` where it is not known.
     """
     if row.name == "libx264":
         args = _x264_args(crf=crf, preset=preset, still=still)
     elif row.name == "libx265":
         args = _x265_args(crf=crf, preset=preset, hdr=hdr)
     else:
-        args = _svt_args(crf=crf, preset=preset, hdr=hdr)
+        args = _svt_args(crf=crf, preset=preset, hdr=hdr, fps=fps)
     return args if threads == 0 else (*args, "-threads:v:0", str(threads))
 
 
@@ -171,9 +173,13 @@ def _x265_args(*, crf: float, preset: str, hdr: Colour | None) -> tuple[str, ...
     )  # fmt: skip
 
 
-def _svt_args(*, crf: float, preset: str, hdr: Colour | None) -> tuple[str, ...]:
+def _svt_args(*, crf: float, preset: str, hdr: Colour | None, fps: Fraction | None) -> tuple[str, ...]:
     args = ("-c:v:0", "libsvtav1", "-preset:v:0", preset, "-crf:v:0", _number(crf))
     params = []
+    if fps is not None:
+        # FFmpeg would tell it the rate of the source, whatever is left out of it, and SVT-AV1 refuses more than 240
+        rate = min(fps, _SVT_MAX_FPS)
+        params.append(f"fps-num={rate.numerator}:fps-denom={rate.denominator}")
     if hdr is not None:
         if hdr.mastering_display is not None:
             params.append(f"mastering-display={_svt_display(hdr.mastering_display)}")

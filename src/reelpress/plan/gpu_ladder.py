@@ -199,7 +199,9 @@ def _hybrid(shape: Shape, host: HostFacts, cpu: EncoderRow, *, preset: str, stil
     track = shape.track
     if track.width * track.height < HYBRID_FROM_PIXEL_RATIO * shape.size.width * shape.size.height:
         return ()
-    quality = quality_args(cpu, crf=shape.crf, preset=preset, hdr=None, threads=shape.request.threads, still=still)
+    quality = quality_args(
+        cpu, crf=shape.crf, preset=preset, hdr=None, threads=shape.request.threads, still=still, fps=shape.clock.fps
+    )
     *before, scale, sar = (f for f in _gpu_filters(shape) if not f.startswith("setparams"))
     tags = (f"setparams={shape.colour.tags}",) if shape.colour.tags else ()
     filters = (*before, scale, "hwdownload", "format=nv12", f"format={cpu.pix_fmt}", sar, *tags)

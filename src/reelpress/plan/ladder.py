@@ -127,8 +127,9 @@ def needed_filters(filters: tuple[str, ...]) -> set[str]:
 def cpu_attempts(shape: Shape, host: HostFacts, row: EncoderRow, *, preset: str, still: bool) -> tuple[Attempt, ...]:
     """Return the attempts of an encode on the CPU: per FFmpeg that has the encoder, newest first."""
     quality = quality_args(
-        row, crf=shape.crf, preset=preset, hdr=shape.colour.keeps_hdr, threads=shape.request.threads, still=still
-    )
+        row, crf=shape.crf, preset=preset, hdr=shape.colour.keeps_hdr, threads=shape.request.threads, still=still,
+        fps=shape.clock.fps,
+    )  # fmt: skip
     needed = needed_filters(shape.filters)
     attempts: list[Attempt] = []
     for build in (f for f in host.ffmpegs if f.lists(row.name) and has_filters(f, needed)):
