@@ -240,6 +240,17 @@ def test_all_streams_are_kept_or_told(compress: Compress, tmp_path: Path) -> Non
     assert sum("dropped" in w for w in receipt.warnings) == 2
 
 
+def test_a_chapter_that_ends_before_the_pictures_begin_is_not_missed(compress: Compress, tmp_path: Path) -> None:
+    names = tmp_path / "chapters.txt"
+    starts = ("0\nEND=1000\ntitle=before", "2000\nEND=3000\ntitle=in it")
+    names.write_text(";FFMETADATA1\n" + "".join(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={each}\n" for each in starts))
+    late = ("-itsoffset", "2", *clips.picture(), "-i", str(names), "-map", "0", "-map_chapters", "1")
+    source = clips.make(tmp_path / "in.mkv", *late, *clips.X264, "-crf", "10")
+    assert len(probe(source).chapters) == 2
+    compress(source)
+    assert [c.title for c in probe(tmp_path / "out.mp4").chapters] == ["in it"]
+
+
 def test_subtitles_that_nothing_decodes_do_not_stand_in_the_way(compress: Compress, tmp_path: Path) -> None:
     words = tmp_path / "words.srt"
     words.write_text("1\n00:00:00,500 --> 00:00:01,000\nhello\n", encoding="utf-8")

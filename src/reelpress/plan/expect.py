@@ -67,13 +67,18 @@ def expect_encode(
         copied_codecs=(), max_bytes=limit, picture_filters=",".join((*before_scale, *colour.filters)),
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
         audio_most_s=AUDIO_MOST_S if media.scan_complete else None,
-        subtitles=tracks.subtitles, chapters=len(media.chapters),
+        subtitles=tracks.subtitles, chapters=_chapters(media),
     )  # fmt: skip
 
 
 def copied_codecs(tracks: TrackPlan) -> tuple[str, ...]:
     """Return the codecs of the streams that are copied."""
     return tuple(sorted({s.codec for s in tracks.streams if s.action == "copy" and s.codec is not None}))
+
+
+def _chapters(media: MediaFacts) -> int:
+    """Return how many chapters FFmpeg carries over: those that do not end before the programme begins."""
+    return sum(round(chapter.end_s - (media.start_s or 0.0), 6) >= 0 for chapter in media.chapters)
 
 
 def _promised_s(media: MediaFacts) -> float | None:
@@ -118,7 +123,7 @@ def instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Requ
         max_bytes=int(media.size_bytes * 1.02) + 65_536,
         audio=sound.audio, audio_tolerance_s=AUDIO_TOLERANCE_S, audio_offset_s=sound.offset_s,
         audio_most_s=AUDIO_MOST_S if media.scan_complete else None,
-        subtitles=tracks.subtitles, chapters=len(media.chapters),
+        subtitles=tracks.subtitles, chapters=_chapters(media),
     )  # fmt: skip
     return Copy(
         attempts=attempts, expect=expect, streams=(*streams, *tracks.streams),
