@@ -10,8 +10,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
+from reelpress.cli.app import app
 from reelpress.observe.names import DATABASE_METRICS, HTTP_METRICS, JOB_METRICS, PROCESS_METRICS, Label, Metric
 from reelpress.plan.encoders import LEGACY_GPU_PRESETS
 from reelpress.service_table import SERVICE_SETTINGS
@@ -22,14 +26,6 @@ from reference.http_api import http_api_page
 from reference.python_api import api_page
 
 ROOT = Path(__file__).resolve().parent.parent
-JOBS = tuple(
-    f"jobs {name}".strip() for name in ("", "submit", "list", "watch", "cancel", "retry", "logs", "receipt", "download")
-)
-SERVICE = ("serve", "worker", "keys create", "keys list", "keys revoke")
-COSTS = ("costs", "perf baseline", "perf check", "perf history", "perf predictions")
-COMMANDS = (
-    "compress", "quote", "clips", "probe", "plan", "doctor", "models download", "models list", *SERVICE, *JOBS, *COSTS
-)  # fmt: skip
 
 
 def settings_page() -> str:
@@ -82,10 +78,16 @@ def cli_page() -> str:
         "stream is said to nobody. Exit codes are in",
         "[errors.md](errors.md). Written by `make docs` from the program's own help.",
     ]
-    for command in ("", *COMMANDS):
+    for command in _commands(app):
         name = f"reelpress {command}".strip()
         lines += ["", f"## `{name}`", "", "```text", _help(command).rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _commands(command: click.Command, name: str = "") -> Iterator[str]:
+    yield name
+    for word, one in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from _commands(one, f"{name} {word}".strip())
 
 
 def _help(command: str) -> str:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 
 from reelpress import events
+from reelpress.cli.app import app
 from reelpress.clips.summary import ExportSummary
 from reelpress.diagnosis.findings import Build, Findings
 from reelpress.diagnosis.gpu import BuildReport, GpuReport, NeededApi, SlotReport
@@ -31,6 +33,15 @@ import write_docs  # noqa: E402
 @pytest.mark.parametrize("name", write_docs.PAGES)
 def test_generated_page_is_current(name: str) -> None:
     assert (DOCS / name).read_text() == write_docs.PAGES[name](), "run `make docs`"
+
+
+def test_the_command_line_page_has_every_command() -> None:
+    def names(command: click.Command, name: str) -> list[str]:
+        inner = command.commands.items() if isinstance(command, click.Group) else ()
+        return [name, *(found for word, one in inner for found in names(one, f"{name} {word}"))]
+
+    headings = set(re.findall(r"^## `(.*)`$", (DOCS / "cli.md").read_text(), re.MULTILINE))
+    assert set(names(app, "reelpress")) == headings
 
 
 def named(page: str) -> set[str]:
