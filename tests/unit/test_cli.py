@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -23,11 +24,14 @@ import forked_program
 import reelpress
 from reelpress.batch import collect
 from reelpress.cli.compress import exit_code
+from reelpress.cli.render import print_summary
 from reelpress.errors import UsageError
+from reelpress.receipt import Gate
 from reelpress.settings_table import SETTINGS
 from reelpress.version import VERSION
 
 import clips
+import receipts
 
 pytestmark = pytest.mark.media
 
@@ -575,6 +579,20 @@ def test_a_folder_is_mirrored_all_settled_and_summed_up(cli: Cli, clip: Path) ->
     assert "junk.mp4" in done.stderr
     again = cli(*lean("films"), "-o", "out")
     assert again.returncode == 5, "an output that exists is graver than an input that cannot be used"
+
+
+def test_a_summary_says_which_checks_an_input_did_not_pass() -> None:
+    """An exit code of 1 with nothing beside it tells nobody which file to look at."""
+    passed = Gate(name="decodes", verdict="passed", expected="no error", measured="no error", text="")
+    frames = Gate(name="frames", verdict="damaged_input", expected="351", measured="350", text="")
+    score = Gate(name="vmaf", verdict="unmeasured", expected="90", measured="-", text="")
+    told = io.StringIO()
+    damaged = receipts.receipt(input="in/broken.mp4", exit_code=1, gates=(passed, frames))
+    print_summary([receipts.receipt(), damaged, receipts.receipt(input="odd.mp4", gates=(passed, score))], told)
+    assert told.getvalue().splitlines()[-2:] == [
+        "broken.mp4: frames: damaged_input, expected 351, got 350",
+        "odd.mp4: vmaf: unmeasured, expected 90, got -",
+    ]
 
 
 def test_a_folder_without_videos_is_a_usage_error(cli: Cli) -> None:

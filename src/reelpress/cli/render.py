@@ -187,9 +187,8 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
         rows.append(("quoted", _against(receipt, receipt.predicted)))
     if receipt.gates:
         passed = sum(g.verdict == "passed" for g in receipt.gates)
-        others = [g for g in receipt.gates if g.verdict != "passed"]
         rows.append(("checks", f"{passed} of {len(receipt.gates)} passed"))
-        rows += [("", f"{g.name}: {g.verdict}, expected {g.expected}, got {g.measured}") for g in others]
+        rows += [("", text) for text in _not_passed(receipt)]
     rows += _quality_rows(receipt.quality)
     rows += [("note" if n == 0 else "", text) for n, text in enumerate(receipt.warnings[:8])]
     speed = ""
@@ -197,6 +196,11 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
         speed = f", {source.duration_s / receipt.wall_s:.1f}x real time"
     rows.append(("time", f"{human_time(receipt.wall_s)} ({receipt.cpu_s:.1f} CPU s, about ${receipt.usd:.5f}){speed}"))
     return rows
+
+
+def _not_passed(receipt: Receipt) -> list[str]:
+    others = [gate for gate in receipt.gates if gate.verdict != "passed"]
+    return [f"{gate.name}: {gate.verdict}, expected {gate.expected}, got {gate.measured}" for gate in others]
 
 
 def _quality_rows(quality: Quality) -> list[tuple[str, str]]:
@@ -266,3 +270,5 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
         because = next((reason.text for reason in r.reasons if reason.code == "fell_back"), None)
         if because is not None:
             console.print(Text(plain_text(f"{Path(r.input).name}: {because}")))
+        for check in _not_passed(r):
+            console.print(Text(plain_text(f"{Path(r.input).name}: {check}")))
