@@ -46,7 +46,7 @@ from reelpress.source.opening import OpenSource
 
 # What analysis is of the work, where it has two parts: looking for windows, then listening.
 _FRAMING_SHARE = 0.8
-_TOLD = ("scaled_up", "no_sound", "loudness_kept", "ends_with_programme", "interlaced_kept")
+_TOLD = ("scaled_up", "no_sound", "loudness_kept", "loudness_unreached", "ends_with_programme", "interlaced_kept")
 
 
 def cut_clip(

@@ -17,7 +17,7 @@ from reelpress.plan.clip_clock import Clock, clip_clock
 from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
 from reelpress.plan.clip_graph import shot_frames
 from reelpress.plan.clip_refusals import refuse, refuse_framing
-from reelpress.plan.clip_sound import Level, level_heard
+from reelpress.plan.clip_sound import Level, level_for, level_heard
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size
 
@@ -126,6 +126,13 @@ def test_gain_that_makes_a_clip_no_louder_is_not_kept() -> None:
     """Quiet parts that are loud enough to count draw the mean down: heard so in a real clip of two seconds."""
     level, _ = heard((0.0, -17.0), (3.0, -18.1), (7.1, -19.1), (12.0, -17.2))
     assert (level.gain_db, level.wanted_lufs) == (pytest.approx(20.0), -14.0)
+
+
+@pytest.mark.parametrize(("measured", "is_told"), [(-44.0, False), (-44.1, True), (-59.5, True)])
+def test_a_sound_that_is_too_quiet_for_what_was_asked_is_told(measured: float, is_told: bool) -> None:
+    level = level_for(ClipRequest(start_s=0.0, end_s=5.0), Loudness(integrated_lufs=measured, true_peak_dbtp=-40.0))
+    assert ("loudness_unreached" in {reason.code for reason in level.reasons}) is is_told
+    assert level.gain_db == pytest.approx(30.0)
 
 
 @pytest.mark.parametrize(("fps", "made_fps"), [(72, 60), (75, 60), (120, 60), (30, 30)])

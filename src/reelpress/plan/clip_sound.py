@@ -111,8 +111,13 @@ def level_for(request: ClipRequest, measured: Loudness | None, make_up_db: float
     ceiling = request.true_peak_dbtp
     fact = f"{measured.integrated_lufs:.1f} LUFS, {measured.true_peak_dbtp:.1f} dBTP"
     text = f"The sound is made {abs(gain):.1f} dB {'louder' if gain >= 0 else 'quieter'}, {wanted:.1f} LUFS."
+    unreached = _unreached(target, wanted, fact)
     if measured.true_peak_dbtp + gain <= ceiling:
-        return _level(f"volume={gain:.2f}dB", gain, wanted, Reason(code="loudness", text=text, fact=fact))
+        made = Reason(code="loudness", text=text, fact=fact)
+        return Level(
+            filters=(f"volume={gain:.2f}dB",), gain_db=gain, limits=False, wanted_lufs=wanted,
+            reasons=(made, *unreached),
+        )  # fmt: skip
     gain += max(0.0, min(make_up_db, MAX_MAKE_UP_DB))
     text = f"{text} A limiter keeps its peaks below {ceiling:g} dBTP."
     limit = 10 ** ((ceiling - _CODEC_PEAK_DB) / 20)
@@ -124,17 +129,21 @@ def level_for(request: ClipRequest, measured: Loudness | None, make_up_db: float
     )  # fmt: skip
     return Level(
         filters=filters, gain_db=gain, limits=True, wanted_lufs=wanted,
-        reasons=(Reason(code="loudness_limited", text=text, fact=fact),),
+        reasons=(Reason(code="loudness_limited", text=text, fact=fact), *unreached),
     )  # fmt: skip
 
 
-def _level(filters: str, gain: float, wanted: float, reason: Reason) -> Level:
-    return Level(filters=(filters,), gain_db=gain, limits=False, wanted_lufs=wanted, reasons=(reason,))
+def _unreached(target: float, wanted: float, fact: str) -> tuple[Reason, ...]:
+    """Return that a sound is too quiet for what was asked, if it is: what is added to it is noise for the most part."""
+    if wanted > target - 0.05:
+        return ()
+    text = f"The sound is too quiet for {target:g} LUFS: at most {MAX_GAIN_DB:g} dB are added, for {wanted:.1f}."
+    return (Reason(code="loudness_unreached", text=text, fact=fact),)
 
 
 def _why_kept(request: ClipRequest, measured: Loudness | None) -> str | None:
     if request.duration_s < MIN_MEASURED_S:
-        return f"a clip of less than {MIN_MEASURED_S:g} s has none that could be measured"
+        return f"of less than {MIN_MEASURED_S:g} s it cannot be told well enough"
     if measured is None:
         return "it could not be measured"
     if measured.integrated_lufs is None or measured.integrated_lufs < SILENT_LUFS:
