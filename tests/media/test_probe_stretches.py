@@ -124,11 +124,19 @@ def test_rates_are_those_of_the_stretches(tmp_path):
     assert both.fps_peak == 25.0
 
 
-def test_a_stretch_that_is_not_there_is_told(flat):
-    assert not stretches_of(flat, (0.5, 1.5)).damage
-    beyond = stretches_of(flat, (0.5, 1.5), (60.0, 70.0))
-    assert [line for line in beyond.damage if "60.000 s" in line]
-    assert not [line for line in beyond.damage if "0.500 s" in line]
+def test_a_stretch_that_is_not_there_is_told(tmp_path, flat):
+    cut_off = tmp_path / "cut.mkv"
+    whole = clips.make(tmp_path / "clip.mkv", "-i", str(flat), "-map", "0:v", "-c", "copy")
+    cut_off.write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
+    late = (probe(flat).duration_s or 0) - 0.6
+    found = stretches_of(cut_off, (0.0, 0.3), (late, late + 0.5)).damage
+    assert [line for line in found if f"{late:.3f} s" in line]
+    assert not [line for line in found if "from 0.000 s" in line]
+
+
+def test_a_stretch_beyond_the_end_is_no_damage(flat):
+    """The file has all it says it has: what asked for more is told so, and the other stretches are as good as ever."""
+    assert not stretches_of(flat, (0.5, 1.5), (60.0, 70.0)).damage
 
 
 def test_a_stretch_at_the_end_is_read_though_the_pictures_are_not_the_first_stream(tmp_path, flat):

@@ -213,7 +213,10 @@ class Reader:
         if scan.error is not None:
             damage.append(f"reading stopped: {scan.error}")
         if self.stretches is not None:
-            damage += self.stretches.missing
+            damage += [
+                f"no picture could be read from {start_s:.3f} s on: {why}"
+                for start_s, why in self.stretches.missing if duration_s is None or start_s < duration_s
+            ]  # fmt: skip
         if scan.is_complete:
             damage += self._disagreements(header_s, duration_s)
         if self.boxes is not None and self.is_mov:

@@ -34,10 +34,10 @@ _SAME_RATE = 0.002  # a few seconds do not tell rates that are nearer to each ot
 
 
 class Stretches:
-    """What was seen in the stretches; ``missing`` says, in words, of which no picture could be read."""
+    """What was seen in the stretches; ``missing`` says when those begin of which no picture could be read, and why."""
 
     def __init__(self) -> None:
-        self.missing: list[str] = []
+        self.missing: list[tuple[float, str]] = []
         self.read: list[Stretch] = []
         self.are_all_read = True
         self._seen: dict[int, list[tuple[int, Timing]]] = {}  # by stream: frames, and the rates they show
@@ -152,7 +152,7 @@ def read_stretches(
             windows.append(window)
             found.add_pauses(main, window, zero)
             if not is_there and begin_s == start_s:
-                found.missing.append(f"no picture could be read from {start_s:.3f} s on: {problem or 'none came'}")
+                found.missing.append((start_s, problem or "none came"))
             for index, scan in window.scans.items():
                 found.add(
                     samplers[index].stream,
