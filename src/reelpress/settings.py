@@ -185,11 +185,15 @@ def _refuse_contradictions(rows: Sequence[Setting], given: Mapping[str, str], ty
 def split_size(text: str | tuple[int, int]) -> tuple[int, int]:
     """Return the two sides of ``"1280x720"``. Raises :class:`UsageError` for anything else."""
     if isinstance(text, tuple):
-        return text
+        return _side("max_width", text[0]), _side("max_height", text[1])
     match = re.fullmatch(r"\s*([0-9]{1,5})\s*[xX:]\s*([0-9]{1,5})\s*", text)
     if match is None:
         raise UsageError(f"--max-size cannot be {text!r}.", hint="accepted: WIDTHxHEIGHT, as 1280x720")
-    return int(match[1]), int(match[2])
+    return _side("max_width", match[1]), _side("max_height", match[2])
+
+
+def _side(name: str, side: str | int) -> int:
+    return int(parse(name, str(side), shown_as="A side of --max-size"))
 
 
 def _check_preset(settings: Settings) -> None:

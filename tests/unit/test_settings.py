@@ -422,3 +422,10 @@ def test_a_user_without_a_home_has_a_cache_folder_all_the_same(tmp_path: Path, m
     monkeypatch.setattr("pwd.getpwuid", unknown)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert default_cache_dir() == tmp_path / "reelpress" / "cache"
+
+
+@pytest.mark.parametrize("size", ["0x720", "1280x15", "16385x720", (1280, 0)])
+def test_a_side_that_cannot_be_is_told_by_the_name_it_was_given_under(size: str | tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match="--max-size cannot be") as refused:
+        split_size(size)
+    assert refused.value.hint == "accepted: 16 to 16384 pixels"
