@@ -41,6 +41,17 @@ def test_a_name_is_one_line_of_any_script(name: str, *, is_refused: bool) -> Non
 
 
 @pytest.mark.parametrize(
+    ("start_s", "end_s", "hint"),
+    [(3.0, 3.1, "Let it end later."), (9.9, 10.1, "Let it begin sooner."), (9.85, 9.9, "Let it begin sooner.")],
+)
+def test_a_clip_that_is_too_short_is_told_how_to_be_longer(start_s: float, end_s: float, hint: str) -> None:
+    """Of 0.2 s that were asked for at the end of ten seconds 0.1 s are there; nothing ends later than the programme."""
+    refused = refuse(media(), host(), ClipRequest(start_s=start_s, end_s=end_s))
+    assert refused is not None
+    assert (refused.reasons[0].code, refused.hint) == ("range_too_short", hint)
+
+
+@pytest.mark.parametrize(
     "times", [(math.nan, 1, 2), (0, math.nan, 2), (-math.inf, 1, 2), (0, math.inf, 2), (0, 1e300, 2), (0, 1, math.nan)]
 )
 def test_a_framing_has_times_that_can_be_counted(times: tuple[float, float, float]) -> None:

@@ -77,8 +77,11 @@ def _refuse_range(media: MediaFacts, request: ClipRequest) -> Reject | None:
         text = f"The clip reaches beyond the programme, which is {programme:.3f} s long."
         return reject("usage", "range_outside", text, asked, "Choose times inside the programme.")
     if min(end, programme or end) - start < MIN_DURATION_S:
-        text = f"The clip is shorter than {MIN_DURATION_S:g} s."
-        return reject("usage", "range_too_short", text, asked, "Let it end later.")
+        text, hint = f"The clip is shorter than {MIN_DURATION_S:g} s.", "Let it end later."
+        if programme is not None and programme - start < MIN_DURATION_S:
+            text = f"Less than {MIN_DURATION_S:g} s of the clip are there: the programme is {programme:.3f} s long."
+            hint = "Let it begin sooner."
+        return reject("usage", "range_too_short", text, asked, hint)
     return None
 
 
