@@ -108,6 +108,12 @@ def add_export_routes(app: FastAPI, service: FakeClips) -> None:
     @app.post("/v1/exports")
     async def make_export(request: Request) -> Response:
         asked = await request.json()
+        key = request.headers.get("idempotency-key")
+        if key in service.made:
+            first, export_id = service.made[key]
+            if first != asked:
+                return problem_of(409, code="key_reused", detail="This key was used for another request.")
+            return JSONResponse(service.exports[export_id])
         export: Json = {
             "id": service.new_id("exp"),
             "video": asked["video"],
@@ -124,6 +130,8 @@ def add_export_routes(app: FastAPI, service: FakeClips) -> None:
             "clips": [],
         }
         service.exports[export["id"]] = export
+        if key is not None:
+            service.made[key] = (asked, export["id"])
         return JSONResponse(export, 201)
 
     @app.get("/v1/exports")

@@ -25,6 +25,7 @@ class FakeClips(FakeService):
         self.analyses: dict[str, Json] = {}
         self.exports: dict[str, Json] = {}
         self.clips: dict[str, Json] = {}
+        self.made: dict[str, tuple[Json, str]] = {}  # what was asked with a key, and the export that it made
         self.hold_videos = self.hold_analyses = False
         self.conflict: Callable[[Json], None] | None = None
         self.info: Json = {

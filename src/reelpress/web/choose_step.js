@@ -2,7 +2,7 @@
 
 import { button, byId, keep, make, mark, opensHere, write } from "./dom.js";
 import { icon } from "./icons.js";
-import { askJson, sendJson } from "./service.js";
+import { askJson, randomId, sendJson } from "./service.js";
 import { poster } from "./sprites.js";
 import { begun, discard, forget, send, shareOf } from "./upload.js";
 import { ago, bytes, count, duration } from "./words.js";
@@ -197,7 +197,7 @@ export class ChooseStep {
   }
 
   async #make(input, name) {
-    const video = await sendJson("v1/videos", { input, ...(name ? { name } : {}) }, { once: true });
+    const video = await sendJson("v1/videos", { input, ...(name ? { name } : {}) }, { once: randomId() });
     this.#page.say(`${video.name} is being made ready.`);
     await this.#page.openVideo(video.id);
   }

@@ -8,7 +8,8 @@ const AGAIN_MS = 4000;
 export const LEAST_S = 0.5; // the shortest clip
 
 export class Draft {
-  #saved = []; // the clips as the server has them
+  #saved = { clips: [], settings: {} }; // as the server has them
+  #first = null; // what the draft is made of, until the server has it
   #dirty = false;
   #saving = null;
   #timer;
@@ -35,8 +36,8 @@ export class Draft {
     this.id = exported.id;
     this.version = exported.version;
     this.clips = exported.drafts;
-    this.settings = { width: exported.width, height: exported.height, platform: exported.platform };
-    this.#saved = structuredClone(exported.drafts);
+    this.settings = settingsOf(exported);
+    this.#saved = { clips: structuredClone(exported.drafts), settings: this.settings };
     this.#dirty = false;
     this.#say("saved");
   }
@@ -115,14 +116,8 @@ export class Draft {
     while (this.#dirty) {
       this.#dirty = false;
       this.#say("saving");
-      const sent = { clips: this.clips, ...this.settings };
       try {
-        const now = this.id
-          ? await sendJson(`v1/exports/${this.id}`, { ...sent, version: this.version }, { method: "PUT" })
-          : await sendJson("v1/exports", { ...sent, video: this.video }, { once: true });
-        this.id = now.id;
-        this.version = now.version;
-        this.#saved = structuredClone(sent.clips);
+        await this.#put();
         this.#say(this.#dirty ? "waiting" : "saved");
       } catch (error) {
         if (error.code === "started") {
@@ -131,26 +126,48 @@ export class Draft {
           return;
         }
         this.#dirty = true;
-        if (error.code === "changed") {
-          await this.#merge();
-          continue;
-        }
-        this.#say("failed", error);
-        const passes = !(error instanceof Problem) || error.status === 0 || error.status === 429 || error.status >= 500;
+        const failed = error.code === "changed" ? await this.#merge().catch((one) => one) : error;
+        if (!failed) continue;
+        this.#say("failed", failed);
+        const passes = !(failed instanceof Problem) || failed.status === 0 || failed.status === 429 || failed.status >= 500;
         if (passes) this.#timer = setTimeout(() => this.#save(), AGAIN_MS);
+        else this.#first = null; // nothing was made of it
         return;
       }
     }
   }
 
+  async #put() {
+    const sent = this.id ? this.#now() : (this.#first ??= { ...this.#now(), key: randomId() });
+    const body = { clips: sent.clips, ...sent.settings };
+    const now = this.id
+      ? await sendJson(`v1/exports/${this.id}`, { ...body, version: this.version }, { method: "PUT", lasts: true })
+      : await sendJson("v1/exports", { ...body, video: this.video }, { once: sent.key, lasts: true });
+    this.id = now.id;
+    this.version = now.version;
+    this.#saved = { clips: structuredClone(sent.clips), settings: sent.settings };
+    this.#dirty = sent.clips !== this.clips || sent.settings !== this.settings;
+  }
+
+  #now() {
+    return { clips: this.clips, settings: this.settings };
+  }
+
   async #merge() {
     const theirs = await askJson(`v1/exports/${this.id}`);
-    const { clips, both } = merged(this.#saved, this.clips, theirs.drafts);
+    const { clips, both } = merged(this.#saved.clips, this.clips, theirs.drafts);
+    const others = settingsOf(theirs);
+    const ours = Object.entries(this.settings).filter(([name, value]) => value !== this.#saved.settings[name]);
     this.version = theirs.version;
-    this.#saved = structuredClone(theirs.drafts);
+    this.#saved = { clips: structuredClone(theirs.drafts), settings: others };
     this.clips = clips;
+    this.settings = { ...others, ...Object.fromEntries(ours) };
     this.#onConflict(both);
   }
+}
+
+function settingsOf({ width, height, platform }) {
+  return { width, height, platform };
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { CLIP_ENDED_BADLY, CLIP_OPEN, ClipCard } from "./clip_card.js";
 import { byId, keep, make, mark, write } from "./dom.js";
-import { askJson, save, sendJson } from "./service.js";
+import { askJson, randomId, save, sendJson } from "./service.js";
 import { clock } from "./times.js";
 import { count, duration, left } from "./words.js";
 
@@ -195,7 +195,7 @@ export class ExportStep {
   #copy() {
     return this.#try(async () => {
       const { video, drafts, width, height, platform } = this.#page.exported;
-      const made = await sendJson("v1/exports", { video, clips: drafts, width, height, platform }, { once: true });
+      const made = await sendJson("v1/exports", { video, clips: drafts, width, height, platform }, { once: randomId() });
       await this.#page.openExport(made.id, "mark");
       this.#page.say("A new draft with the same clips.");
     });

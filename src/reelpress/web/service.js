@@ -3,6 +3,7 @@
 import { session } from "./site.js";
 
 const KEY = "reelpress-api-key";
+const MOST_LASTING_BYTES = 60_000; // browsers allow 64 KiB
 
 /** Something the service refused, or that kept us from asking; `hint` says what to do. */
 export class Problem extends Error {
@@ -53,10 +54,10 @@ export async function request(path, { headers: more, ...options }) {
 }
 
 /** Ask the service; `body` is sent as it is, with the headers `more`. Throws Problem. */
-export async function ask(path, { method = "GET", accept = "application/json", body, more, signal } = {}) {
+export async function ask(path, { method = "GET", accept = "application/json", body, more, signal, keepalive } = {}) {
   let response;
   try {
-    response = await request(path, { method, headers: { Accept: accept, ...more }, body, signal });
+    response = await request(path, { method, headers: { Accept: accept, ...more }, body, signal, keepalive });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem("The service does not answer.", { hint: "Is it running? This page goes on trying." });
@@ -70,10 +71,15 @@ export async function askJson(path, options) {
   return (await ask(path, options)).json();
 }
 
-/** Send a value as JSON and return the one that comes back; `once` makes a repeat of the request harmless. */
-export async function sendJson(path, value, { method = "POST", once = false, signal } = {}) {
-  const more = { "Content-Type": "application/json", ...(once ? { "Idempotency-Key": randomId() } : {}) };
-  const response = await ask(path, { method, body: value === undefined ? undefined : JSON.stringify(value), more, signal });
+/**
+ * Send a value as JSON and return the one that comes back; `once`, the same for every repeat, makes repeats harmless. What
+ * `lasts` is sent though the page is closed meanwhile, unless it is more than browsers go on with.
+ */
+export async function sendJson(path, value, { method = "POST", once = "", signal, lasts = false } = {}) {
+  const more = { "Content-Type": "application/json", ...(once ? { "Idempotency-Key": once } : {}) };
+  const body = value === undefined ? undefined : JSON.stringify(value);
+  const keepalive = lasts && new TextEncoder().encode(body).length < MOST_LASTING_BYTES;
+  const response = await ask(path, { method, body, more, signal, keepalive });
   return response.status === 204 ? null : response.json();
 }
 

@@ -3,7 +3,7 @@
 import { forgetColours } from "./colours.js";
 import { button, byId, make, mark, write } from "./dom.js";
 import { icon } from "./icons.js";
-import { Problem, isKnown, key, leave, signIn } from "./service.js";
+import { Problem, isKnown, key, signIn } from "./service.js";
 
 const SAID_MS = 8000;
 const CONNECTION = { live: "Live", waiting: "Connection lost, trying again", refused: "Not connected" };
@@ -17,7 +17,7 @@ export class Shell {
   #wasLive = false;
   #walk = [];
 
-  /** `does` has go(step), connect(). */
+  /** `does` has go(step), connect(), leave(). */
   constructor(does) {
     byId("steps").append(...STEPS.map(([step, words], n) => {
       const number = make("span", { class: "step-number", "aria-hidden": "true" }, String(n + 1));
@@ -42,7 +42,7 @@ export class Shell {
       this.showKey(false);
       does.connect();
     });
-    byId("forget-key").addEventListener("click", () => leave());
+    byId("forget-key").addEventListener("click", () => does.leave());
   }
 
   help() {

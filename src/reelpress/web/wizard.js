@@ -7,7 +7,8 @@ import { byId, opensHere, write } from "./dom.js";
 import { Draft } from "./draft.js";
 import { ExportStep } from "./export_step.js";
 import { icon } from "./icons.js";
-import { askJson } from "./service.js";
+import { keepSaved } from "./keeping.js";
+import { Problem, askJson, leave } from "./service.js";
 import { STEPS, Shell } from "./shell.js";
 import { listen } from "./shortcuts.js";
 import { follow } from "./stream.js";
@@ -28,7 +29,7 @@ class Wizard {
   #following = null;
 
   constructor() {
-    this.shell = new Shell({ go: (step) => this.go(step), connect: () => this.connect() });
+    this.shell = new Shell({ go: (step) => this.go(step), connect: () => this.connect(), leave: () => this.#leave() });
     this.studio = new Studio(this);
     this.exports = new ExportStep(this);
     this.chooser = new ChooseStep(this);
@@ -36,10 +37,7 @@ class Wizard {
     listen(() => this.#keys());
     window.addEventListener("popstate", () => this.#fromAddress());
     window.addEventListener("hashchange", () => this.#fromAddress());
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) this.draft?.flush().catch(() => {});
-      else this.draft?.refresh().catch(() => {});
-    });
+    keepSaved(() => this.draft);
   }
 
   // --- what the parts ask ---
@@ -167,7 +165,7 @@ class Wizard {
     });
     this.exported = exported;
     this.selected = "";
-    this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both), onStarted: (id) => this.openExport(id, "export") });
+    this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both), onStarted: (id) => this.#startedElsewhere(id) });
     if (exported) this.draft.take(exported);
     this.selected = this.draft.clips[0]?.id ?? "";
     this.analyses = new Analyses(video?.id, () => this.redraw());
@@ -194,12 +192,23 @@ class Wizard {
     if (this.draft.id && !this.exported) this.exported = { id: this.draft.id, status: "draft", clips: [], drafts: [], video: this.video.id };
     if (this.draft.id && this.step !== "choose") this.#toAddress(true);
     if (this.clip === null && this.selected) this.selected = "";
+    if (this.draft.problem?.status === 401) this.complain(this.draft.problem);
     this.redraw();
   }
 
   #conflict(both) {
     const yours = both.length ? ` For ${both.join(", ")} yours was kept.` : "";
     this.say(`The clips were changed in another window, too. Both changes are in now.${yours}`);
+  }
+
+  async #startedElsewhere(id) {
+    const late = new Problem("The export was started in another window, without your last change.", { hint: "“Edit a copy” makes a draft of it." });
+    this.complain(await this.openExport(id, "export").then(() => late, (error) => error));
+  }
+
+  async #leave() {
+    await this.draft?.flush().catch(() => {});
+    await leave();
   }
 
   #show() {
@@ -252,6 +261,7 @@ class Wizard {
     }
     if (this.video) await this.#readVideo();
     if (this.exported && this.exported.status !== "draft") await this.exports.read();
+    await this.draft?.flush().catch(() => {}); // what could not be saved, and says so
     await this.draft?.refresh();
     this.analyses?.refresh();
     if (this.step === "choose") await this.chooser.show();
