@@ -271,6 +271,11 @@ class FakeService:
                 return problem_of(404, code="not_found", detail="There is no such upload.")
             return JSONResponse(self._upload(upload_id, after))
 
+        @app.delete("/v1/uploads/{upload_id}")
+        def discard(upload_id: str) -> Response:
+            self.uploads.pop(upload_id)
+            return Response(status_code=204)
+
         @app.put("/v1/uploads/{upload_id}/segments/{number}")
         async def segment(upload_id: str, number: int, request: Request) -> Response:
             content = await request.body()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from fake_clips import FakeClips
-from wizard_pages import Open, add_clip, needs_chromium, open_draft, saved
+from wizard_pages import Open, add_clip, go, needs_chromium, open_draft, saved
 
 pytestmark = needs_chromium
 ONE = (("One", "1", "5"),)
@@ -143,3 +146,100 @@ def test_what_another_window_chose_for_all_clips_is_kept(service: FakeClips, ope
     assert saved(page, service)[0]["name"] == "Named here"
     (export,) = service.exports.values()
     assert export["platform"] == "tiktok"
+
+
+def test_what_was_sent_of_a_file_is_kept_when_another_is_sent(
+    service: FakeClips, open_page: Open, tmp_path: Path
+) -> None:
+    first, second = files(tmp_path)
+    service.break_segment = 7
+    page = open_page()
+    page.get_by_label("Choose a file").set_input_files(first)
+    eventually(page, lambda: service.uploads and len(service.uploads["upload_0"]["segments"]) >= 9)
+    page.reload()
+    expect(page.locator("#resume-words")).to_contain_text("first.mov is there to")
+    service.break_segment = None
+    page.get_by_label("Choose a file").set_input_files(second)
+    expect(page.locator("#studio")).to_be_visible()
+    go(page, "Choose")
+    expect(page.locator("#resume-words")).to_contain_text("first.mov is there to")
+    page.get_by_label("Choose a file").set_input_files(first)
+    expect(page.locator("#studio")).to_be_visible()
+    assert [asked["input"]["upload"] for asked in service.submitted] == ["upload_1", "upload_0"]
+    assert page.evaluate("localStorage.getItem('reelpress-upload')") is None
+
+
+def test_two_windows_send_two_files(service: FakeClips, open_page: Open, tmp_path: Path) -> None:
+    first, second = files(tmp_path)
+    service.break_segment = 7
+    page = open_page()
+    page.get_by_label("Choose a file").set_input_files(first)
+    eventually(page, lambda: service.uploads and len(service.uploads["upload_0"]["segments"]) >= 9)
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#upload-limit")).to_be_visible()
+    expect(other.locator("#resume")).to_be_hidden()
+    other.get_by_label("Choose a file").set_input_files(first)
+    expect(other.locator("#choose-error")).to_contain_text("being sent in another window")
+    other.get_by_label("Choose a file").set_input_files(second)
+    eventually(other, lambda: len(service.uploads) == 2)
+    service.break_segment = None
+    expect(other.locator("#studio")).to_be_visible(timeout=20_000)
+    expect(page.locator("#studio")).to_be_visible(timeout=20_000)
+    assert {asked["name"] for asked in service.submitted} == {"first.mov", "second.mov"}
+
+
+def test_an_upload_is_stopped_while_it_waits_to_try_again(service: FakeClips, open_page: Open, tmp_path: Path) -> None:
+    first, _ = files(tmp_path)
+    service.break_segment = 0
+    page = open_page()
+    page.evaluate(
+        "() => { const real = setTimeout; window.setTimeout = (act, ms) => (ms >= 4000 ? 0 : real(act, ms)); }"
+    )
+    page.get_by_label("Choose a file").set_input_files(first)
+    eventually(page, lambda: sum(path.endswith("/segments/0") for _, path, _ in service.seen) == 3)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#pick")).to_be_visible()
+
+
+def test_nothing_more_is_sent_of_a_file_that_was_refused(service: FakeClips, open_page: Open, tmp_path: Path) -> None:
+    first, _ = files(tmp_path)
+    service.failing["/v1/uploads/upload_0/segments/0"] = (413, {"detail": "The file is too large."})
+    page = open_page()
+    page.get_by_label("Choose a file").set_input_files(first)
+    expect(page.locator("#choose-error")).to_contain_text("The file is too large.")
+    page.wait_for_timeout(500)
+    assert sum("/segments/" in path for _, path, _ in service.seen) < 10
+
+
+def test_an_upload_is_not_begun_anew_because_the_service_is_busy(
+    service: FakeClips, open_page: Open, tmp_path: Path
+) -> None:
+    first, _ = files(tmp_path)
+    service.break_segment = 7
+    page = open_page()
+    page.get_by_label("Choose a file").set_input_files(first)
+    eventually(page, lambda: service.uploads and len(service.uploads["upload_0"]["segments"]) >= 9)
+    page.reload()
+    expect(page.locator("#resume-words")).to_contain_text("first.mov is there to")
+    service.failing["/v1/uploads/upload_0"] = (503, {"detail": "The database does not answer."})
+    page.get_by_label("Choose a file").set_input_files(first)
+    expect(page.locator("#choose-error")).to_contain_text("The database does not answer.")
+    assert list(service.uploads) == ["upload_0"]
+
+
+def files(folder: Path) -> tuple[Path, Path]:
+    """Return two files of many segments."""
+    first, second = folder / "first.mov", folder / "second.mov"
+    first.write_bytes(bytes(range(256)) * 4000)
+    second.write_bytes(bytes(range(255, -1, -1)) * 3000)
+    return first, second
+
+
+def eventually(page: Page, test: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    for _ in range(400):
+        if test():
+            return
+        page.wait_for_timeout(25)
+    pytest.fail("it did not happen")

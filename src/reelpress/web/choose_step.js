@@ -4,7 +4,7 @@ import { button, byId, keep, make, mark, opensHere, write } from "./dom.js";
 import { icon } from "./icons.js";
 import { askJson, randomId, sendJson } from "./service.js";
 import { poster } from "./sprites.js";
-import { begun, discard, forget, send, shareOf } from "./upload.js";
+import { begun, discard, forget, isUnderWay, send, shareOf } from "./upload.js";
 import { ago, bytes, count, duration } from "./words.js";
 
 const RECENT = 12;
@@ -13,6 +13,7 @@ export class ChooseStep {
   #page;
   #sending = null;
   #file = null;
+  #left = null; // the upload that can be gone on with
   #videos = [];
   #exports = [];
   #drawn = new WeakSet();
@@ -120,32 +121,31 @@ export class ChooseStep {
 
   // --- sending a file ---
 
+  /** Show the newest upload that broke off and that no window goes on with. */
   async #unfinished() {
-    const upload = begun();
-    byId("resume").hidden = true;
-    if (!upload || this.#sending) return;
-    const share = await shareOf(upload.id).catch(() => undefined);
-    if (share === undefined) return;
-    if (share === null) {
-      discard(upload.id);
-      return;
+    let found = null;
+    for (const upload of this.#sending ? [] : begun()) {
+      const share = (await isUnderWay(upload.id)) ? undefined : await shareOf(upload.id).catch(() => undefined);
+      if (share === null) forget(upload.id);
+      if (share == null) continue;
+      found = { ...upload, share };
+      break;
     }
-    write(byId("resume-words"), `${upload.name} is there to ${Math.floor(share * 100)} %. Choose the same file again, and it goes on from there.`);
-    byId("resume").hidden = false;
+    this.#left = this.#sending ? null : found;
+    byId("resume").hidden = !this.#left;
+    if (this.#left) write(byId("resume-words"), `${found.name} is there to ${Math.floor(found.share * 100)} %. Choose the same file again, and it goes on from there.`);
   }
 
   async #discard() {
-    await discard(begun().id);
-    byId("resume").hidden = true;
+    await discard(this.#left.id);
     this.#page.say("The unfinished upload is deleted.");
+    await this.#unfinished();
     byId("file").focus();
   }
 
   async #picked(file) {
     byId("file").value = "";
     if (!file || this.#sending) return;
-    const before = begun();
-    if (before && !byId("resume").hidden && (before.name !== file.name || before.size !== file.size)) discard(before.id);
     this.#complain(null);
     const most = this.#page.info?.max_upload_bytes; // not known yet when a file is picked at once; the service asks, too
     if (most && file.size > most) {
@@ -159,7 +159,7 @@ export class ChooseStep {
     try {
       const upload = await send(file, { signal: this.#sending.signal, onBytes: (sent, all) => this.#sent(sent, all) });
       await this.#make({ upload }, file.name);
-      forget();
+      forget(upload);
     } catch (error) {
       if (error.name === "AbortError") this.#page.say("Stopped. What was sent stays; choose the file again to go on.");
       else this.#complain(error);

@@ -4,27 +4,38 @@
 import { Problem, ask, askJson, headers, sendJson } from "./service.js";
 
 const KEPT = "reelpress-upload";
+const MOST_KEPT = 20;
 const AT_ONCE = 3;
 const PAUSES_MS = [500, 1500, 4000, 8000, 15_000];
 
-/** The upload that was begun in this browser and not ended: {id, name, size}, or null. */
+/** The uploads that were begun in this browser and not ended, the newest first: {id, name, size}. */
 export function begun() {
   try {
-    return JSON.parse(localStorage.getItem(KEPT));
+    return [JSON.parse(localStorage.getItem(KEPT)) ?? []].flat();
   } catch {
-    return null;
+    return [];
   }
 }
 
-export function forget() {
-  localStorage.removeItem(KEPT);
+/** Keep in mind one upload no more. */
+export function forget(id) {
+  keep(begun().filter((one) => one.id !== id));
+}
+
+function keep(uploads) {
+  if (uploads.length) localStorage.setItem(KEPT, JSON.stringify(uploads.slice(0, MOST_KEPT)));
+  else localStorage.removeItem(KEPT);
 }
 
 /** How much of an upload is there, from 0 to 1; null if the service does not know it. */
 export async function shareOf(id) {
+  const state = await stateOf(id);
+  return state && 1 - missingBytes(state) / Math.max(state.size_bytes, 1);
+}
+
+async function stateOf(id) {
   try {
-    const state = await askJson(`v1/uploads/${id}`);
-    return 1 - missingBytes(state) / Math.max(state.size_bytes, 1);
+    return await askJson(`v1/uploads/${id}`);
   } catch (error) {
     if (error.status === 404) return null;
     throw error;
@@ -33,25 +44,50 @@ export async function shareOf(id) {
 
 /** Delete what was sent of an upload. */
 export async function discard(id) {
-  forget();
+  forget(id);
   await ask(`v1/uploads/${id}`, { method: "DELETE" }).catch(() => {});
 }
+
+/** Whether a window of this browser is sending an upload now; browsers tell pages of this machine and of HTTPS alone. */
+export async function isUnderWay(id) {
+  const { held = [] } = (await navigator.locks?.query()) ?? {};
+  return held.some((lock) => lock.name === lockOf(id));
+}
+
+const lockOf = (id) => `${KEPT} ${id}`;
 
 /**
  * Send a file and return the id of its upload. `onBytes(sent, all)` hears how far it is; `signal` ends it, and it can be
  * gone on with. Throws Problem.
  */
 export async function send(file, { onBytes, signal }) {
-  const before = begun();
-  const same = before && before.name === file.name && before.size === file.size;
-  let state = same ? await askJson(`v1/uploads/${before.id}`).catch(() => null) : null;
+  const before = begun().find((one) => one.name === file.name && one.size === file.size);
+  let state = before ? await stateOf(before.id) : null;
   state ??= await sendJson("v1/uploads", { name: file.name, size_bytes: file.size });
-  localStorage.setItem(KEPT, JSON.stringify({ id: state.id, name: file.name, size: file.size }));
-  if (!state.is_complete) {
-    await sendMissing(file, state, onBytes, signal);
-    await sendJson(`v1/uploads/${state.id}/complete`);
-  }
+  keep([{ id: state.id, name: file.name, size: file.size }, ...begun().filter((one) => ![state.id, before?.id].includes(one.id))]);
+  if (!state.is_complete) await alone(state.id, () => finish(file, state, onBytes, signal));
   return state.id;
+}
+
+async function alone(id, act) {
+  if (!navigator.locks) {
+    await act();
+    return;
+  }
+  await navigator.locks.request(lockOf(id), { ifAvailable: true }, async (lock) => {
+    if (!lock) throw new Problem("This file is being sent in another window.", { hint: "It goes on there." });
+    await act();
+  });
+}
+
+async function finish(file, state, onBytes, signal) {
+  const failed = new AbortController(); // of one segment: the others end, too
+  try {
+    await sendMissing(file, state, onBytes, AbortSignal.any([signal, failed.signal]));
+  } finally {
+    failed.abort();
+  }
+  await sendJson(`v1/uploads/${state.id}/complete`);
 }
 
 async function sendMissing(file, state, onBytes, signal) {
@@ -113,9 +149,16 @@ async function sendSegment(places, number, part, signal, onSent) {
       if (signal.aborted || !passes || tries >= PAUSES_MS.length) throw error;
       places.forget(number);
       onSent(0);
-      await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[tries]));
+      await pause(PAUSES_MS[tries], signal);
     }
   }
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    signal.addEventListener("abort", resolve, { once: true });
+  });
 }
 
 /** fetch cannot say how far it is; this old one can. */
