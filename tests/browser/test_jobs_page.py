@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from fake_service import FakeService, a_job, video
 from wizard_pages import Open, needs_chromium, press_until
@@ -297,6 +297,58 @@ def test_an_empty_service_and_a_missing_job_say_what_to_do(open_page: Open) -> N
     expect(page.locator("#empty")).to_contain_text("reelpress jobs submit")
     page = open_page("/jobs#job=job_gone")
     expect(page.locator("#panel").get_by_role("alert")).to_contain_text("There is no such job.")
+
+
+def test_two_clicks_turn_one_page(service: FakeService, open_page: Open) -> None:
+    for number in range(170):
+        service.put(a_job(number))
+    page = open_page()
+    older, newer, count = (page.get_by_role("button", name="Older"), page.get_by_role("button", name="Newer"),
+                           page.locator("#count"))  # fmt: skip
+    expect(count).to_have_text("Jobs 1 to 50 of 170")
+    page.evaluate("const older = document.getElementById('older'); older.click(); older.click(); null")
+    expect(count).to_have_text("Jobs 51 to 100 of 170")
+    older.click()
+    expect(count).to_have_text("Jobs 101 to 150 of 170")
+    newer.click()
+    expect(count).to_have_text("Jobs 51 to 100 of 170")
+    page.evaluate("const newer = document.getElementById('newer'); newer.click(); newer.click(); null")
+    expect(count).to_have_text("Jobs 1 to 50 of 170")
+    expect(newer).to_be_disabled()
+
+
+def test_a_job_opens_by_its_button_though_text_is_selected(service: FakeService, open_page: Open) -> None:
+    service.put(a_job(1, name="film.mov"))
+    page = open_page()
+    button = page.get_by_role("button", name="film.mov")
+    button.focus()
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('h1'))")
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel h2")).to_have_text("film.mov")
+
+
+def test_a_slow_list_comes_where_it_is_asked_for_again_and_again(service: FakeService, open_page: Open) -> None:
+    service.put(a_job(1, name="film.mov"))
+    page = open_page("/web/icon.svg")
+    page.route(
+        "**/web/site.js",
+        lambda route: route.fulfill(
+            content_type="text/javascript", body="export const session = null; export const streams = false;"
+        ),
+    )
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/jobs?*", hold)
+    page.goto(service.url + "/jobs")
+    for _ in range(600):
+        if sum(path == "/v1/events" for _, path, _ in service.seen) == 3:
+            break
+        page.wait_for_timeout(25)
+    held[0].continue_()
+    expect(row(page, "film.mov")).to_be_visible()
 
 
 # --- for everybody ---

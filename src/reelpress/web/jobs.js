@@ -91,19 +91,19 @@ async function readJob(signal) {
     if (state.job === id) panel.show(job);
   } catch (error) {
     if (error.status !== 404) throw error;
-    panel.showMissing(id);
+    if (state.job === id) panel.showMissing(id);
   }
 }
 
 /** A burst of events becomes one request, and the next one waits for its answer: else a slow service never got to it. */
-async function refreshSoon() {
+async function refreshSoon({ now = false } = {}) {
   refreshSoon.due = true;
   if (refreshSoon.runs) return;
   refreshSoon.runs = true;
-  while (refreshSoon.due) {
-    await new Promise((resolve) => setTimeout(resolve, state.text.trim() ? SEARCH_QUIET_MS : QUIET_MS));
+  for (let first = now; refreshSoon.due; first = false) {
+    if (!first) await new Promise((resolve) => setTimeout(resolve, state.text.trim() ? SEARCH_QUIET_MS : QUIET_MS));
     refreshSoon.due = false;
-    if (!document.hidden) await refresh();
+    if (first || !document.hidden) await refresh();
   }
   refreshSoon.runs = false;
 }
@@ -133,7 +133,7 @@ function connect() {
     onState: (name, error) => {
       mark(byId("connection"), "data-state", name);
       write(byId("connection-text"), CONNECTION[name]);
-      if (name === "live") refresh();
+      if (name === "live") refreshSoon({ now: true });
       if (name === "refused") complain(error);
     },
   });
@@ -276,11 +276,11 @@ byId("text").addEventListener("input", () => {
 
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("again").addEventListener("click", () => connect());
-byId("older").addEventListener("click", () => turn(() => state.cursors.push(state.next)));
-byId("newer").addEventListener("click", () => turn(() => state.cursors.pop()));
+byId("older").addEventListener("click", () => state.next && turn([...state.cursors, state.next]));
+byId("newer").addEventListener("click", () => state.cursors.length > 1 && turn(state.cursors.slice(0, -1)));
 
-async function turn(step) {
-  step();
+async function turn(cursors) {
+  Object.assign(state, { cursors, next: null }); // what comes after it is not known before it is read
   await refresh();
   byId("list").scrollIntoView();
   const { activeElement } = document;

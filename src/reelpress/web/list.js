@@ -77,8 +77,8 @@ export class List {
       cell("created", created),
     );
     // the whole row opens the job for a pointer; the button is there for everybody
-    element.addEventListener("click", () => {
-      if (!String(getSelection())) this.#onOpen(job.id);
+    element.addEventListener("click", (event) => {
+      if (button.contains(event.target) || !String(getSelection())) this.#onOpen(job.id); // else text is being selected
     });
     const row = { element, button, bar, progress, created, user, status, shown: "", at: job.created_at };
     this.#rows.set(job.id, row);
