@@ -212,6 +212,17 @@ def test_nothing_more_is_sent_of_a_file_that_was_refused(service: FakeClips, ope
     assert sum("/segments/" in path for _, path, _ in service.seen) < 10
 
 
+def test_a_segment_that_came_too_slowly_is_sent_again(service: FakeClips, open_page: Open, tmp_path: Path) -> None:
+    first, _ = files(tmp_path)
+    slow = "/v1/uploads/upload_0/segments/0"
+    service.failing[slow] = (408, {"detail": "The request came too slowly"})
+    page = open_page()
+    page.get_by_label("Choose a file").set_input_files(first)
+    eventually(page, lambda: sum(path == slow for _, path, _ in service.seen) >= 3)
+    service.failing.clear()
+    expect(page.locator("#studio")).to_be_visible()
+
+
 def test_an_upload_is_not_begun_anew_because_the_service_is_busy(
     service: FakeClips, open_page: Open, tmp_path: Path
 ) -> None:

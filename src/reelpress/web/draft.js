@@ -1,7 +1,7 @@
 // The clips that are being made, kept on the server: every change is saved by itself, soon after it was made.
 
 import { round } from "./times.js";
-import { Problem, askJson, randomId, sendJson } from "./service.js";
+import { Problem, askJson, passes, randomId, sendJson } from "./service.js";
 
 const PAUSE_MS = 600;
 const AGAIN_MS = 4000;
@@ -129,8 +129,7 @@ export class Draft {
         const failed = error.code === "changed" ? await this.#merge().catch((one) => one) : error;
         if (!failed) continue;
         this.#say("failed", failed);
-        const passes = !(failed instanceof Problem) || failed.status === 0 || failed.status === 429 || failed.status >= 500;
-        if (passes) this.#timer = setTimeout(() => this.#save(), AGAIN_MS);
+        if (passes(failed)) this.#timer = setTimeout(() => this.#save(), AGAIN_MS);
         else this.#first = null; // nothing was made of it
         return;
       }

@@ -16,6 +16,11 @@ export class Problem extends Error {
   }
 }
 
+/** Whether the same may be done a moment later: nothing answered, or what did was busy or waited too long. */
+export function passes({ status = 0 }) {
+  return status === 0 || status === 408 || status === 429 || status >= 500;
+}
+
 export const key = {
   get: () => sessionStorage.getItem(KEY),
   set: (value) => sessionStorage.setItem(KEY, value),

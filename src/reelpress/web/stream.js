@@ -1,6 +1,6 @@
 // The stream of events, read by fetch: EventSource cannot send a key.
 
-import { Problem, ask, problemOf, request } from "./service.js";
+import { Problem, ask, passes, problemOf, request } from "./service.js";
 import { streams } from "./site.js";
 
 const SILENCE_MS = 40_000; // the service says something every 15 s
@@ -68,7 +68,7 @@ async function poll({ onState, signal }) {
 
 /** A service that is down or busy comes back; one that refuses us does not change its mind. */
 function refuses(error) {
-  return error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 429;
+  return error instanceof Problem && !passes(error);
 }
 
 /** Ends a request on which nothing was heard for too long, or when `outer` ends. */

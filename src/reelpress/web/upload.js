@@ -1,7 +1,7 @@
 // Sending a file in pieces, to the store itself where it signs addresses, else to the service. What breaks off is sent
 // again, and a file picked once more goes on where it was.
 
-import { Problem, ask, askJson, headers, sendJson } from "./service.js";
+import { Problem, ask, askJson, headers, passes, sendJson } from "./service.js";
 
 const KEPT = "reelpress-upload";
 const MOST_KEPT = 20;
@@ -145,8 +145,8 @@ async function sendSegment(places, number, part, signal, onSent) {
       return;
     } catch (error) {
       // a store refuses addresses that have ended; the service has new ones
-      const passes = error.status === 0 || error.status === 429 || error.status >= 500 || error.ofStore;
-      if (signal.aborted || !passes || tries >= PAUSES_MS.length) throw error;
+      const again = passes(error) || error.ofStore;
+      if (signal.aborted || !again || tries >= PAUSES_MS.length) throw error;
       places.forget(number);
       onSent(0);
       await pause(PAUSES_MS[tries], signal);
