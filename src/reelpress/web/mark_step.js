@@ -23,7 +23,7 @@ export class MarkStep {
     const { player } = page;
     this.#list = new ClipList({
       select: (id) => this.open(id), change: (id, fields) => page.draft.change(id, fields),
-      edge: (id, side, t) => this.#edge(id, side, t), here: (id, side) => this.#edge(id, side, player.at),
+      edge: (id, side, t) => this.#put(id, side, t), here: (id, side) => this.#put(id, side, player.at),
       nudge: (id, side, by) => this.#edge(id, side, page.draft.find(id)[`${side}_s`] + (by.s ?? by.frames / player.fps)),
       play: (id) => this.play(id), copy: (id) => this.#copy(id), remove: (id) => this.remove(id),
     });
@@ -87,17 +87,17 @@ export class MarkStep {
   /** A new clip from the playhead on. */
   make() {
     const { player } = this.#page;
-    const start = Math.min(player.at, Math.max(player.duration - LEAST_S, 0));
-    this.#create(start, Math.min(start + NEW_S, player.duration));
+    const made = this.#create(player.at, player.at + NEW_S);
+    if (!made) return;
     this.#page.redrawNow();
-    this.#list.focusName(this.#page.selected);
+    this.#list.focusName(made);
   }
 
   /** The selected clip begins at the playhead; without one, or behind its end, a new one does. */
   markIn() {
     const { clip, player } = this.#page;
     if (clip && player.at < clip.end_s - LEAST_S) this.#edge(clip.id, "start", player.at);
-    else this.#create(player.at, Math.min(player.at + NEW_S, player.duration));
+    else this.#create(player.at, player.at + NEW_S);
     this.#page.say(`In at ${clock(player.at)}.`);
   }
 
@@ -152,18 +152,21 @@ export class MarkStep {
     byId("undo").hidden = true;
   }
 
+  /** Make a clip of at least `LEAST_S`, inside of the video; returns its id, or null if there are too many. */
   #create(start, end) {
     const { draft } = this.#page;
     if (draft.clips.length >= (this.#page.info.max_clips ?? 100)) {
       this.#page.say(`There cannot be more than ${draft.clips.length} clips.`);
-      return;
+      return null;
     }
     const names = new Set(draft.clips.map((clip) => clip.name));
     let number = draft.clips.length + 1;
     while (names.has(`Clip ${number}`)) number += 1;
-    const [from, to] = [round(start), round(Math.max(end, start + LEAST_S))];
-    const clip = draft.add({ name: `Clip ${number}`, start_s: from, end_s: to });
+    const { duration } = this.#page.player;
+    const from = Math.max(Math.min(start, duration - LEAST_S), 0);
+    const clip = draft.add({ name: `Clip ${number}`, start_s: round(from), end_s: round(Math.min(Math.max(end, from + LEAST_S), duration)) });
     this.#page.select(clip.id);
+    return clip.id;
   }
 
   #copy(id) {
@@ -173,6 +176,18 @@ export class MarkStep {
     this.#page.select(made.id);
     this.#page.redrawNow();
     this.#list.focusName(made.id);
+  }
+
+  /** Put an edge exactly where it was said; the other one goes along where it would be passed. */
+  #put(id, side, t) {
+    const clip = this.#page.draft.find(id);
+    const { duration } = this.#page.player;
+    const length = clip.end_s - clip.start_s;
+    if (side === "start" ? t > clip.end_s - LEAST_S : t < clip.start_s + LEAST_S) {
+      const start = Math.max(Math.min(side === "start" ? t : t - length, duration - LEAST_S), 0);
+      this.#page.studio.retime(id, { start_s: start, end_s: Math.min(Math.max(side === "start" ? t + length : t, start + LEAST_S), duration) });
+    }
+    this.#edge(id, side, t);
   }
 
   #edge(id, side, t) {

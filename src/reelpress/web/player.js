@@ -38,7 +38,11 @@ export class Player {
   load(address, { fps, duration }) {
     this.fps = fps || 25;
     this.duration = duration;
-    if (this.#video.getAttribute("src") !== address) this.#video.src = address;
+    if (this.#video.getAttribute("src") === address) return;
+    this.#stopReverse();
+    this.#runs = false;
+    this.#at = this.shown = 0; // not where the playhead was in the video before
+    this.#video.src = address;
   }
 
   get isPlaying() {

@@ -78,7 +78,7 @@ export class SourceView {
 
   #pressed(event) {
     const element = event.target.closest(".window");
-    if (!element || event.button) return;
+    if (!element || event.button || !event.isPrimary) return;
     const pane = Number(element.dataset.pane);
     const shot = this.#shot();
     const [x, y] = this.#place(shot, shot.windows[pane]);

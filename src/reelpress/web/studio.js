@@ -51,6 +51,7 @@ export class Studio {
       const { address, free, ends } = await playable(`v1/videos/${video.id}/preview`);
       this.#media = { of: video.id, free, renewable: ends ? Date.now() + RENEWED_AFTER_MS : Infinity };
       this.player.load(address, { fps: video.facts.fps, duration: video.facts.duration_s });
+      this.bound();
     } catch (error) {
       this.#media.of = "";
       this.#page.complain(error);

@@ -24,7 +24,9 @@ export function timeField(words, { onSet, onNudge, onHere }) {
     const t = parseTime(input.value);
     error.textContent = t === null ? "Write a time as 72, 1:12.5 or 1:02:03." : "";
     mark(input, "aria-invalid", t === null);
-    if (t !== null) onSet(t);
+    if (t === null) return;
+    input.dataset.shown = ""; // what it becomes may be what it was, and not what is written here
+    onSet(t);
   };
   input.addEventListener("change", take);
   input.addEventListener("keydown", (event) => {

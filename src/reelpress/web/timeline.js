@@ -19,7 +19,7 @@ export class Timeline {
   #guide = null;
   #shown = { clips: [], selected: "", cuts: [], duration: 0, fps: 25, sprites: null };
 
-  /** `does` has seek(t), select(id), change(id, fields), create(start, end), find(id) and at(). */
+  /** `does` has seek(t), select(id), change(id, fields), create(start, end) that returns an id or null, find(id) and at(). */
   constructor(does) {
     this.#does = does;
     new ResizeObserver(() => this.#draw()).observe(byId("track"));
@@ -133,13 +133,13 @@ export class Timeline {
   // --- by pointer ---
 
   #scrub(event) {
-    if (event.button) return;
+    if (event.button || !event.isPrimary) return;
     this.#drag(event, (t) => this.#does.seek(t));
     this.#does.seek(this.#timeAt(event));
   }
 
   #pressed(event) {
-    if (event.button) return;
+    if (event.button || !event.isPrimary) return;
     const block = event.target.closest(".block");
     if (!block) {
       this.#create(event);
@@ -150,21 +150,20 @@ export class Timeline {
     const from = this.#timeAt(event);
     this.#does.select(clip.id);
     this.#drag(event, (t, loose) => {
-      if (edge) this.#moveEdge(clip, edge, this.#snapped(t, clip, loose));
+      if (edge) this.#moveEdge(clip, edge, this.#snapped(t, clip.id, loose));
       else this.#moveClip(clip, t - from, loose);
     });
   }
 
   #create(event) {
-    const from = this.#snapped(this.#timeAt(event), null, event.altKey);
-    let made = false;
+    const from = this.#snapped(this.#timeAt(event), "", event.altKey);
+    let made; // the id of the clip; null if there cannot be one more
     const end = (t, loose) => {
-      const to = this.#snapped(t, null, loose);
-      if (!made && Math.abs(to - from) < LEAST_S) return;
+      const to = this.#snapped(t, made, loose);
+      if (made === null || Math.abs(to - from) < LEAST_S) return;
       const [start, stop] = [Math.min(from, to), Math.max(from, to)];
-      if (made) this.#does.change(this.#shown.selected, { start_s: start, end_s: stop });
-      else this.#does.create(start, stop);
-      made = true;
+      if (made) this.#does.change(made, { start_s: start, end_s: stop });
+      else made = this.#does.create(start, stop);
     };
     this.#does.seek(from);
     this.#drag(event, end);
@@ -183,10 +182,11 @@ export class Timeline {
     return this.#scale.toTime(event.clientX - byId("track").getBoundingClientRect().left);
   }
 
-  #snapped(t, clip, loose) {
+  /** The time itself, or what is near it: a cut, or an edge of a clip that is not the one of this id. */
+  #snapped(t, id, loose) {
     this.#guide = null;
     if (loose || !byId("snap").checked) return t;
-    const edges = this.#shown.clips.filter((one) => one.id !== clip?.id && one.id !== (clip ? "" : this.#shown.selected));
+    const edges = this.#shown.clips.filter((one) => one.id !== id);
     const times = [...this.#shown.cuts, ...edges.flatMap((one) => [one.start_s, one.end_s])];
     const to = this.#scale.snap(t, times);
     if (times.includes(to)) this.#guide = to;
@@ -203,9 +203,9 @@ export class Timeline {
   #moveClip(clip, by, loose) {
     const length = clip.end_s - clip.start_s;
     let start = Math.min(Math.max(clip.start_s + by, 0), this.#shown.duration - length);
-    const atStart = this.#snapped(start, clip, loose);
+    const atStart = this.#snapped(start, clip.id, loose);
     if (atStart !== start) start = atStart;
-    else start = this.#snapped(start + length, clip, loose) - length;
+    else start = this.#snapped(start + length, clip.id, loose) - length;
     start = Math.min(Math.max(start, 0), this.#shown.duration - length);
     this.#does.change(clip.id, { start_s: start, end_s: start + length });
   }

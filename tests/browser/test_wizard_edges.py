@@ -1,0 +1,123 @@
+"""Clips at their edges: of their video, of each other, by two fingers, and what answers find that come late."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from fake_clips import FakeClips
+from wizard_pages import Open, go, needs_chromium, open_draft, saved
+
+pytestmark = needs_chromium
+TWO = (("One", "1", "5"), ("Two", "6", "12"))
+# Presses a pointer on the lane at a time of 24 s, moves it through others without a pause, and lets go; in [t, 2] it is
+# a second one.
+TOUCH = """([from, ...moves]) => {
+  const lane = document.getElementById("lane");
+  const { left, top, width } = lane.getBoundingClientRect();
+  lane.setPointerCapture = () => {};
+  const send = (kind, t, pointerId = 1) => {
+    const at = { clientX: left + (width * t) / 24, clientY: top + 5, bubbles: true, cancelable: true };
+    lane.dispatchEvent(new PointerEvent(kind, { pointerId, isPrimary: pointerId === 1, ...at }));
+  };
+  send("pointerdown", from);
+  for (const t of moves) send("pointermove", ...[t].flat());
+  send("pointerup", 0);
+}"""
+
+
+def times(page: Page, service: FakeClips) -> list[tuple[float, float]]:
+    return [(round(clip["start_s"], 1), round(clip["end_s"], 1)) for clip in saved(page, service)]
+
+
+def type_time(page: Page, words: str, text: str) -> None:
+    field = page.get_by_role("textbox", name=words, exact=True)
+    field.fill(text)
+    field.press("Enter")
+
+
+def test_another_video_begins_at_its_own_beginning(service: FakeClips, open_page: Open) -> None:
+    service.add_video("short.mp4")["facts"]["duration_s"] = 10.0
+    service.add_video("long.mp4")
+    page = open_page()
+    page.get_by_role("link", name="long.mp4").click()
+    expect(page.locator("#video")).to_have_js_property("readyState", 4)
+    page.keyboard.press("End")
+    expect(page.locator("#clock-now")).to_have_text("0:24.00")
+    go(page, "Choose")
+    page.get_by_role("link", name="short.mp4").click()
+    expect(page.locator("#clock-all")).to_have_text("/ 0:10")
+    expect(page.locator("#clock-now")).to_have_text("0:00.00")
+    page.get_by_role("button", name="Mark in").click()
+    assert times(page, service) == [(0, 10)]
+
+
+def test_a_clip_that_is_begun_at_the_end_lies_inside_of_the_video(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    page.locator("#videos a").click()
+    expect(page.locator("#video")).to_have_js_property("readyState", 4)
+    page.keyboard.press("End")
+    page.keyboard.press("i")
+    assert times(page, service) == [(23.5, 24)]
+
+
+def test_after_a_reload_the_picture_is_one_of_the_clip(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[1:])
+    go(page, "Frame")
+    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
+    saved(page, service)
+    page.reload()
+    expect(page.locator("#clock-now")).to_have_text("0:06.00")
+
+
+def test_a_typed_time_takes_the_other_edge_along_and_is_shown_as_it_became(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    type_time(page, "Start", "10")
+    assert times(page, service) == [(10, 14)]
+    type_time(page, "End", "8")
+    assert times(page, service) == [(4, 8)]
+    for beyond in ("1:00", "2:00"):
+        type_time(page, "End", beyond)
+        expect(page.get_by_role("textbox", name="End", exact=True)).to_have_value("0:24.00")
+    assert times(page, service) == [(4, 24)]
+
+
+def test_a_new_clip_leaves_others_alone_however_fast_it_is_drawn(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    page.locator("#snap").uncheck()
+    page.evaluate(TOUCH, [14, 15, 16, 17])
+    assert times(page, service) == [(1, 5), (14, 17)]
+
+
+def test_a_drag_that_comes_back_leaves_a_clip_that_can_be(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    page.locator("#snap").uncheck()
+    page.evaluate(TOUCH, [14, 15, 14.1])
+    assert times(page, service) == [(1, 5), (14, 15)]
+
+
+def test_a_second_finger_moves_nothing(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    page.locator("#snap").uncheck()
+    page.evaluate(TOUCH, [14, 15, 16, [20, 2]])
+    assert times(page, service) == [(1, 5), (14, 16)]
+
+
+def test_with_as_many_clips_as_there_can_be_a_drag_changes_none(service: FakeClips, open_page: Open) -> None:
+    service.info["max_clips"] = 1
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    page.evaluate(TOUCH, [14, 15, 16])
+    expect(page.get_by_role("status").first).to_contain_text("There cannot be more than 1 clips.")
+    assert times(page, service) == [(1, 5)]
