@@ -121,3 +121,39 @@ def test_with_as_many_clips_as_there_can_be_a_drag_changes_none(service: FakeCli
     page.evaluate(TOUCH, [14, 15, 16])
     expect(page.get_by_role("status").first).to_contain_text("There cannot be more than 1 clips.")
     assert times(page, service) == [(1, 5)]
+
+
+def test_what_is_said_comes_into_clips_that_are_not_shown(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO)
+    service.hold_analyses = True
+    go(page, "Captions")
+    for name in ("One", "Two"):
+        page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_role("button", name="Write down what is said").click()
+        expect(page.locator("#speech-state")).to_contain_text("Listening")
+    go(page, "Export")
+    expect(page.locator("#planned li").first).to_contain_text("what is said is still being written down")
+    for one in [*service.analyses.values()]:
+        if one["kind"] == "captions":
+            service.finish_analysis(one["id"])
+    expect(page.locator("#planned li").first).to_contain_text("1 cue")
+    expect(page.locator("#planned li").last).to_contain_text("1 cue")
+    assert [len(clip["captions"]["cues"]) for clip in saved(page, service)] == [1, 1]
+
+
+def test_what_is_said_does_not_replace_what_was_written_meanwhile(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    service.hold_analyses = True
+    go(page, "Captions")
+    page.get_by_role("button", name="Write down what is said").click()
+    expect(page.locator("#speech-state")).to_contain_text("Listening")
+    page.get_by_role("button", name="Write them here").click()
+    page.get_by_label("Text of cue 1").fill("My own words")
+    (asked,) = (one for one in service.analyses.values() if one["kind"] == "captions")
+    service.finish_analysis(asked["id"])
+    expect(page.get_by_role("status").first).to_contain_text("it has captions by now")
+    assert [cue["text"] for cue in saved(page, service)[0]["captions"]["cues"]] == ["My own words"]

@@ -40,7 +40,6 @@ export class CaptionsStep {
     byId("no-speech").hidden = Boolean(info?.has_transcription);
     const words = isOpen(spoken) ? `Listening… ${Math.floor(spoken.percent ?? 0)} %` : spoken && spoken.status !== "done" ? `That did not work: ${spoken.error?.text ?? spoken.status}` : "";
     write(byId("speech-state"), words);
-    this.#arrived(clip, spoken);
     if (!captions) return;
     choose(this.#style, captions.style);
     write(byId("cue-count"), count(captions.cues.length, "cue"));
@@ -58,11 +57,16 @@ export class CaptionsStep {
     }
   }
 
-  #arrived(clip, spoken) {
-    if (!this.#waits.has(clip.id) || !spoken?.captions) return;
-    this.#waits.delete(clip.id);
-    this.#page.draft.change(clip.id, { captions: spoken.captions });
-    this.#page.say(`What is said was written down in ${count(spoken.captions.cues.length, "cue")}.`);
+  /** Give clips what was written down for them meanwhile, unless they have captions by now. */
+  settle(clips) {
+    for (const clip of clips.filter((one) => this.#waits.has(one.id))) {
+      const spoken = this.#page.analyses.captions(clip)?.captions;
+      if (!spoken) continue;
+      this.#waits.delete(clip.id);
+      if (!clip.captions) this.#page.draft.change(clip.id, { captions: spoken });
+      const words = clip.captions ? "not taken: it has captions by now" : `written down in ${count(spoken.cues.length, "cue")}`;
+      this.#page.say(`What is said in ${clip.name || "the clip"} was ${words}.`);
+    }
   }
 
   #make(n) {

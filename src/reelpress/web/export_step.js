@@ -1,5 +1,6 @@
 // Step 5: all clips at once, each with its own progress, and what came out.
 
+import { isOpen } from "./analyses.js";
 import { CLIP_ENDED_BADLY, CLIP_OPEN, ClipCard } from "./clip_card.js";
 import { byId, keep, make, mark, write } from "./dom.js";
 import { askJson, randomId, save, sendJson } from "./service.js";
@@ -85,7 +86,8 @@ export class ExportStep {
       write(name, clip.name || `Clip ${n + 1}`);
       write(span, `${clock(clip.start_s)} – ${clock(clip.end_s)}`);
       const captions = clip.captions?.cues.length ? `, ${count(clip.captions.cues.length, "cue")}` : "";
-      write(how, `${LAYOUTS[clip.layout]} framing${captions}`);
+      const listens = !captions && isOpen(this.#page.analyses?.captions(clip)) ? ", what is said is still being written down" : "";
+      write(how, `${LAYOUTS[clip.layout]} framing${captions}${listens}`);
     });
     byId("platform").value = draft?.settings.platform ?? "";
     write(byId("platform-note"), this.#limits(draft?.settings.platform));

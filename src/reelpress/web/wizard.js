@@ -215,6 +215,7 @@ class Wizard {
     const { step, video, draft } = this;
     const ready = video?.status === "ready";
     const studio = STUDIO.has(step) && ready;
+    if (ready && (this.exported?.status ?? "draft") === "draft") this.studio.captions.settle(draft.clips);
     byId("choose").hidden = step !== "choose";
     byId("preparing").hidden = !STUDIO.has(step) || ready;
     byId("studio").hidden = !studio;
