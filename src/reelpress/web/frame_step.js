@@ -175,11 +175,12 @@ export class FrameStep {
     this.move(this.#pane, Number(byId("across").value), Number(byId("down").value));
   }
 
-  #edit(change) {
+  /** Change the shot of a time. */
+  #edit(change, t = this.#page.player.shown) {
     const { clip, draft, analyses, size, studio } = this.#page;
     if (!clip.framing && !analyses.framing(clip, clip.layout, size)?.framing) studio.loosened.add(clip.id); // a hand was faster
     const framing = fitted(this.framing(clip), clip.start_s, clip.end_s);
-    const index = framing.shots.indexOf(this.#shot(framing));
+    const index = framing.shots.indexOf(this.#shot(framing, t));
     if (!framing.shots[index]) return;
     draft.change(clip.id, { framing: replaced(framing, index, change(framing.shots[index])) });
     this.#page.redraw();
@@ -218,11 +219,12 @@ export class FrameStep {
   async #automatic() {
     const { clip, analyses, player, size } = this.#page;
     if (byId("automatic").getAttribute("aria-disabled") === "true") return;
+    const t = player.shown;
     analyses.askFraming(clip, clip.layout, size, { soon: true });
     await this.#page.until(() => analyses.framing(clip, clip.layout, size) && !isOpen(analyses.framing(clip, clip.layout, size)));
     const found = analyses.framing(clip, clip.layout, size)?.framing ?? centred(clip.start_s, clip.end_s);
     if (this.#page.clip?.id !== clip.id) return;
-    this.#edit((shot) => ({ ...this.#shot(found), start_s: shot.start_s, end_s: shot.end_s }));
+    this.#edit((shot) => ({ ...this.#shot(found, t), start_s: shot.start_s, end_s: shot.end_s }), t); // it may have gone on
     this.#page.say("The shot is framed automatically again.");
   }
 }
