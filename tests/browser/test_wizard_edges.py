@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from fake_clips import FakeClips
@@ -157,3 +158,47 @@ def test_what_is_said_does_not_replace_what_was_written_meanwhile(service: FakeC
     service.finish_analysis(asked["id"])
     expect(page.get_by_role("status").first).to_contain_text("it has captions by now")
     assert [cue["text"] for cue in saved(page, service)[0]["captions"]["cues"]] == ["My own words"]
+
+
+def test_the_shot_becomes_automatic_that_was_shown_when_it_was_asked_for(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, (("Both", "1", "11"),))
+    go(page, "Frame")
+    expect(page.locator(".shot")).to_have_count(2)
+    for shot in (1, 0):
+        page.locator(".shot").nth(shot).click()
+        page.locator("#zoom").fill("2")
+        expect(page.locator("#shot-rule")).to_contain_text("set by hand")
+    saved(page, service)
+    service.analyses.clear()
+    service.hold_analyses = True
+    page.reload()
+    expect(page.locator("#shot-rule")).to_contain_text("set by hand")
+    page.get_by_role("button", name="Back to automatic").click()
+    for _ in range(200):
+        if service.analyses:
+            break
+        page.wait_for_timeout(25)
+    page.locator(".shot").nth(1).click()
+    expect(page.locator("#shot-title")).to_have_text("Shot 2 of 2")
+    for one in [*service.analyses.values()]:
+        service.finish_analysis(one["id"])
+    expect(page.locator("#said")).to_contain_text("framed automatically again")
+    assert [shot["rule"] for shot in saved(page, service)[0]["framing"]["shots"]] == ["faces", "hand"]
+
+
+@pytest.mark.parametrize(
+    ("aspect", "places"), [(16 / 9, [(0.25, 0.4), (0.75, 0.4)]), (9 / 16, [(0.3, 0.25), (0.3, 0.75)])]
+)
+def test_halves_of_a_split_lie_where_panes_leave_something_out(
+    service: FakeClips, open_page: Open, aspect: float, places: list[tuple[float, float]]
+) -> None:
+    split = """async (aspect) => {
+      const { relaid } = await import("/web/reframing.js");
+      const windows = [{ path: [{ t_s: 0, x: 0.3, y: 0.4 }], zoom: 1 }];
+      const shot = { start_s: 0, end_s: 5, layout: "still", windows, rule: "centre", note: null };
+      const now = relaid(shot, "split", null, { size: { width: 1080, height: 1920 }, aspect });
+      return now.windows.map(({ path: [key] }) => [key.x, key.y]);
+    }"""
+    assert open_page().evaluate(split, aspect) == [list(place) for place in places]

@@ -196,7 +196,7 @@ export class FrameStep {
   #relay(layout) {
     const { clip, analyses, player, size } = this.#page;
     const found = analyses.framing(clip, layout, size)?.framing;
-    this.#edit((shot) => relaid(shot, layout, found && this.#shot(found)));
+    this.#edit((shot) => relaid(shot, layout, found && this.#shot(found), this.#page));
     if (!found && layout !== "fit") this.#askFor(clip, layout, player.shown);
   }
 
@@ -212,7 +212,7 @@ export class FrameStep {
     const index = now.framing.shots.indexOf(this.#shot(now.framing, t));
     const shot = now.framing.shots[index];
     if (JSON.stringify(shot) !== before) return; // a hand was faster
-    draft.change(clip.id, { framing: replaced(now.framing, index, relaid(shot, layout, this.#shot(found, t))) });
+    draft.change(clip.id, { framing: replaced(now.framing, index, relaid(shot, layout, this.#shot(found, t), this.#page)) });
     this.#page.redraw();
   }
 

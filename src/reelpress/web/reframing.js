@@ -1,6 +1,6 @@
 // Framing changed by hand. Nothing is changed in place: each function returns what it is to be.
 
-import { pathAt } from "./framing.js";
+import { aspectOf, pathAt, windowShares } from "./framing.js";
 
 export const MAX_ZOOM = 4;
 const EDGE_S = 0.04; // cuts nearer than this are the same cut
@@ -56,16 +56,20 @@ export function zoomed(one, pane, zoom) {
   return changed(one, pane, (window) => ({ ...window, zoom: Math.min(Math.max(zoom, 1), MAX_ZOOM) }));
 }
 
-/** A shot laid out in another way; `found` is what analysis proposes for that layout, if it has. */
-export function relaid(one, layout, found) {
+/** A shot of a picture laid out in another way; `found` is what analysis proposes for that layout, if it has. */
+export function relaid(one, layout, found, { size, aspect }) {
   const proposed = found?.layout === layout && layout !== "fit" ? found.windows : null;
-  return { ...one, layout, windows: proposed ?? windowsFor(one, layout), rule: "hand", note: null };
+  return { ...one, layout, windows: proposed ?? windowsFor(one, layout, { size, aspect }), rule: "hand", note: null };
 }
 
-function windowsFor(one, layout) {
+function windowsFor(one, layout, { size, aspect }) {
   if (layout === "fit") return [];
   const [x, y] = one.windows.length ? pathAt(one.windows[0], (one.start_s + one.end_s) / 2) : [0.5, 0.5];
-  if (layout === "split") return [standing(one.start_s, 0.25, y), standing(one.start_s, 0.75, y)];
+  if (layout === "split") {
+    const [wide] = windowShares(aspect, aspectOf(layout, size.width, size.height), 1);
+    // where panes leave something out, as in reframe/layouts.py: of pictures that are no wider, above and below
+    return [0.25, 0.75].map((at) => (wide < 1 ? standing(one.start_s, at, y) : standing(one.start_s, x, at)));
+  }
   if (layout === "track" && one.layout === "track") return one.windows;
   return [standing(one.start_s, x, y)];
 }
