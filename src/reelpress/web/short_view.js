@@ -33,6 +33,7 @@ export class ShortView {
     if (!this.#shown || !this.#video.videoWidth) return;
     const { framing, size, aspect, fps } = this.#shown;
     const shot = shotAt(framing, t, fps);
+    if (!this.#screen.clientWidth) return; // it is not shown
     const canvas = this.#canvas;
     const width = Math.min(Math.round(this.#screen.clientWidth * (devicePixelRatio || 1)), size.width);
     const height = Math.round((width * size.height) / size.width);
