@@ -31,8 +31,8 @@ def add_video_routes(app: FastAPI, service: FakeClips) -> None:
         return JSONResponse(service.add_video(name, ready=not service.hold_videos), 201)
 
     @app.get("/v1/videos")
-    def videos() -> Json:
-        return {"videos": list(service.videos.values())[::-1], "next_cursor": None}
+    def videos(limit: int = 20) -> Json:
+        return page_of("videos", list(service.videos.values())[::-1], limit)
 
     @app.get("/v1/videos/{video_id}")
     def video(video_id: str) -> Response:
@@ -102,6 +102,11 @@ def add_video_routes(app: FastAPI, service: FakeClips) -> None:
         return service.analyses[analysis_id]
 
 
+def page_of(what: str, found: list[Json], limit: int) -> Json:
+    """Return the first of what was found, and whether there is more."""
+    return {what: found[:limit], "next_cursor": "older" if len(found) > limit else None}
+
+
 def add_export_routes(app: FastAPI, service: FakeClips) -> None:
     """Answer as docs/clips-api.md says of these."""
 
@@ -135,13 +140,13 @@ def add_export_routes(app: FastAPI, service: FakeClips) -> None:
         return JSONResponse(export, 201)
 
     @app.get("/v1/exports")
-    def exports(video: str | None = None) -> Json:
+    def exports(video: str | None = None, limit: int = 20) -> Json:
         bare = [
             one | {"drafts": [draft | {"framing": None, "captions": None} for draft in one["drafts"]]}
             for one in service.exports.values()
         ]
         found = [one for one in bare if video in (None, one["video"])]
-        return {"exports": found[::-1], "next_cursor": None}
+        return page_of("exports", found[::-1], limit)
 
     @app.get("/v1/exports/{export_id}")
     def export(export_id: str) -> Response:

@@ -8,6 +8,7 @@ import { begun, discard, forget, isUnderWay, send, shareOf } from "./upload.js";
 import { ago, bytes, count, duration } from "./words.js";
 
 const RECENT = 12;
+const MOST = 100; // the service names no more at once
 
 export class ChooseStep {
   #page;
@@ -16,6 +17,9 @@ export class ChooseStep {
   #left = null; // the upload that can be gone on with
   #videos = [];
   #exports = [];
+  #names = new Map(); // of videos
+  #shown = { videos: RECENT, exports: RECENT }; // how many at most
+  #asking = false;
   #drawn = new WeakSet();
 
   /** `page` has info, say(), openVideo(id) and openExport(id). */
@@ -23,6 +27,7 @@ export class ChooseStep {
     this.#page = page;
     byId("file").addEventListener("change", () => this.#picked(byId("file").files[0]));
     byId("stop-upload").addEventListener("click", () => this.#sending?.abort());
+    for (const what of ["videos", "exports"]) byId(`more-${what}`).addEventListener("click", () => this.#more(what));
     byId("discard-upload").addEventListener("click", () => this.#discard());
     byId("path-form").addEventListener("submit", (event) => this.#named(event, "path"));
     byId("url-form").addEventListener("submit", (event) => this.#named(event, "url"));
@@ -54,10 +59,29 @@ export class ChooseStep {
   }
 
   async #recent() {
-    const [{ videos }, { exports }] = await Promise.all([askJson(`v1/videos?limit=${RECENT}`), askJson(`v1/exports?limit=${RECENT}`)]);
+    const [{ videos, next_cursor: older }, { exports, next_cursor: earlier }] = await Promise.all([
+      askJson(`v1/videos?limit=${this.#shown.videos}`), askJson(`v1/exports?limit=${this.#shown.exports}`),
+    ]);
     this.#videos = videos;
     this.#exports = exports;
+    byId("more-videos").hidden = !older || this.#shown.videos === MOST;
+    byId("more-exports").hidden = !earlier || this.#shown.exports === MOST;
+    for (const video of videos) this.#names.set(video.id, video.name);
+    await Promise.all([...new Set(exports.map((one) => one.video))].filter((id) => !this.#names.has(id)).map((id) => this.#name(id)));
     this.#cards();
+  }
+
+  /** Learn what a video is called that is not among those shown. */
+  async #name(id) {
+    const words = await askJson(`v1/videos/${id}`).then((video) => video.name, (error) => (error.status === 404 ? "a deleted video" : null));
+    if (words) this.#names.set(id, words);
+  }
+
+  async #more(what) {
+    this.#shown[what] = MOST;
+    await this.#recent().catch((error) => this.#complain(error));
+    const first = byId(what).children[RECENT]; // the button is gone
+    first?.querySelector("a").focus();
   }
 
   #cards() {
@@ -87,7 +111,7 @@ export class ChooseStep {
     bar.value = video.percent;
     mark(bar, "aria-label", `Getting ${video.name} ready`);
     mark(remove, "aria-label", `Delete ${video.name}`);
-    if (video.status === "ready" && !this.#drawn.has(canvas)) {
+    if (video.preview && !this.#drawn.has(canvas)) {
       this.#drawn.add(canvas);
       poster(canvas, video);
     }
@@ -100,8 +124,7 @@ export class ChooseStep {
 
   #fillExport(element, one) {
     const [open, words] = element.children;
-    const name = this.#videos.find((video) => video.id === one.video)?.name ?? "a deleted video";
-    write(open, `${count(one.drafts.length, "clip")} of ${name}`);
+    write(open, `${count(one.drafts.length, "clip")} of ${this.#names.get(one.video) ?? "a video"}`);
     const where = { draft: "Draft", running: `Exporting, ${Math.floor(one.percent)} %`, done: "Finished", failed: "Finished, some failed", cancelled: "Cancelled" };
     write(words, `${where[one.status]}, ${ago(one.created_at)}`);
     mark(words, "data-status", one.status);
@@ -109,8 +132,10 @@ export class ChooseStep {
 
   async #remove(id) {
     const video = this.#videos.find((one) => one.id === id);
+    if (!confirm(`Delete ${video.name}, with all drafts of it? Finished clips stay.`)) return;
     try {
       await sendJson(`v1/videos/${id}`, undefined, { method: "DELETE" });
+      this.#names.delete(id);
       await this.#recent();
       this.#page.say(`${video.name} is deleted. Finished clips stay.`);
       byId("choose-title").focus();
@@ -186,13 +211,16 @@ export class ChooseStep {
   async #named(event, kind) {
     event.preventDefault();
     const value = byId(kind).value.trim();
-    if (!value) return;
+    if (!value || this.#asking) return;
+    this.#asking = true;
     this.#complain(null);
     try {
       await this.#make({ [kind]: value });
     } catch (error) {
       this.#complain(error);
       byId(kind).focus();
+    } finally {
+      this.#asking = false;
     }
   }
 
