@@ -47,6 +47,26 @@ def test_a_video_is_deleted_only_by_who_means_it(service: FakeClips, open_page: 
     assert service.videos == {}
 
 
+def test_what_was_chosen_last_is_opened(service: FakeClips, open_page: Open) -> None:
+    slow = service.add_video("slow.mp4")
+    service.add_video("fast.mp4")
+    held: list[Route] = []
+    page = open_page()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/v1/videos/{slow['id']}", hold)
+    page.get_by_role("link", name="slow.mp4").click()
+    page.get_by_role("link", name="fast.mp4").click()
+    expect(page.locator("#studio-title")).to_have_text("Mark: fast.mp4")
+    (request,) = held
+    with page.expect_response(f"**/v1/videos/{slow['id']}"):
+        request.continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator("#studio-title")).to_have_text("Mark: fast.mp4")
+
+
 def test_a_file_is_opened_once_by_two_clicks(service: FakeClips, open_page: Open) -> None:
     held: list[Route] = []
     page = open_page()
@@ -62,3 +82,27 @@ def test_a_file_is_opened_once_by_two_clicks(service: FakeClips, open_page: Open
         route.continue_()
     expect(page.locator("#studio-title")).to_have_text("Mark: long.mp4")
     assert len(service.videos) == 1
+
+
+def test_an_address_of_what_is_gone_leads_to_the_videos(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page("/?export=exp_gone#mark")
+    expect(page.locator("#problem")).to_contain_text("There is no such export.")
+    expect(page.get_by_role("link", name="talk.mp4")).to_be_visible()
+    expect(page.locator("#upload-limit")).to_contain_text("Up to")
+
+
+def test_back_and_forward_lead_from_a_copy_to_its_export_and_on(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, ONE)
+    go(page, "Export")
+    page.locator("#start").click()
+    page.get_by_role("button", name="Edit a copy").click()
+    expect(page.locator("#studio")).to_be_visible()
+    copied = page.url
+    page.go_back()
+    expect(page.locator("#after")).to_be_visible()
+    page.go_forward()
+    expect(page.locator("#studio")).to_be_visible()
+    assert page.url == copied

@@ -39,7 +39,8 @@ export class Draft {
     this.settings = settingsOf(exported);
     this.#saved = { clips: structuredClone(exported.drafts), settings: this.settings };
     this.#dirty = false;
-    this.#say("saved");
+    this.state = "saved";
+    this.problem = null;
   }
 
   get isSaved() {
@@ -85,7 +86,10 @@ export class Draft {
   async refresh() {
     if (!this.id || !this.isSaved) return;
     const now = await askJson(`v1/exports/${this.id}`);
-    if (this.isSaved && now.status === "draft" && now.version > this.version) this.take(now);
+    if (this.isSaved && now.status === "draft" && now.version > this.version) {
+      this.take(now);
+      this.#onChange();
+    }
   }
 
   #touch() {

@@ -8,6 +8,7 @@ import { Draft } from "./draft.js";
 import { ExportStep } from "./export_step.js";
 import { icon } from "./icons.js";
 import { keepSaved } from "./keeping.js";
+import { readNamed } from "./naming.js";
 import { Problem, askJson, leave } from "./service.js";
 import { STEPS, Shell } from "./shell.js";
 import { listen } from "./shortcuts.js";
@@ -27,6 +28,7 @@ class Wizard {
   #waiting = new Set();
   #due = false;
   #following = null;
+  #opening = ""; // what is on its way; the last thing that was chosen counts
 
   constructor() {
     this.shell = new Shell({ go: (step) => this.go(step), connect: () => this.connect(), leave: () => this.#leave() });
@@ -35,8 +37,7 @@ class Wizard {
     this.chooser = new ChooseStep(this);
     opensHere(byId("home"), () => this.go("choose"));
     listen(() => this.#keys());
-    window.addEventListener("popstate", () => this.#fromAddress());
-    window.addEventListener("hashchange", () => this.#fromAddress());
+    window.addEventListener("popstate", () => this.#fromAddress()); // by another hash, too
     keepSaved(() => this.draft);
   }
 
@@ -111,6 +112,7 @@ class Wizard {
 
   async go(step) {
     if (!this.#possible(step)) return;
+    this.#opening = "";
     this.#enter(step);
     this.#toAddress();
     const title = { choose: "choose-title", export: "export-title" }[step] ?? "studio-title";
@@ -152,17 +154,22 @@ class Wizard {
       }
     } catch (error) {
       this.complain(error);
-      if (!this.video) this.#enter("choose");
+      if (this.video || this.exported) return;
+      if (error.status === 404) writeAddress({ step: "choose" }, true); // there is no such thing any more
+      this.#enter("choose");
+      if (this.info) await this.chooser.show().catch(() => {});
     }
   }
 
   async #open(named, step) {
+    const opening = JSON.stringify(named);
+    if (this.#opening === opening) return;
+    this.#opening = opening;
     await this.draft?.flush().catch(() => {});
-    const exported = named.export ? await askJson(`v1/exports/${encodeURIComponent(named.export)}`) : await this.#draftOf(named.video);
-    const video = await askJson(`v1/videos/${encodeURIComponent(exported?.video ?? named.video)}`).catch((error) => {
-      if (error.status === 404 && exported && exported.status !== "draft") return null; // deleted since; its clips stay
-      throw error;
-    });
+    const { exported, video, error } = await readNamed(named).catch((one) => ({ error: one }));
+    if (this.#opening !== opening) return; // something else was chosen meanwhile
+    this.#opening = "";
+    if (error) throw error;
     this.exported = exported;
     this.selected = "";
     this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both), onStarted: (id) => this.#startedElsewhere(id) });
@@ -178,12 +185,6 @@ class Wizard {
   #lastStep() {
     if (this.exported && this.exported.status !== "draft") return "export";
     return this.video ? "mark" : "choose";
-  }
-
-  async #draftOf(video) {
-    const { exports } = await askJson(`v1/exports?video=${encodeURIComponent(video)}&limit=20`);
-    const draft = exports.find((one) => one.status === "draft");
-    return draft ? askJson(`v1/exports/${draft.id}`) : null; // the list leaves framing and captions out
   }
 
   // --- drawing ---
