@@ -202,3 +202,18 @@ def test_halves_of_a_split_lie_where_panes_leave_something_out(
       return now.windows.map(({ path: [key] }) => [key.x, key.y]);
     }"""
     assert open_page().evaluate(split, aspect) == [list(place) for place in places]
+
+
+def test_a_fitted_short_can_be_left(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    go(page, "Frame")
+    page.locator("#clip-layout").get_by_role("radio", name="Fit").check()
+    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
+    saved(page, service)
+    go(page, "Export")
+    expect(page.locator("#planned")).to_be_visible()
+    page.wait_for_timeout(
+        200
+    )  # whoever watches sizes is told after the next picture, and a script error fails the test
