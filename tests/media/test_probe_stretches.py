@@ -209,3 +209,16 @@ def test_a_still_end_is_seen_from_the_stretches_that_reach_it(tmp_path, stretch)
     assert whole.ends_still
     assert track.last_s == whole.last_s
     assert track.changes_until_s == pytest.approx(whole.changes_until_s, abs=0.1)
+
+
+@pytest.mark.parametrize("stretch", [(10.5, 11.5), (3.0, 12.0)])
+def test_sound_that_begins_later_than_ffmpeg_looks_is_told_where_a_stretch_begins_or_ends(
+    tmp_path: Path, stretch: tuple[float, float]
+) -> None:
+    path = clips.make(
+        tmp_path / "late.ts", *clips.picture(seconds=12), "-itsoffset", "10", *clips.tone(seconds=2),
+        "-map", "0", "-map", "1", *clips.X264, "-b:v", "12M", "-minrate", "12M", "-maxrate", "12M", "-bufsize", "2M",
+        "-x264-params", "nal-hrd=cbr", "-c:a", "aac",
+    )  # fmt: skip
+    sound = stretches_of(path, stretch).audio[0]
+    assert (sound.decodes, sound.sample_rate_hz, sound.channels, sound.begins_late) == (True, 48_000, 1, True)

@@ -388,6 +388,7 @@ def tracks(*given: Any, facts: dict[str, Any] | None = None, **wish: Any) -> Tra
         ({"edits": (Edit(duration_s=1.0, media_time_s=None), Edit(duration_s=9.0, media_time_s=0.0))}, "copy"),
         ({"edits": (Edit(duration_s=10.0, media_time_s=0.2),)}, "encode"),
         ({"edits": (Edit(duration_s=5.0, media_time_s=0.0), Edit(duration_s=4.0, media_time_s=0.05))}, "encode"),
+        ({"begins_late": True}, "encode"),
         ({"decodes": False}, "drop"),
         ({"size_bytes": 0}, "drop"),
     ],

@@ -175,6 +175,21 @@ def test_a_stream_that_starts_late_keeps_its_start(folder: Path) -> None:
     assert (facts.duration_s, facts.video[0].duration_s) == (pytest.approx(2.0), pytest.approx(2.0))
 
 
+@pytest.mark.parametrize(("muxer", "codec"), [("mpegts", "aac"), ("vob", "mp2")])
+def test_sound_that_begins_later_than_ffmpeg_looks_is_told_by_its_packets(folder: Path, muxer: str, codec: str) -> None:
+    path = clips.make(
+        folder / f"late_{codec}.{muxer}", *clips.picture("64x64", seconds=12), "-itsoffset", "10",
+        *clips.tone(seconds=2), "-map", "0", "-map", "1", "-c:v", "mpeg2video", "-c:a", codec, "-f", muxer,
+    )  # fmt: skip
+    facts = probe(path)
+    sound = facts.audio[0]
+    assert (sound.decodes, sound.codec, sound.sample_rate_hz, sound.channels) == (True, codec, 48_000, 1)
+    assert sound.begins_late
+    assert (sound.start_s or 0) - (facts.start_s or 0) == pytest.approx(10, abs=0.1)
+    assert sound.duration_s == pytest.approx(2.0, abs=0.05)
+    assert "audio.0.decodes" not in facts.unknown
+
+
 def test_a_clock_that_is_set_back_is_noted_and_not_measured_as_length(folder: Path) -> None:
     first, second = clips.plain(folder / "a.ts", "-output_ts_offset", "500"), clips.plain(folder / "b.ts")
     joined = folder / "joined.ts"

@@ -166,7 +166,10 @@ class VideoTrack(Value, frozen=True, kw_only=True):
 
 
 class AudioTrack(Value, frozen=True, kw_only=True):
-    """One audio stream; ``decodes`` says whether this FFmpeg can open a decoder for it."""
+    """One audio stream; ``decodes`` says whether this FFmpeg can open a decoder for it.
+
+    Of one that ``begins_late``, FFmpeg does not know its rate and channels before it decodes: it cannot be copied.
+    """
 
     index: int
     codec: str | None
@@ -183,6 +186,7 @@ class AudioTrack(Value, frozen=True, kw_only=True):
     is_default: bool
     edits: tuple[Edit, ...]
     decodes: bool
+    begins_late: bool = False
 
 
 class SubtitleTrack(Value, frozen=True, kw_only=True):

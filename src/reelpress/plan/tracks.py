@@ -96,6 +96,8 @@ def _copy_obstacle(track: AudioTrack, limit_bps: int, *, downmix: bool) -> str |
     checks = (
         (track.codec != "aac", f"{track.codec or 'Unknown codec'} is not AAC."),
         (downmix, f"{track.channels} channels were asked to become two."),
+        # FFmpeg has to know both when it writes the header
+        (track.begins_late, "Its rate and channels are known only where it begins."),
         (track.bitrate_bps is None, "Its bit rate is unknown."),
         (
             track.bitrate_bps is not None and track.bitrate_bps > limit_bps,

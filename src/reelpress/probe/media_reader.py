@@ -19,6 +19,7 @@ from reelpress.probe.media_lines import stream_lines
 from reelpress.probe.media_refusal import RefusedError, log_lines
 from reelpress.probe.media_request import Decoding, Request
 from reelpress.probe.media_scan import Scan, StreamScan, is_discontinuous, scan_packets
+from reelpress.probe.media_sound import LateSound
 from reelpress.probe.media_stretches import Stretches, read_head, read_stretches
 from reelpress.probe.media_tracks import (
     StreamLine,
@@ -45,6 +46,7 @@ class Reader:
         self.pictures = {
             s.index for s in container.streams if s.type == "video" and s.disposition & Disposition.attached_pic
         }
+        self.sound = LateSound(container)
         self.stretches: Stretches | None = None
         self.decoded: Decoded | None = None
         self.jumps = is_discontinuous(container)
@@ -131,12 +133,16 @@ class Reader:
                 first_pts=sampler.first_pts if sampler is not None else None,
                 first_dts=sampler.first_dts if sampler is not None else None,
             )
+        for index, packet_s in self.sound.packet_s.items():
+            self.scans[index].lengthen(packet_s)
 
     def _read_stretches(self, stretches: Sequence[tuple[float, float]]) -> Stretches:
         main = max((s.stream for s in self.samplers.values()), key=lambda s: (s.width or 0) * (s.height or 0))
         start = self.scans[main.index].start
+        zero = start if start is not None else main.start_time or 0
+        self.sound.look_at(stretches, zero=zero, main=main)
         return read_stretches(
-            self.container, self.samplers, stretches, zero=start if start is not None else main.start_time or 0,
+            self.container, self.samplers, stretches, zero=zero,
             main=main, is_discontinuous=self.jumps, is_indexed=self.container.format.name in INDEXED_FORMATS,
             budget_s=self.request.scan_budget_s,
         )  # fmt: skip
@@ -145,6 +151,8 @@ class Reader:
         sampler = self.samplers.get(packet.stream_index)
         if sampler is not None:
             sampler.feed(packet)
+        else:
+            self.sound.feed(packet)
         if len(self.logs) > _MAX_LOGS:
             del self.logs[_MAX_LOGS // 2 :]
 
@@ -160,13 +168,13 @@ class Reader:
             line = lines.get(stream.index, StreamLine())
             boxes = self.boxes.track(stream.id, stream.index) if self.boxes is not None and self.is_mov else None
             scan = self.scans[stream.index]
-            if stream.index in self.samplers:
-                sampler = self.samplers[stream.index]
+            if (sampler := self.samplers.get(stream.index)) is not None:
                 shared["position"] = len(video)
                 video.append(build_video(stream, scan, sampler, boxes, line, stretches=self.stretches, **shared))
             elif stream.type == "audio":
                 shared["position"] = len(audio)
-                audio.append(build_audio(stream, scan, boxes, line, **shared))
+                late = stream.index in self.sound.late
+                audio.append(build_audio(stream, scan, boxes, line, begins_late=late, **shared))
             elif stream.type == "subtitle":
                 subtitles.append(build_subtitle(stream, line))
             else:

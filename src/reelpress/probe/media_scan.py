@@ -59,7 +59,7 @@ class StreamScan:
         self._dts_before: int | None = None
         self._is_last = False  # whether the packet before is the one that is shown last
         self._tail = self._count_on = 0
-        self._without_pts = 0
+        self._without_pts = self._untimed_behind = 0  # the latter: since the one that is shown last
         self._back = int(_JUMP_BACK_S / self.time_base) if is_discontinuous else 1 << 62
         self._forth = int(_JUMP_S / self.time_base) if is_discontinuous else 1 << 62
 
@@ -79,6 +79,7 @@ class StreamScan:
             return
         if shown_at is None:
             self.untimed += 1
+            self._untimed_behind += 1
             return
         duration = packet.duration or 0
         end = shown_at + duration - self._tail
@@ -91,7 +92,7 @@ class StreamScan:
             return
         self.end = end if self.end is None else max(self.end, end)
         if shown_at > self.last_pts:
-            self.last_pts, self.last_duration = shown_at, duration
+            self.last_pts, self.last_duration, self._untimed_behind = shown_at, duration, 0
 
     def _note_picture(self, pts: array[int], packet: Packet[av.stream.Stream], shown_at: int) -> None:
         duration, before, self._dts_before = packet.duration or 0, self._dts_before, packet.dts
@@ -178,6 +179,11 @@ class StreamScan:
         if self.last_duration == 0 or (not has_durations and 2 * self.last_duration < usual):
             self.last_duration = usual
             self.end = max(self.end, self.pts[-1] + usual)
+
+    def lengthen(self, packet_s: Fraction) -> None:
+        """Have sound whose packets do not say how long they are end when they do, at so many seconds for each."""
+        if self.end is not None and self.end == self.last_pts:
+            self.end += round((1 + self._untimed_behind) * packet_s / self.time_base)
 
     @property
     def all_pts_kept(self) -> bool:

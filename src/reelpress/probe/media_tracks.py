@@ -133,8 +133,9 @@ def build_audio(
     unknown: dict[str, str],
     position: int,
     is_complete: bool,
+    begins_late: bool = False,
 ) -> AudioTrack:
-    """Return the facts of one audio stream; its decoder is opened, not run."""
+    """Return the facts of one audio stream; its decoder is opened, and was run only if the stream ``begins_late``."""
     context = stream.codec_context
     why = _why_no_audio(context, boxes, line)
     if why is not None:
@@ -159,6 +160,7 @@ def build_audio(
         is_default=bool(stream.disposition & Disposition.default),
         edits=boxes.edits if boxes is not None else (),
         decodes=why is None,
+        begins_late=begins_late,
     )
 
 
