@@ -19,7 +19,6 @@ from reelpress.preview import Preview, make_preview, preview_bytes_at_most, read
 from reelpress.preview.graph import MAX_TILES, tile_interval_s
 from reelpress.preview.peaks import MAX_PEAKS, write_peaks
 from reelpress.probe.media import probe
-from reelpress.probe.scenes import CutReader
 from reelpress.run.process import CancelToken
 
 import clips
@@ -236,12 +235,20 @@ def test_cuts_are_exact_and_fades_are_found_in_their_black(preview: Make, tmp_pa
     assert 3.1 < fade < 3.8
 
 
-def test_flashes_make_no_shots_shorter_than_four_tenths() -> None:
-    reader = CutReader()
-    for at in (200_000, 5_000_000, 5_080_000, 9_000_000):
-        for line in (f"frame:7    pts:{at}  pts_time:5", "lavfi.scd.time=5", "out_time_us=77", "nonsense"):
-            reader.feed(line)
-    assert reader.cuts_s == (5.0, 9.0)
+def test_slides_that_follow_one_another_are_shots_of_their_own(preview: Make, tmp_path: Path) -> None:
+    slides = "color=s=320x180:r=1/2:d=10,geq=lum='60+120*mod(N,2)':cb=128:cr=128"
+    made = preview(clips.make(tmp_path / "in.mkv", "-f", "lavfi", "-i", slides, *clips.X264, "-bf", "0"))
+    assert made.cuts_s == pytest.approx((2.0, 4.0, 6.0, 8.0))
+
+
+def test_a_light_that_flickers_on_a_dark_stage_makes_no_shots(preview: Make, tmp_path: Path) -> None:
+    graph = (
+        "color=gray:s=320x180:r=25:d=2[hall];color=black:s=320x180:r=25:d=8[dark];color=white:s=24x24:r=25[figure];"
+        "color=white:s=32x32:r=25[light];[dark][figure]overlay=40:90:shortest=1[lit];"
+        "[lit][light]overlay=200:20:shortest=1:enable='lt(mod(t,1.6),0.8)'[stage];[hall][stage]concat"
+    )
+    made = preview(clips.make(tmp_path / "in.mp4", "-f", "lavfi", "-i", graph, *clips.X264))
+    assert made.cuts_s == pytest.approx((2.0,))
 
 
 @pytest.mark.parametrize(

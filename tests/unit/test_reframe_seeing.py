@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 
 from reelpress.errors import NetError, UsageError
+from reelpress.probe.scenes import CutReader
+from reelpress.probe.shots import Look, find_cuts
 from reelpress.reframe.cache import evidence_cache
 from reelpress.reframe.evidence import Evidence, Sample
 from reelpress.reframe.face_model import FILE_NAME, download_face_model, find_face_model, models_folder
 from reelpress.reframe.faces import HaarFaces, YuNetFaces, open_detector
 from reelpress.reframe.movement import Movement, texture
-from reelpress.reframe.proxy import Look, limits_of
-from reelpress.reframe.shots import find_cuts
+from reelpress.reframe.proxy import limits_of
 
 import factories
 from face_net import make_face_net
@@ -64,6 +65,8 @@ def test_a_passage_through_black_is_a_cut_in_its_middle() -> None:
     assert cuts([1.0] * 100, black=range(40, 60)) == [2.0]
     assert cuts([1.0] * 100, black=range(20)) == []  # it begins in black
     assert cuts([1.0] * 100, black=range(80, 100)) == []  # and ends there
+    assert cuts([0.2] * 40 + [20.0] + [0.2] * 59, black=range(40, 80)) == [1.6]  # a hard cut leads into it
+    assert cuts([0.2] * 60 + [20.0] + [0.2] * 39, black=range(20, 60)) == [2.4]  # and out of it
 
 
 def passing(percents: Sequence[int]) -> list[float]:
@@ -86,6 +89,20 @@ def test_a_passage_between_dark_scenes_is_black_all_over() -> None:
 def test_a_flash_is_one_cut_at_most() -> None:
     assert cuts([0.5] * 50 + [30.0, 0.5, 30.0] + [0.5] * 50) == [2.0]
     assert find_cuts([], 1.0) == []
+
+
+def test_looks_are_read_from_the_lines_of_ffmpeg_and_no_others() -> None:
+    reader = CutReader()
+    for n, difference in enumerate([0.5] * 50 + [20.0] + [0.5] * 50):
+        for line in (
+            "progress=continue", f"frame:{n}    pts:{n * 40_000}  pts_time:{n / 25}", f"lavfi.scd.mafd={difference}",
+            f"lavfi.scd.score={difference}", "lavfi.scd.score=1.2.3", "lavfi.blackframe.pblack=91",
+            # a thumbnail, on a clock of its own
+            f"frame:{n // 25}    pts:{n // 25}  pts_time:{n // 25}", "reelpress.tile=1",
+        ):  # fmt: skip
+            reader.feed(line)
+    assert reader.cuts_s(101 / 25) == (2.0,)
+    assert CutReader().cuts_s(1.0) == ()
 
 
 def test_a_picture_behind_one_that_was_held_may_begin_a_shot() -> None:

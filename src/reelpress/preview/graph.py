@@ -15,7 +15,7 @@ from reelpress.plan.geometry import Size, crop_filter, fit, timing
 from reelpress.plan.ladder import end_args
 from reelpress.plan.model import INPUT, Expectation
 from reelpress.plan.tracks import TrackPlan
-from reelpress.probe.scenes import cut_filters
+from reelpress.probe.scenes import LOOK_FILTERS
 from reelpress.request import Request
 
 PROXY_LINES = 360  # of the shorter side
@@ -66,7 +66,7 @@ def plan_preview(media: MediaFacts, track: VideoTrack) -> PreviewPlan:
     clock_args, first_s = _clock(media, track)
     on_time = (f"setpts=PTS-{first_s:.6f}/TB",) if first_s else ()
     thumbs = (
-        *cut_filters(),
+        *LOOK_FILTERS,
         # the picture that is seen at each multiple of the interval, also where it began long before
         f"fps=fps=1/{interval_s}:start_time=0:round=up",
         f"scale=w={tile.width}:h={tile.height}:out_color_matrix=bt601:out_range=pc", "format=yuvj420p",

@@ -177,7 +177,7 @@ class _Work:
         return Preview(
             proxy=PROXY_NAME, width=video.width, height=video.height, duration_s=video.duration_s or 0.0,
             frames=video.frames or 0, has_audio=bool(made.audio), peaks=peaks,
-            cuts_s=tuple(cut for cut in self._cuts.cuts_s if cut < (video.duration_s or 0.0)), notes=notes,
+            cuts_s=self._cuts.cuts_s(video.duration_s or 0.0), notes=notes,
             sprites=Sprites(
                 files=sheets, columns=SHEET_COLUMNS, rows=SHEET_ROWS, tile_width=self._plan.tile.width,
                 tile_height=self._plan.tile.height, interval_s=self._plan.interval_s, count=self._tiles,

@@ -13,11 +13,11 @@ from reelpress.clip_request import LayoutChoice
 from reelpress.errors import Cancelled, InputError, UsageError
 from reelpress.facts.framing import Framing
 from reelpress.facts.media import MediaFacts, VideoTrack
+from reelpress.probe.shots import find_cuts
 from reelpress.reframe.cache import evidence_cache
 from reelpress.reframe.evidence import SHOWN_FROM_S, Evidence, Sample
 from reelpress.reframe.layouts import choose_framing
 from reelpress.reframe.proxy import read_pictures, take_proxy
-from reelpress.reframe.shots import find_cuts
 from reelpress.run.process import CancelToken
 from reelpress.run.temporary import temporary_folder
 from reelpress.source.opening import OpenSource

@@ -8,7 +8,7 @@ from reelpress.probe.kept import Kept
 from reelpress.reframe.evidence import Evidence
 
 # To be raised with whatever changes what is seen: detectors, measures, thresholds in shots.py.
-FORMAT = 3
+FORMAT = 4
 
 
 def evidence_cache(cache_dir: Path | None) -> Kept[Evidence]:

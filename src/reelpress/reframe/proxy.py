@@ -8,8 +8,6 @@ again, also where it was shown before the stretch begins.
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,11 +20,11 @@ from reelpress.errors import Cancelled, EncodeError, InputError, OutputError
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.formats import QUIET, RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
-from reelpress.facts.values import Value
 from reelpress.plan.clip_graph import keeps_graph
 from reelpress.plan.geometry import crop_filter
 from reelpress.plan.stretch_place import stretch_place
-from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE
+from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE, LOOK_FILTERS, read_value
+from reelpress.probe.shots import Look
 from reelpress.reframe.evidence import SHOWN_FROM_S
 from reelpress.run.failures import classify
 from reelpress.run.process import CancelToken, Finished, Limits, run
@@ -37,7 +35,6 @@ Picture = NDArray[np.uint8]
 LINES = 360  # of the shorter side
 SAMPLES_PER_S = 5
 _STEADY_FPS = 10  # below, pictures are held for long
-_BLACK = "blackframe=amount=90:threshold=32"
 _SHORT_S = 1.0  # less of the stretch than this may be missing without a question
 _SLOW = 2  # seconds that decoding one second takes at most
 _MEMORY_BYTES = 16 * 10**9  # address space
@@ -47,21 +44,6 @@ _BROKEN_OFF = {
     FailureKind.OUT_OF_MEMORY, FailureKind.CRASHED, FailureKind.KILLED, FailureKind.CPU_LIMIT, FailureKind.STALLED,
     FailureKind.TIMED_OUT,
 }  # fmt: skip
-_VALUE = re.compile(r"lavfi\.(scd\.mafd|scd\.score|blackframe\.pblack)=(-?[0-9.]{1,20})$")
-
-
-class Look(Value, frozen=True, kw_only=True):
-    """One picture of the stretch, as a measure: ``t_s`` counts from the beginning of the stretch.
-
-    ``difference`` is the mean difference of brightness from the picture before, ``score`` that, or by how much it
-    exceeds the one before where that is less; both in per cent of the range (FFmpeg's ``scdet``). ``black_percent`` is
-    how much of the picture is black; what is under 90 is 0.
-    """
-
-    t_s: float
-    difference: float
-    score: float
-    black_percent: int = 0
 
 
 def size_of(track: VideoTrack) -> tuple[int, int]:
@@ -95,7 +77,7 @@ def take_proxy(
     until, late_s = f"trim=end={duration_s:.6f}", _late_s(track)
     chain = ",".join((
         *place.clock, until, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
-        f"settb=1/{CLOCK_HZ}", "scdet=threshold=100", _BLACK, "metadata=mode=print:file=-:direct=1",
+        *LOOK_FILTERS,
         # of FFmpeg 5.1 `fps` drops a last picture that comes before its first slot ends
         f"tpad=stop_mode=clone:stop_duration={1 / SAMPLES_PER_S}",
         f"setpts=PTS-{late_s + SHOWN_FROM_S:.6f}/TB", f"fps=fps={SAMPLES_PER_S}:start_time=0:round=up",
@@ -182,14 +164,8 @@ class _Looks:
                 self.looks.pop()
             self.looks.append(Look(t_s=t_s, difference=0.0, score=0.0))
             self._on_time(t_s)
-        elif self.looks and (found := _VALUE.match(line)) is not None:
-            last = self.looks[-1]
-            with contextlib.suppress(ValueError):
-                value = float(found[2])
-                if found[1] == "scd.mafd":
-                    last = msgspec.structs.replace(last, difference=value)
-                elif found[1] == "scd.score":
-                    last = msgspec.structs.replace(last, score=value)
-                else:
-                    last = msgspec.structs.replace(last, black_percent=int(value))
-            self.looks[-1] = last
+        elif self.looks and (told := read_value(line)) is not None:
+            name, value = told
+            self.looks[-1] = msgspec.structs.replace(
+                self.looks[-1], **{name: int(value) if name == "black_percent" else value}
+            )
