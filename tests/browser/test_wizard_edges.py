@@ -87,6 +87,17 @@ def test_a_typed_time_takes_the_other_edge_along_and_is_shown_as_it_became(servi
     assert times(page, service) == [(4, 24)]
 
 
+def test_no_clip_is_longer_than_the_service_takes(service: FakeClips, open_page: Open) -> None:
+    service.add_video()["facts"]["duration_s"] = 10_000.0
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    type_time(page, "End", "2:00:00")
+    assert times(page, service) == [(1, 3601)]
+    type_time(page, "Start", "0")
+    assert times(page, service) == [(1, 3601)]
+    expect(page.get_by_role("textbox", name="Start", exact=True)).to_have_value("0:01.00")
+
+
 def test_a_new_clip_leaves_others_alone_however_fast_it_is_drawn(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()

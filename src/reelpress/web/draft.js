@@ -6,6 +6,7 @@ import { Problem, askJson, passes, randomId, sendJson } from "./service.js";
 const PAUSE_MS = 600;
 const AGAIN_MS = 4000;
 export const LEAST_S = 0.5; // the shortest clip
+const MOST_S = 3600; // the longest that the service takes
 
 export class Draft {
   #saved = { clips: [], settings: {} }; // as the server has them
@@ -52,7 +53,7 @@ export class Draft {
   }
 
   add(clip, at = this.clips.length) {
-    const made = { id: `c${randomId(6)}`, layout: "auto", framing: null, captions: null, ...clip };
+    const made = bounded({ id: `c${randomId(6)}`, layout: "auto", framing: null, captions: null, ...clip }, true);
     this.clips = this.clips.toSpliced(at, 0, made);
     this.#touch();
     return made;
@@ -60,7 +61,7 @@ export class Draft {
 
   change(id, fields) {
     const times = Object.fromEntries(["start_s", "end_s"].filter((name) => name in fields).map((name) => [name, round(fields[name])]));
-    this.clips = this.clips.map((clip) => (clip.id === id ? { ...clip, ...fields, ...times } : clip));
+    this.clips = this.clips.map((clip) => (clip.id === id ? bounded({ ...clip, ...fields, ...times }, "end_s" in fields) : clip));
     this.#touch();
   }
 
@@ -167,6 +168,12 @@ export class Draft {
     this.settings = { ...others, ...Object.fromEntries(ours) };
     this.#onConflict(both);
   }
+}
+
+/** A clip that is no longer than can be: it ends earlier, or begins later if it was not its end that was moved. */
+function bounded(clip, endMoved) {
+  if (clip.end_s - clip.start_s <= MOST_S) return clip;
+  return endMoved ? { ...clip, end_s: round(clip.start_s + MOST_S) } : { ...clip, start_s: round(clip.end_s - MOST_S) };
 }
 
 function settingsOf({ width, height, platform }) {
