@@ -47,6 +47,17 @@ def test_a_video_is_deleted_only_by_who_means_it(service: FakeClips, open_page: 
     assert service.videos == {}
 
 
+def test_a_video_that_was_deleted_is_open_no_more(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    open_draft(page, service, ONE)
+    go(page, "Choose")
+    page.get_by_role("button", name="Delete talk.mp4").click()
+    for step in ("Mark", "Frame", "Captions", "Export"):
+        expect(page.locator("#steps").get_by_role("button", name=step)).to_have_attribute("aria-disabled", "true")
+
+
 def test_what_was_chosen_last_is_opened(service: FakeClips, open_page: Open) -> None:
     slow = service.add_video("slow.mp4")
     service.add_video("fast.mp4")

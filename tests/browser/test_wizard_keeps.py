@@ -132,6 +132,21 @@ def test_a_change_that_came_after_the_start_elsewhere_is_told(service: FakeClips
     expect(page.locator("#problem")).to_contain_text("without your last change")
 
 
+def test_a_deleted_clip_comes_back_into_the_draft_that_it_was_in(service: FakeClips, open_page: Open) -> None:
+    service.add_video("second.mp4")
+    service.add_video("first.mp4")
+    page = open_page()
+    open_draft(page, service, ONE)
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator("#no-clips")).to_be_visible()
+    go(page, "Choose")
+    page.get_by_role("link", name="second.mp4").click()
+    expect(page.locator("#studio-title")).to_have_text("Mark: second.mp4")
+    page.get_by_role("button", name="Undo").click()
+    eventually(page, lambda: [len(export["drafts"]) for export in service.exports.values()] == [1])
+    expect(page.locator("#no-clips")).to_be_visible()
+
+
 def test_what_another_window_chose_for_all_clips_is_kept(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()

@@ -22,7 +22,7 @@ export class ChooseStep {
   #asking = false;
   #drawn = new WeakSet();
 
-  /** `page` has info, say(), openVideo(id) and openExport(id). */
+  /** `page` has info, say(), openVideo(id), openExport(id) and letGo(id). */
   constructor(page) {
     this.#page = page;
     byId("file").addEventListener("change", () => this.#picked(byId("file").files[0]));
@@ -136,6 +136,7 @@ export class ChooseStep {
     try {
       await sendJson(`v1/videos/${id}`, undefined, { method: "DELETE" });
       this.#names.delete(id);
+      this.#page.letGo(id);
       await this.#recent();
       this.#page.say(`${video.name} is deleted. Finished clips stay.`);
       byId("choose-title").focus();

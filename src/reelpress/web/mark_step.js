@@ -127,26 +127,27 @@ export class MarkStep {
     const { draft } = this.#page;
     const at = draft.clips.findIndex((clip) => clip.id === id);
     const clip = draft.clips[at];
-    this.#undo = { clip, at };
+    this.#undo = { draft, clip, at };
     draft.remove(id);
     this.#page.select(draft.clips[Math.min(at, draft.clips.length - 1)]?.id ?? "");
     write(byId("undo-words"), `${clip.name || "The clip"} is deleted.`);
     byId("undo").hidden = false;
     clearTimeout(this.#undoTimer);
-    this.#undoTimer = setTimeout(() => this.#forget(), UNDO_MS);
+    this.#undoTimer = setTimeout(() => this.forget(), UNDO_MS);
     this.#page.say(`${clip.name || "The clip"} is deleted. Press U to undo.`);
   }
 
   #restore() {
     if (!this.#undo) return;
-    const { clip, at } = this.#undo;
-    this.#page.draft.add(clip, at);
-    this.#page.select(clip.id);
+    const { draft, clip, at } = this.#undo;
+    draft.add(clip, at); // into the one that it was in, though another may be open by now
+    if (draft === this.#page.draft) this.#page.select(clip.id);
     this.#page.say(`${clip.name || "The clip"} is back.`);
-    this.#forget();
+    this.forget();
   }
 
-  #forget() {
+  /** Undo that deletion no more. */
+  forget() {
     if (byId("undo").contains(document.activeElement)) byId("new-clip").focus();
     this.#undo = null;
     byId("undo").hidden = true;

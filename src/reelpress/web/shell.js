@@ -112,6 +112,12 @@ export class Shell {
     }, 80);
   }
 
+  /** Say that a draft was changed elsewhere, too, and which clips both changed. */
+  sayMerged(both) {
+    const yours = both.length ? ` For ${both.join(", ")} yours was kept.` : "";
+    this.say(`The clips were changed in another window, too. Both changes are in now.${yours}`);
+  }
+
   complain(error) {
     if (error.status === 401) {
       this.#askForKey();

@@ -31,7 +31,7 @@ class Wizard {
   #opening = ""; // what is on its way; the last thing that was chosen counts
 
   constructor() {
-    this.shell = new Shell({ go: (step) => this.go(step), connect: () => this.connect(), leave: () => this.#leave() });
+    this.shell = new Shell({ go: (step) => this.go(step), connect: () => this.connect(), leave: () => (this.draft?.flush().catch(() => {}) ?? Promise.resolve()).then(leave) });
     this.studio = new Studio(this);
     this.exports = new ExportStep(this);
     this.chooser = new ChooseStep(this);
@@ -95,9 +95,18 @@ class Wizard {
   }
 
   started() {
+    this.studio.marks.forget();
     this.#toAddress();
     this.redrawNow();
     byId("export-title").focus();
+  }
+
+  /** Let go of a video that was deleted, and of its draft. */
+  letGo(id) {
+    if (this.video?.id !== id) return;
+    this.video = this.draft = null;
+    if (this.exported?.status === "draft") this.exported = null;
+    this.redraw();
   }
 
   // --- where we are ---
@@ -172,7 +181,7 @@ class Wizard {
     if (error) throw error;
     this.exported = exported;
     this.selected = "";
-    this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.#conflict(both), onStarted: (id) => this.#startedElsewhere(id) });
+    this.draft = new Draft(video?.id, { onChange: () => this.#changed(), onConflict: (both) => this.shell.sayMerged(both), onStarted: (id) => this.#startedElsewhere(id) });
     if (exported) this.draft.take(exported);
     this.selected = this.draft.clips[0]?.id ?? "";
     this.analyses = new Analyses(video?.id, () => this.redraw());
@@ -197,19 +206,9 @@ class Wizard {
     this.redraw();
   }
 
-  #conflict(both) {
-    const yours = both.length ? ` For ${both.join(", ")} yours was kept.` : "";
-    this.say(`The clips were changed in another window, too. Both changes are in now.${yours}`);
-  }
-
   async #startedElsewhere(id) {
     const late = new Problem("The export was started in another window, without your last change.", { hint: "“Edit a copy” makes a draft of it." });
     this.complain(await this.openExport(id, "export").then(() => late, (error) => error));
-  }
-
-  async #leave() {
-    await this.draft?.flush().catch(() => {});
-    await leave();
   }
 
   #show() {
