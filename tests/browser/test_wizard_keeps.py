@@ -71,6 +71,7 @@ def test_whoever_leaves_with_unsaved_clips_is_asked(service: FakeClips, open_pag
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     open_draft(page, service, ONE)
+    eventually(page, lambda: saved(page, service)[0]["framing"])  # which comes by itself, and is saved, too
     page.reload()
     expect(page.locator(".clip-title")).to_have_text("One")
     assert asked == []
@@ -80,6 +81,7 @@ def test_whoever_leaves_with_unsaved_clips_is_asked(service: FakeClips, open_pag
     service.failing[f"/v1/exports/{export_id}"] = (503, {"detail": "The database does not answer."})
     rename(page, "Renamed")
     expect(page.locator("#saved-text")).to_have_text("Not saved, trying again")
+    expect(page.locator("#said")).to_contain_text("The clips are not saved: The database does not answer.")
     page.reload()
     assert asked == ["beforeunload"]
 

@@ -202,7 +202,7 @@ function showEmpty(searched) {
 function askForKey() {
   following?.abort();
   if (signIn()) return;
-  write(byId("key-error"), key.get() ? "The service does not accept this key." : "");
+  if (key.get()) write(byId("key-error"), "The service does not accept this key.");
   key.forget();
   showKey(true);
   byId("key").focus();

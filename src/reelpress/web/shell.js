@@ -3,7 +3,7 @@
 import { forgetColours } from "./colours.js";
 import { button, byId, make, mark, write } from "./dom.js";
 import { icon } from "./icons.js";
-import { Problem, isKnown, key, signIn } from "./service.js";
+import { Problem, isKnown, key, passes, signIn } from "./service.js";
 
 const SAID_MS = 8000;
 const CONNECTION = { live: "Live", waiting: "Connection lost, trying again", refused: "Not connected" };
@@ -15,6 +15,7 @@ export class Shell {
   #queue = [];
   #timer;
   #wasLive = false;
+  #unsaved = new WeakSet(); // drafts of which that was said
   #walk = [];
 
   /** `does` has go(step), connect(), leave(). */
@@ -65,7 +66,13 @@ export class Shell {
     byId("saved").hidden = !draft || (!draft.id && draft.state === "saved");
     if (!draft) return;
     mark(byId("saved"), "data-state", draft.state);
-    write(byId("saved-text"), draft.problem && draft.problem.status >= 400 && draft.problem.status < 500 ? `Not saved: ${draft.problem.message}` : SAVED[draft.state]);
+    const isRefused = draft.problem && !passes(draft.problem);
+    write(byId("saved-text"), isRefused ? `Not saved: ${draft.problem.message}` : SAVED[draft.state]);
+    if (draft.state === "failed" && !this.#unsaved.has(draft)) {
+      this.#unsaved.add(draft);
+      this.say(`The clips are not saved: ${[draft.problem.message, draft.problem.evidence].filter(Boolean).join(" ")}`);
+    }
+    if (draft.state === "saved") this.#unsaved.delete(draft);
   }
 
   showConnection(name, error) {
@@ -137,7 +144,7 @@ export class Shell {
 
   #askForKey() {
     if (signIn()) return;
-    write(byId("key-error"), key.get() ? "The service does not accept this key." : "");
+    if (key.get()) write(byId("key-error"), "The service does not accept this key.");
     key.forget();
     this.showKey(true);
     byId("key").focus();
