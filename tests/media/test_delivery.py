@@ -88,6 +88,23 @@ def test_a_slow_motion_source_fits_an_encoder_of_at_most_240_pictures_a_second(
     assert float(measure.average_rate(tmp_path / "out.mp4")) == pytest.approx(30, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "format=yuv420p,setparams=colorspace=ycgco",
+        "format=yuv420p10le,setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020c",
+        "format=gbrp10le,setparams=range=pc:color_primaries=bt2020:color_trc=smpte2084:colorspace=gbr",
+        "format=yuv420p,setparams=color_primaries=jedec-p22",
+    ],
+)
+@pytest.mark.parametrize("wish", [{}, {"codec": "hevc", "hdr": "keep"}], ids=["h264", "hevc"])
+def test_rare_descriptions_of_colour_do_not_stand_in_the_way(
+    compress: Compress, tmp_path: Path, tags: str, wish: dict[str, str]
+) -> None:
+    source = clips.make(tmp_path / "in.mkv", *clips.picture(seconds=0.2), "-vf", tags, "-c:v", "ffv1")
+    compress(source, **wish)
+
+
 @pytest.mark.parametrize(("rate", "cap", "want"), [("60", 30, 30), ("50", 30, 25), ("40", 30, 30), ("25", 30, 25)])
 def test_frame_rate_cap_drops_and_never_repeats(
     compress: Compress, tmp_path: Path, rate: str, cap: int, want: float

@@ -206,6 +206,39 @@ def test_hdr_is_tone_mapped_from_what_the_file_says_or_hdr_implies(colour: Colou
     )
 
 
+def test_hdr_in_rgb_becomes_bt2020_before_it_is_tone_mapped_or_kept() -> None:
+    track = {"pix_fmt": "gbrp10le", "chroma": "rgb", "bit_depth": 10,
+             "colour": Colour(transfer="smpte2084", range="full", primaries="bt2020", matrix="gbr")}  # fmt: skip
+    scale = "scale=w=1280:h=720:out_color_matrix=bt2020:out_range=tv,format=yuv420p10le,setsar=1"
+    assert filters_of(track).startswith(f"{scale},zscale=tin=smpte2084:pin=bt2020:min=bt2020nc:rin=tv:t=linear")
+    kept = plan_colour(video(**track), HD, cpu_row("hevc"), Request(hdr="keep"))
+    assert (",".join(kept.filters), kept.matrix, kept.range) == (scale, "bt2020nc", "limited")
+
+
+def test_a_matrix_that_the_scaler_does_not_know_is_not_shown_to_it() -> None:
+    hidden = "setparams=colorspace=bt709,scale=w=1280:h=720,"
+    assert filters_of({"colour": Colour(matrix="ycgco")}) == (
+        f"{hidden}format=yuv420p,setsar=1,setparams=colorspace=ycgco"
+    )
+    hdr = {**TEN_BIT, "colour": Colour(transfer="arib-std-b67", primaries="bt2020", matrix="bt2020c")}
+    assert filters_of(hdr).startswith(
+        f"{hidden}format=yuv420p10le,setsar=1,zscale=tin=arib-std-b67:pin=bt2020:min=bt2020nc:"
+    )
+    kept = plan_colour(video(**hdr), HD, cpu_row("hevc"), Request(hdr="keep"))
+    assert (kept.filters[0], kept.filters[-1], kept.matrix) == (
+        "setparams=colorspace=bt709", "setparams=colorspace=bt2020c", "bt2020c",
+    )  # fmt: skip
+    wide = {"colour": Colour(primaries="bt2020", matrix="bt2020c")}
+    assert "zscale=tin=bt709:pin=bt2020:min=bt2020c:" in filters_of(wide)
+
+
+def test_primaries_that_encoders_cannot_write_are_left_unsaid() -> None:
+    colour = plan_colour(video(colour=Colour(primaries="ebu3213", matrix="bt470bg")), HD, cpu_row("h264"), Request())
+    assert (colour.primaries, colour.matrix) == (None, "bt470bg")
+    assert colour.filters[-1] == "setparams=color_primaries=unknown:colorspace=bt470bg"
+    assert "primaries_unsaid" in codes(colour.reasons)
+
+
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
 def test_kept_hdr_keeps_ten_bits_and_tags_and_is_not_mapped(codec: str) -> None:
     colour = plan_colour(video(**TEN_BIT, colour=HDR10), HD, cpu_row(codec), Request(hdr="keep"))  # type: ignore[arg-type]

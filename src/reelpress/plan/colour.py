@@ -24,6 +24,13 @@ REFERENCE_WHITE_NITS = 203
 
 MATRIX_BT709 = ("bt709", "bt709", "bt709")
 
+# Matrices that FFmpeg's scaler knows. FFmpeg 9 refuses pictures of others, older ones take them for BT.601; what is
+# only made smaller is the same in any.
+_SCALED_MATRICES = frozenset({"gbr", "bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
+# Matrices that zscale converts from as well. Of constant luminance it does so from transfers like BT.709's alone.
+_CONVERTED_MATRICES = (_SCALED_MATRICES - {"gbr"}) | {"ycgco", "chroma-derived-nc", "chroma-derived-c", "ictcp"}
+_UNWRITTEN_PRIMARIES = "ebu3213"  # x264 has no number for them, and x265 refuses pictures that have them
+
 
 class ColourPlan(Value, frozen=True, kw_only=True):
     """Scaling and colour as filters, with the tags they end in (``None``: the source does not say, nor do we)."""
@@ -65,10 +72,25 @@ def _plan(track: VideoTrack, size: Size, row: EncoderRow, request: Request) -> C
 def _scale(track: VideoTrack, size: Size, *extra: str) -> tuple[str, ...]:
     """Return the filters that bring every picture of a track to one size: of another shape, between bars."""
     scale = (f"scale=w={size.width}:h={size.height}", *extra)
+    hidden = ("setparams=colorspace=bt709",) if _is_strange(track.colour.matrix) else ()
     if not _has_bars(track):
-        return (":".join(scale),)
+        return (*hidden, ":".join(scale))
     kept = "force_original_aspect_ratio=decrease:force_divisible_by=2"
-    return (":".join((*scale, kept)), f"pad=w={size.width}:h={size.height}:x=-1:y=-1")
+    return (*hidden, ":".join((*scale, kept)), f"pad=w={size.width}:h={size.height}:x=-1:y=-1")
+
+
+def _is_strange(matrix: str | None) -> bool:
+    return matrix is not None and matrix not in _SCALED_MATRICES
+
+
+def _to_yuv(track: VideoTrack, size: Size) -> tuple[tuple[str, ...], str, Literal["limited", "full"]]:
+    """Return the filters that scale pictures of BT.2020, and the matrix and range that they have then, for zscale."""
+    colour = track.colour
+    if track.chroma == "rgb":
+        return _scale(track, size, "out_color_matrix=bt2020", "out_range=tv"), "bt2020nc", "limited"
+    is_known = colour.matrix in _CONVERTED_MATRICES or (colour.matrix == "bt2020c" and not colour.is_hdr)
+    matrix = colour.matrix if colour.matrix is not None and is_known else "bt2020nc"
+    return _scale(track, size), matrix, colour.range or "limited"
 
 
 def _has_bars(track: VideoTrack) -> bool:
@@ -102,10 +124,13 @@ def _keep_hdr(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     if colour.dolby_vision is not None:
         note = "Dolby Vision's dynamic metadata is dropped; its base layer stays."
         reasons = (*reasons, Reason(code="dolby_vision_dropped", text=note, fact=None))
+    scale, matrix, range_ = _to_yuv(track, size)
+    shown: tuple[str, ...] = ()
+    if colour.matrix is not None and _is_strange(colour.matrix):
+        matrix, shown = colour.matrix, (f"setparams=colorspace={colour.matrix}",)
     return ColourPlan(
-        filters=(*_scale(track, size), f"format={pix_fmt}", "setsar=1"), pix_fmt=pix_fmt,
-        primaries=colour.primaries or "bt2020", transfer=colour.transfer,
-        matrix=colour.matrix or "bt2020nc", range=colour.range or "limited",
+        filters=(*scale, f"format={pix_fmt}", "setsar=1", *shown), pix_fmt=pix_fmt,
+        primaries=colour.primaries or "bt2020", transfer=colour.transfer, matrix=matrix, range=range_,
         keeps_hdr=colour, reasons=reasons,
     )  # fmt: skip
 
@@ -113,12 +138,13 @@ def _keep_hdr(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
 def _tonemap(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     colour = track.colour
     # Tags are stated, not read from frames: phones write them in the container, the bitstream or only one of both.
+    scale, matrix, range_ = _to_yuv(track, size)
     source = (
-        f"tin={colour.transfer}:pin={colour.primaries or 'bt2020'}:min={colour.matrix or 'bt2020nc'}"
-        f":rin={'pc' if colour.range == 'full' else 'tv'}"
+        f"tin={colour.transfer}:pin={colour.primaries or 'bt2020'}:min={matrix}"
+        f":rin={'pc' if range_ == 'full' else 'tv'}"
     )
     filters = (
-        *_scale(track, size), "format=yuv420p10le", "setsar=1",
+        *scale, "format=yuv420p10le", "setsar=1",
         f"zscale={source}:t=linear:npl={REFERENCE_WHITE_NITS}", "format=gbrpf32le", "zscale=p=bt709",
         "tonemap=tonemap=hable:desat=0", "zscale=t=bt709:m=bt709:r=tv",
     )  # fmt: skip
@@ -139,11 +165,12 @@ def _rgb(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
 def _wide_gamut(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     colour = track.colour
     depth = "yuv420p10le" if (track.bit_depth or 8) > 8 else "yuv420p"
+    scale, matrix, range_ = _to_yuv(track, size)
     source = (
-        f"tin={colour.transfer or 'bt709'}:pin={colour.primaries or 'bt2020'}:min={colour.matrix or 'bt2020nc'}"
-        f":rin={'pc' if colour.range == 'full' else 'tv'}"
+        f"tin={colour.transfer or 'bt709'}:pin={colour.primaries or 'bt2020'}:min={matrix}"
+        f":rin={'pc' if range_ == 'full' else 'tv'}"
     )
-    filters = (*_scale(track, size), f"format={depth}", "setsar=1", f"zscale={source}:p=bt709:t=bt709:m=bt709:r=tv")
+    filters = (*scale, f"format={depth}", "setsar=1", f"zscale={source}:p=bt709:t=bt709:m=bt709:r=tv")
     fact = f"{colour.primaries}/{colour.transfer}/{colour.matrix}"
     reason = Reason(code="gamut_converted", text="Wide-gamut SDR becomes BT.709.", fact=fact)
     return _bt709(filters, row, (reason, *_depth_reasons(track, row.pix_fmt)))
@@ -160,14 +187,20 @@ def _plain(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
             Reason(code="limited_range", text="Full range becomes limited range.", fact="full range"),
         )
     matrix, primaries, transfer = colour.matrix, colour.primaries, colour.transfer
+    is_unsaid = primaries == _UNWRITTEN_PRIMARIES
+    if is_unsaid:
+        primaries = None
+        text = f"Primaries {_UNWRITTEN_PRIMARIES} have no number in the output, and are left unsaid."
+        reasons = (*reasons, Reason(code="primaries_unsaid", text=text, fact=_UNWRITTEN_PRIMARIES))
     if matrix is None and players_guess(track.width, track.height) != players_guess(size.width, size.height):
         # players take untagged video for BT.709 when large and BT.601 when small; a smaller copy must say what it was
         matrix = primaries = transfer = "bt709"
         text = "The source says no colour space; its size implies BT.709, its smaller copy would not."
         reasons = (*reasons, Reason(code="colour_stated", text=text, fact=f"{track.width}x{track.height}"))
+    shown = "unknown" if is_unsaid and primaries is None else primaries
     tags = [
         f"{key}={value}"
-        for key, value in (("color_primaries", primaries), ("color_trc", transfer), ("colorspace", matrix))
+        for key, value in (("color_primaries", shown), ("color_trc", transfer), ("colorspace", matrix))
         if value is not None
     ]
     known_range = "limited" if full or colour.range is not None else None
