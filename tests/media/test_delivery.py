@@ -481,6 +481,16 @@ def test_receipt_names_the_build_that_ran(compress: Compress, host: object, tmp_
     assert json.dumps(receipt.attempts[-1].argv[0]) == json.dumps(host.ffmpegs[0].path)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", ["in.avi", "in.asf"])
+def test_what_does_not_say_when_pictures_are_shown_is_kept_and_not_copied(
+    compress: Compress, tmp_path: Path, name: str
+) -> None:
+    flat = ("-f", "lavfi", "-i", "color=gray:size=1280x720:rate=25:duration=4,drawgrid=w=100:h=100")
+    source = clips.make(tmp_path / name, *flat, "-c:v", "libx264", "-crf", "30", "-bf", "2", "-pix_fmt", "yuv420p")
+    receipt = compress(source, status="skipped", always_encode=False)
+    assert any("does not say when a picture is shown" in r.text for r in receipt.reasons)
+
+
 def test_an_encode_on_course_to_outgrow_its_input_is_stopped_midway(compress: Compress, tmp_path: Path) -> None:
     noise = ("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=20,noise=alls=60:allf=t")
     source = clips.make(tmp_path / "in.mkv", *noise, *clips.X264, "-crf", "51")

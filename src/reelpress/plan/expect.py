@@ -131,7 +131,7 @@ def instead(media: MediaFacts, track: VideoTrack, host: HostFacts, request: Requ
     )  # fmt: skip
 
 
-_WITHOUT_TIMES = frozenset({"avi", *ELEMENTARY_FORMATS})
+_WITHOUT_TIMES = frozenset({"avi", "asf", "asf_o", *ELEMENTARY_FORMATS})
 
 
 def _copy_obstacle(media: MediaFacts, track: VideoTrack, request: Request) -> str | None:
