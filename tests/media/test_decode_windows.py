@@ -14,7 +14,7 @@ from reelpress.probe.media import look_at_output, probe
 from reelpress.probe.media_decode import OutputDecoder
 from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_request import Decoding
-from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_stream import StreamScan
 
 import clips
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,24 @@ def test_a_clock_that_is_set_back_is_noted_and_not_measured_as_length(folder: Pa
     assert facts.video[0].frames == 100
     assert facts.video[0].is_vfr is False
     assert any("timestamps jump by" in line for line in facts.damage)
+
+
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_pictures_of_a_programme_stream_come_steadily_though_some_do_not_say_when(folder: Path, b_frames: str) -> None:
+    path = clips.make(
+        folder / f"steady{b_frames}.vob", *clips.picture("160x120", seconds=6), "-c:v", "mpeg2video", "-bf", b_frames,
+        "-g", "12",
+    )  # fmt: skip
+    command = ["ffprobe", "-v", "error", "-show_entries", "packet=pts", "-of", "csv=p=0", str(path)]
+    if shutil.which("ffprobe") is not None:
+        assert "N/A" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    facts = probe(path)
+    track = facts.video[0]
+    assert (track.frames, track.fps_avg, track.is_vfr) == (150, 25, False)
+    assert facts.duration_s == track.duration_s == pytest.approx(6.0)
+    assert (track.last_from_s, track.last_s) == (pytest.approx(5.96), pytest.approx(0.04))
+    assert track.longest_gop_s == pytest.approx(0.48, abs=0.05)
+    assert track.keyframe_times_s == tuple(sorted(track.keyframe_times_s))
 
 
 @pytest.mark.parametrize("encode", [("-c:v", "mpeg2video", "-bf", "2"), clips.X264])

@@ -20,7 +20,7 @@ from av.packet import Packet
 from reelpress.facts.media import Decoded
 from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_refusal import log_lines
-from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_stream import StreamScan
 
 WINDOW_FRAMES = 8
 _END_S = 1.0

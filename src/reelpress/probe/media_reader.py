@@ -18,8 +18,9 @@ from reelpress.probe.media_frames import FrameSampler
 from reelpress.probe.media_lines import stream_lines
 from reelpress.probe.media_refusal import RefusedError, log_lines
 from reelpress.probe.media_request import Decoding, Request
-from reelpress.probe.media_scan import Scan, StreamScan, is_discontinuous, scan_packets
+from reelpress.probe.media_scan import Scan, is_discontinuous, scan_packets
 from reelpress.probe.media_sound import LateSound
+from reelpress.probe.media_stream import StreamScan
 from reelpress.probe.media_stretches import Stretches, read_head, read_stretches
 from reelpress.probe.media_tracks import (
     StreamLine,

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from reelpress.facts.media import MOST_PAUSES, Stretch
 from reelpress.probe.media_frames import FrameSampler
-from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_stream import StreamScan
 from reelpress.probe.media_timing import Timing, frame_timing, pauses
 from reelpress.probe.media_window import Window
 

@@ -13,7 +13,7 @@ from av.stream import Disposition, Stream
 from reelpress.facts.media import AudioTrack, Crop, OtherTrack, StreamKind, SubtitleTrack
 from reelpress.facts.values import Value
 from reelpress.probe.isobmff import TrackBoxes
-from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_stream import StreamScan
 
 _MAX_TEXT = 1_000
 _BITMAP_SUBTITLES = frozenset({"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "dvb_teletext", "xsub"})

@@ -20,7 +20,7 @@ from reelpress.probe.media_frames import (
     read_format,
     read_range,
 )
-from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_stream import StreamScan
 from reelpress.probe.media_stretches import Stretches, claimed_rates
 from reelpress.probe.media_timing import Timing, filled_slots, frame_timing, held_frames, pauses
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name

@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from reelpress.probe.media_frames import FrameSampler
-from reelpress.probe.media_scan import StreamScan
+from reelpress.probe.media_stream import StreamScan
 
 _MAX_WINDOW_PACKETS = 6000  # the keyframe may be far before the window
 _MAX_WINDOW_BYTES = 48 * 2**20
