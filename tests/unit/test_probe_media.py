@@ -202,6 +202,15 @@ def test_a_clock_that_is_set_back_is_noted_and_not_measured_as_length(folder: Pa
     assert any("timestamps jump by" in line for line in facts.damage)
 
 
+def test_sound_that_begins_behind_a_jump_of_the_clock_begins_there(folder: Path) -> None:
+    first, second = clips.plain(folder / "mute.ts"), clips.with_sound(folder / "heard.ts")
+    joined = folder / "heard_later.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    facts = probe(joined)
+    assert (facts.audio[0].start_s or 0) - (facts.video[0].start_s or 0) == pytest.approx(2.0, abs=0.1)
+    assert facts.duration_s == pytest.approx(4.0, abs=0.1)
+
+
 @pytest.mark.parametrize("b_frames", ["0", "2"])
 def test_pictures_of_a_programme_stream_come_steadily_though_some_do_not_say_when(folder: Path, b_frames: str) -> None:
     path = clips.make(

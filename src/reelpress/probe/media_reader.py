@@ -20,7 +20,7 @@ from reelpress.probe.media_refusal import RefusedError, log_lines
 from reelpress.probe.media_request import Decoding, Request
 from reelpress.probe.media_scan import Scan, is_discontinuous, scan_packets
 from reelpress.probe.media_sound import LateSound
-from reelpress.probe.media_stream import StreamScan
+from reelpress.probe.media_stream import Clock, StreamScan
 from reelpress.probe.media_stretches import Stretches, read_head, read_stretches
 from reelpress.probe.media_tracks import (
     StreamLine,
@@ -51,7 +51,8 @@ class Reader:
         self.stretches: Stretches | None = None
         self.decoded: Decoded | None = None
         self.jumps = is_discontinuous(container)
-        self.scans = {s.index: StreamScan(s, is_discontinuous=self.jumps) for s in container.streams}
+        clock = Clock()
+        self.scans = {s.index: StreamScan(s, is_discontinuous=self.jumps, clock=clock) for s in container.streams}
         self.samplers = {
             s.index: FrameSampler(s, request.max_pixels, 1 if request.decoding is None else request.decoding.threads)
             for s in container.streams.video

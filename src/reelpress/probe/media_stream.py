@@ -17,6 +17,13 @@ _MAX_KEYFRAMES_KEPT = 16
 _MAX_BYTES_KEPT = 32
 
 
+class Clock:
+    """A container's clock: by how much it was set where it last jumped, which streams that begin behind it go by."""
+
+    def __init__(self) -> None:
+        self.shift_s = Fraction(0)
+
+
 class StreamScan:
     """What the packets of one stream add up to; times are ticks of the stream's time base.
 
@@ -24,7 +31,7 @@ class StreamScan:
     frames marked invisible; ``size_bytes`` counts every packet, since all of them are in the file.
     """
 
-    def __init__(self, stream: av.stream.Stream, *, is_discontinuous: bool) -> None:
+    def __init__(self, stream: av.stream.Stream, *, is_discontinuous: bool, clock: Clock | None = None) -> None:
         self.index, self.kind = stream.index, stream.type
         self.time_base = stream.time_base or Fraction(1, 1_000_000)
         context = stream.codec_context
@@ -42,7 +49,7 @@ class StreamScan:
         self._bytes_by: list[tuple[int, int]] = []  # as many at most, and spread as well
         self._last_keyframe: int | None = None
         self._longest_gop = 0
-        self._shift = 0
+        self._clock, self._shift = clock or Clock(), 0
         self._delays: set[int] = set()  # from decoding to showing; no more than two
         # of these a picture that others need is shown when the next of them is decoded
         self._is_one_late = context is not None and context.name in {"mpeg1video", "mpeg2video"}
@@ -163,7 +170,9 @@ class StreamScan:
             clock, self._count_on = self._count_on, self._count_on + packet.duration
         if clock is None:
             return None
-        if self._previous is not None:
+        if self._previous is None:
+            self._shift = round(self._clock.shift_s / self.time_base)
+        else:
             step = clock - self._previous
             if step > self._forth or (step < -self._back and dts is not None):
                 self._note_jump(step)
@@ -216,6 +225,7 @@ class StreamScan:
             at = self._previous + self._shift - self.start
             self.jumps.append((float(at * self.time_base), float(step * self.time_base)))
         self._shift -= step - max(self.last_duration, 1)
+        self._clock.shift_s = self._shift * self.time_base
 
     def _note_skipped(self, packet: Packet[av.stream.Stream]) -> None:
         """Note the samples a player throws away: encoder delay, which may span several packets, and padding."""
