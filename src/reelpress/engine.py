@@ -35,6 +35,7 @@ from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.run.watch import Job
 from reelpress.settling import refuse_target, settling, stop_if_cancelled
+from reelpress.source.fingerprint import of_file
 
 # An output that was asked for at any size still stops somewhere (a runaway encoder, a lying header).
 RUNAWAY_FACTOR = 30
@@ -143,7 +144,6 @@ class _Work:
         book.describe_source(self.source, facts)
         self.emit(Probed(job=self.job.id, input=self.job.input, facts=facts))
         track = facts.main_video
-        self.job = msgspec.structs.replace(self.job, key=f"{self.source}:{snapshot.size_bytes}:{snapshot.mtime_ns}")
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
             self.host = self.gpus.host_for(facts, self.request, self.cancel)
         decided = only_rung(
@@ -158,6 +158,11 @@ class _Work:
         if isinstance(decided, Encode):
             said = forecast(facts, decided, self.host.cores, sampled_bytes=book.sampled_bytes)
             book.foresee(said, decided.attempts[0].encoder)
+        if isinstance(decided, Encode) and any(attempt.gpus for attempt in decided.attempts):
+            # a copy under another name, as a service makes one for every job, brings a GPU down no less
+            with contextlib.suppress(OSError):  # FFmpeg will not read it either
+                key = of_file(self.source, snapshot.size_bytes, self.cancel)
+                self.job = msgspec.structs.replace(self.job, key=key)
         if isinstance(decided, Reject):
             first = decided.reasons[0]
             book.reject(decided.code, first.text, evidence=first.fact, hint=decided.hint)

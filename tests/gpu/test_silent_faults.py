@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
 import pytest
 
+from reelpress.engine import compress_file
 from reelpress.facts.failure import FailureKind as K
 from reelpress.plan import gpu_ladder
+from reelpress.receipt import Receipt
+from reelpress.run.breaker import Breaker
+from reelpress.run.host_state import host_folder
 
 import clips
 import world
@@ -81,3 +86,31 @@ def test_a_rotation_that_is_lost_on_gpu_frames(
     if len(rungs) > 1:
         assert "pictures: expected at least" in (attempts[0].evidence or "")
     assert outcome.complaints == ()
+
+
+def two_copies(known: World, folder: Path) -> tuple[list[Receipt], list[str]]:
+    """Do two jobs of the same contents, at which the encoder fails; return how they went and what the breaker says."""
+    machine = known.machine.twin(folder / "machine")
+    world.live_on(machine, folder)
+    shutil.copytree(known.found, folder / "cache")
+    machine.set_faults("encode@25=20")  # of a job's 26 pictures; a trial has 24
+    receipts = []
+    for name in ("one.mp4", "two.mp4"):
+        shutil.copy(known.source, folder / name)
+        receipts.append(
+            compress_file(
+                folder / name, folder / f"out-{name}", host=known.host, request=world.REQUEST,
+                policy=world.policy_of(folder / "cache"),
+            )
+        )  # fmt: skip
+    return receipts, [report.state for report in Breaker(host_folder()).snapshot()]
+
+
+def test_an_input_that_brings_a_gpu_down_counts_once_whatever_its_name(
+    worlds: Worlds, pool: Executor, tmp_path: Path
+) -> None:
+    (tmp_path / "job").mkdir()
+    receipts, states = pool.submit(two_copies, worlds("bundled", 1), tmp_path / "job").result()
+    kinds = [[attempt.failure for attempt in receipt.attempts] for receipt in receipts]
+    assert kinds == [[K.DEVICE_LOST, None]] * 2
+    assert states == ["closed"]
