@@ -374,3 +374,14 @@ def test_a_preview_that_lost_a_file_is_none(preview: Make, tmp_path: Path) -> No
     (tmp_path / "copy" / made.sprites.files[0]).unlink()
     assert read_preview(tmp_path / "copy") is None
     assert read_preview(tmp_path / "nowhere") is None
+
+
+def test_the_example_of_the_page_makes_a_preview(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: HostFacts
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "preview.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0].replace("/usr/bin/ffmpeg", host.ffmpegs[0].path)
+    clips.with_sound(tmp_path / "talk.mp4").rename(tmp_path / "talk.mov")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "preview.md", "exec"), {})
+    assert read_preview(Path("preview")) is not None
