@@ -613,3 +613,11 @@ def test_more_bytes_never_revive_an_encode_that_was_to_stop(done: float | None) 
     stops = [outgrown(written, done, 1_000_000) is not None for written in range(0, 2_000_000, 5_000)]
     assert stops == sorted(stops)
     assert stops[-1]
+
+
+@pytest.mark.parametrize(
+    ("windows", "told"), [(1, "1 sample of 4.0 s predicts "), (3, "3 samples of 4.0 s in all predict ")]
+)
+def test_samples_are_counted_as_people_count(windows: int, told: str) -> None:
+    samples = SampleFacts(windows=windows, seconds=4.0, encoded_bytes_per_s=1000.0)
+    assert sampled_outlook(media(), video(), 1000.0, samples, 0.05).text.startswith(told)

@@ -117,7 +117,10 @@ def sampled_outlook(
     duration = track.changes_until_s or media.duration_s or 0.0
     predicted = round(bytes_per_s * duration) + media.size_bytes - (track.size_bytes or 0)
     share = predicted / media.size_bytes
-    text = f"{samples.windows} samples of {samples.seconds:.1f} s in all predict {share:.0%} of the input's size."
+    many = samples.windows != 1
+    what = f"{samples.windows} samples" if many else "1 sample"
+    predict = "in all predict" if many else "predicts"
+    text = f"{what} of {samples.seconds:.1f} s {predict} {share:.0%} of the input's size."
     verdict: Literal["yes", "no"] = "yes" if share <= 1 - min_saving else "no"
     return Outlook(verdict=verdict, text=text, predicted_bytes=predicted)
 
