@@ -287,3 +287,9 @@ def test_platforms_are_named_once_each_and_known() -> None:
     assert platforms_from(["reels", "shorts", "reels"]) == ("reels", "shorts")
     with pytest.raises(UsageError, match="myspace"):
         platforms_from(["myspace"])
+
+
+def test_a_list_that_is_not_there_is_not_told_to_be_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read") as refused:
+        read_specs(tmp_path / "clips.csv")
+    assert refused.value.hint == "Check the name."

@@ -100,7 +100,8 @@ def read_specs(path: Path) -> tuple[ClipSpec, ...]:
             raise UsageError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB.", hint="Is it a list of clips?")
         text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read.", evidence=str(error), hint="It must be UTF-8 text.") from error
+        hint = "Check the name." if isinstance(error, OSError) else "It must be UTF-8 text."
+        raise InputError(f"{path} cannot be read.", evidence=str(error), hint=hint) from error
     specs = []
     for number, row in enumerate(reader(path, text), start=1):
         if number > MOST_CLIPS:
