@@ -269,6 +269,8 @@ class _ClipWork:
         shown = (clock.start_s, clock.start_s + clock.duration_s)
         cues = 0 if captions is None else sum(c.end_s > shown[0] and c.start_s < shown[1] for c in captions.cues)
         told = [reason.text for reason in decided.reasons if reason.code in _TOLD]
+        if captions is not None and captions.cues and not cues:
+            told.append("None of the captions is on between its start and its end.")
         told += [
             f"The {gate.name.replace('_', ' ')} is {gate.measured}; {gate.expected} was wanted."
             for gate in book.gates if gate.name in TOLERABLE and gate.verdict == "failed"

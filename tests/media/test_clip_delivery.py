@@ -429,4 +429,13 @@ def test_captions_are_drawn_whatever_the_folder_is_called(
     assert lit == [10 <= n < 20 for n in range(30)]
     assert receipt.clip is not None
     assert receipt.clip.caption_cues == 1
+    assert not [warning for warning in receipt.clip.warnings if "caption" in warning]
     assert list(odd.glob("reelpress-clip-*")) == []
+
+
+def test_captions_that_are_all_of_other_times_are_told(cut: Cut, tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "in.mp4", "-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=2", *clips.X264)
+    receipt = cut(source, 0.6, 1.8, captions=Captions(cues=(Cue(start_s=3601.0, end_s=3602.0, text="Hello"),)))
+    assert receipt.clip is not None
+    assert (receipt.clip.caption_cues, receipt.exit_code) == (0, 0)
+    assert "None of the captions is on between its start and its end." in receipt.clip.warnings
