@@ -69,9 +69,9 @@ def outlook(track: VideoTrack, size: Size, fps: float | None) -> Outlook:
     equivalent = per_pixel * CODEC_WORTH.get(track.codec, OLD_CODEC_WORTH)
     spends = f"{per_pixel:.4f} bits per output pixel in {track.codec}"
     if equivalent >= CERTAIN_BPP:
-        return Outlook(verdict="yes", text=f"The input spends {spends}: an encode is sure to be smaller.")
+        return Outlook(verdict="yes", text=f"The input spends {spends}: an encode should be smaller.")
     if per_pixel <= HOPELESS_BPP:
-        return Outlook(verdict="no", text=f"The input spends only {spends}: an encode could not be smaller.")
+        return Outlook(verdict="no", text=f"The input spends only {spends}: an encode could hardly be smaller.")
     return Outlook(verdict="doubtful", text=f"The input spends {spends}: the size of the encode decides.")
 
 
