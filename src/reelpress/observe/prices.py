@@ -69,8 +69,8 @@ class PriceBook(Value, frozen=True, kw_only=True):
 class Tariff(Value, frozen=True, kw_only=True):
     """What one job on one machine is charged for each second; ``text`` says so to people.
 
-    ``cpu_s`` counts CPU seconds of child processes, ``wall_s`` the clock, ``gpu_s`` the time that a slot of a GPU was
-    held. ``None`` means that no price is known, and that what it would have cost is left out.
+    ``cpu_s`` counts CPU seconds of child processes, ``wall_s`` the clock, ``gpu_s`` the time that FFmpeg ran
+    on a GPU. ``None`` means that no price is known, and that what it would have cost is left out.
     """
 
     name: str
