@@ -48,6 +48,12 @@ def four_corners(out: Path, *options: str, size: tuple[int, int] = (320, 180), e
     return make(out, "-f", "lavfi", "-i", graph, *encode, "-crf", "4", *options)
 
 
+def four_corners_in_ycgco(out: Path) -> Path:
+    """The same picture in YCgCo, which FFmpeg's scaler does not know."""
+    known = "format=gbrp,zscale=min=gbr:m=ycgco:r=tv,format=yuv444p,setparams=colorspace=bt709,format=yuv420p"
+    return four_corners(out, "-vf", f"{known},setparams=colorspace=ycgco", "-x264-params", "colormatrix=YCgCo")
+
+
 def flash_and_beep(out: Path, *options: str, before: tuple[str, ...] = ()) -> Path:
     """White from 1.0 s to 1.2 s with a tone over just that stretch; noise elsewhere so that encoding pays."""
     shown = f"between(t,{FLASH_S},{FLASH_S + 0.2})"

@@ -336,6 +336,12 @@ def test_colours_end_as_bt709(cut: Cut, tmp_path: Path) -> None:
     assert np.abs(middle_row - np.array([254, 0, 0])).max() < 16
 
 
+def test_colours_of_a_matrix_that_few_players_know_stay_as_they_are(cut: Cut, tmp_path: Path) -> None:
+    cut(measure.four_corners_in_ycgco(tmp_path / "in.mp4"), 0.2, 0.6, framing=framed(shot(0, 2, "fit")))
+    middle = measure.frames(tmp_path / "clip.mp4")[3][1][110:210]
+    assert measure.corners(middle) == ("red", "green", "blue", "white")
+
+
 def test_fields_become_frames(cut: Cut, tmp_path: Path) -> None:
     receipt = cut(clips.interlaced(tmp_path / "in.mp4"), 0.4, 1.2)
     assert "deinterlaced" in {r.code for r in receipt.reasons}

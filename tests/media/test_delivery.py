@@ -105,6 +105,11 @@ def test_rare_descriptions_of_colour_do_not_stand_in_the_way(
     compress(source, **wish)
 
 
+def test_colours_of_a_matrix_that_few_players_know_stay_as_they_are(compress: Compress, tmp_path: Path) -> None:
+    compress(measure.four_corners_in_ycgco(tmp_path / "in.mp4"))
+    assert measure.corners(measure.frames(tmp_path / "out.mp4")[3][1]) == ("red", "green", "blue", "white")
+
+
 @pytest.mark.parametrize(("rate", "cap", "want"), [("60", 30, 30), ("50", 30, 25), ("40", 30, 30), ("25", 30, 25)])
 def test_frame_rate_cap_drops_and_never_repeats(
     compress: Compress, tmp_path: Path, rate: str, cap: int, want: float

@@ -76,6 +76,7 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "silent": lambda d: made(d / "a.mp4", sound=False),
     "soft": lambda d: made(d / "a.mp4", "-vf", "scale=120:68,scale=854:480"),
     "portrait": lambda d: made(d / "a.mp4", "-vf", "transpose"),
+    "rare matrix": lambda d: made(d / "a.mp4", "-vf", "setparams=colorspace=ycgco"),
 }
 
 

@@ -217,8 +217,8 @@ def test_hdr_in_rgb_becomes_bt2020_before_it_is_tone_mapped_or_kept() -> None:
 
 def test_a_matrix_that_the_scaler_does_not_know_is_not_shown_to_it() -> None:
     hidden = "setparams=colorspace=bt709,scale=w=1280:h=720,"
-    assert filters_of({"colour": Colour(matrix="ycgco")}) == (
-        f"{hidden}format=yuv420p,setsar=1,setparams=colorspace=ycgco"
+    assert filters_of({"colour": Colour(matrix="smpte2085")}) == (
+        f"{hidden}format=yuv420p,setsar=1,setparams=colorspace=smpte2085"
     )
     hdr = {**TEN_BIT, "colour": Colour(transfer="arib-std-b67", primaries="bt2020", matrix="bt2020c")}
     assert filters_of(hdr).startswith(
@@ -230,6 +230,16 @@ def test_a_matrix_that_the_scaler_does_not_know_is_not_shown_to_it() -> None:
     )  # fmt: skip
     wide = {"colour": Colour(primaries="bt2020", matrix="bt2020c")}
     assert "zscale=tin=bt709:pin=bt2020:min=bt2020c:" in filters_of(wide)
+
+
+def test_a_matrix_that_few_players_know_becomes_bt709() -> None:
+    colour = plan_colour(video(colour=Colour(matrix="ycgco", range="limited")), HD, cpu_row("h264"), Request())
+    assert (colour.primaries, colour.transfer, colour.matrix, colour.range) == ("bt709", "bt709", "bt709", "limited")
+    assert ",".join(colour.filters).startswith(
+        "setparams=colorspace=bt709,scale=w=1280:h=720,format=yuv420p,setsar=1,"
+        "zscale=tin=bt709:pin=bt709:min=ycgco:rin=tv:p=bt709:t=bt709:m=bt709:r=tv,"
+    )
+    assert "matrix_converted" in codes(colour.reasons)
 
 
 def test_primaries_that_encoders_cannot_write_are_left_unsaid() -> None:

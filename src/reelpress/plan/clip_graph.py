@@ -17,6 +17,7 @@ from reelpress.facts.media import VideoTrack
 from reelpress.facts.values import Value
 from reelpress.plan.clip_clock import Clock
 from reelpress.plan.clip_colour import BT709_TAGS, clip_colour
+from reelpress.plan.colour import hidden_matrix
 from reelpress.plan.encoders import EncoderRow
 from reelpress.plan.geometry import Size, crop_filter, kept_size
 from reelpress.plan.model import CAPTIONS, FONTS
@@ -206,7 +207,7 @@ def before_framing(track: VideoTrack, deinterlace: Iterable[str]) -> tuple[str, 
     A picture that changes its size or format midway is brought to its first one: FFmpeg would begin the graph anew, and
     count frames from 0 again. Frames that are as they should be pass untouched.
     """
-    steady = (f"scale=w={track.width}:h={track.height}",) if keeps_graph(track) else ()
+    steady = (*hidden_matrix(track), f"scale=w={track.width}:h={track.height}") if keeps_graph(track) else ()
     return (*steady, *crop_filter(track), *deinterlace)
 
 

@@ -1,7 +1,8 @@
 """Colour: what the output's pixels and tags will be, and the filters that make both agree.
 
 Targets: 8-bit limited-range yuv420p. HDR (PQ or HLG) is tone-mapped to BT.709, or kept as 10-bit where asked and the
-codec can. BT.601 and BT.709 material keeps its matrix; BT.2020 and RGB become BT.709. Unknown stays unknown.
+codec can. BT.601 and BT.709 material keeps its matrix; BT.2020, RGB and matrices that few players know become BT.709.
+Unknown stays unknown.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MATRIX_BT709 = ("bt709", "bt709", "bt709")
 _SCALED_MATRICES = frozenset({"gbr", "bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 # Matrices that zscale converts from as well. Of constant luminance it does so from transfers like BT.709's alone.
 _CONVERTED_MATRICES = (_SCALED_MATRICES - {"gbr"}) | {"ycgco", "chroma-derived-nc", "chroma-derived-c", "ictcp"}
+_OF_HDR_ALONE = "ictcp"
 _UNWRITTEN_PRIMARIES = "ebu3213"  # x264 has no number for them, and x265 refuses pictures that have them
 
 
@@ -66,17 +68,24 @@ def _plan(track: VideoTrack, size: Size, row: EncoderRow, request: Request) -> C
         return _rgb(track, size, row)
     if colour.primaries == "bt2020" or (colour.matrix or "").startswith("bt2020"):
         return _wide_gamut(track, size, row)
+    if _is_strange(colour.matrix) and colour.matrix in _CONVERTED_MATRICES - {_OF_HDR_ALONE}:
+        return _strange_matrix(track, size, row)
     return _plain(track, size, row)
 
 
 def _scale(track: VideoTrack, size: Size, *extra: str) -> tuple[str, ...]:
     """Return the filters that bring every picture of a track to one size: of another shape, between bars."""
     scale = (f"scale=w={size.width}:h={size.height}", *extra)
-    hidden = ("setparams=colorspace=bt709",) if _is_strange(track.colour.matrix) else ()
+    hidden = hidden_matrix(track)
     if not _has_bars(track):
         return (*hidden, ":".join(scale))
     kept = "force_original_aspect_ratio=decrease:force_divisible_by=2"
     return (*hidden, ":".join((*scale, kept)), f"pad=w={size.width}:h={size.height}:x=-1:y=-1")
+
+
+def hidden_matrix(track: VideoTrack) -> tuple[str, ...]:
+    """Return what has to stand before whatever scales pictures of a track: a lie where it refuses the truth."""
+    return ("setparams=colorspace=bt709",) if _is_strange(track.colour.matrix) else ()
 
 
 def _is_strange(matrix: str | None) -> bool:
@@ -164,15 +173,27 @@ def _rgb(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
 
 def _wide_gamut(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
     colour = track.colour
+    fact = f"{colour.primaries}/{colour.transfer}/{colour.matrix}"
+    reason = Reason(code="gamut_converted", text="Wide-gamut SDR becomes BT.709.", fact=fact)
+    return _converted(track, size, row, primaries="bt2020", reason=reason)
+
+
+def _strange_matrix(track: VideoTrack, size: Size, row: EncoderRow) -> ColourPlan:
+    text = f"Colours of {track.colour.matrix}, which few players know, become those of BT.709."
+    reason = Reason(code="matrix_converted", text=text, fact=track.colour.matrix)
+    return _converted(track, size, row, primaries="bt709", reason=reason)
+
+
+def _converted(track: VideoTrack, size: Size, row: EncoderRow, *, primaries: str, reason: Reason) -> ColourPlan:
+    """Make SDR of any matrix and primaries BT.709; ``primaries`` are those of a source that names none."""
+    colour = track.colour
     depth = "yuv420p10le" if (track.bit_depth or 8) > 8 else "yuv420p"
     scale, matrix, range_ = _to_yuv(track, size)
     source = (
-        f"tin={colour.transfer or 'bt709'}:pin={colour.primaries or 'bt2020'}:min={matrix}"
+        f"tin={colour.transfer or 'bt709'}:pin={colour.primaries or primaries}:min={matrix}"
         f":rin={'pc' if range_ == 'full' else 'tv'}"
     )
     filters = (*scale, f"format={depth}", "setsar=1", f"zscale={source}:p=bt709:t=bt709:m=bt709:r=tv")
-    fact = f"{colour.primaries}/{colour.transfer}/{colour.matrix}"
-    reason = Reason(code="gamut_converted", text="Wide-gamut SDR becomes BT.709.", fact=fact)
     return _bt709(filters, row, (reason, *_depth_reasons(track, row.pix_fmt)))
 
 

@@ -11,6 +11,7 @@ from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.numbers import middles
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
+from reelpress.plan.colour import hidden_matrix
 from reelpress.plan.encoders import LEAN, LEAN_MOTION, LEAN_STILL
 from reelpress.plan.model import INPUT, OUTPUT, Attempt, Encode
 from reelpress.plan.worth import is_still, outlook_of, sample_windows
@@ -67,7 +68,9 @@ def sample_order(decided: Encode, media: MediaFacts, request: Request) -> Sample
         places = [_at_keyframe(place, track, media.start_s or 0.0) for place in evenly] if seekable else [0.0]
         windows = tuple(Window(start_s=round(start, 3), duration_s=round(each, 3)) for start in places)
         if width >= 64 and height >= 64:
-            return _order(attempt, windows, [_small(attempt.args, windows, fps, width, height)], counts_bytes=False)
+            scale = f"scale=w={width}:h={height}:flags=fast_bilinear"
+            filters = ",".join((*hidden_matrix(track), scale, "format=yuv420p"))
+            return _order(attempt, windows, [_small(attempt.args, windows, fps, filters)], counts_bytes=False)
     return None
 
 
@@ -107,13 +110,10 @@ def _full_size(args: tuple[str, ...], window: Window, fps: Fraction) -> tuple[st
     return (*_from_keyframe(args, window), *still, *_frames(window, fps), *_COUNTED)
 
 
-def _small(
-    args: tuple[str, ...], windows: tuple[Window, ...], fps: Fraction, width: int, height: int
-) -> tuple[str, ...]:
+def _small(args: tuple[str, ...], windows: tuple[Window, ...], fps: Fraction, filters: str) -> tuple[str, ...]:
     """Encode all windows, small, in one process: what x264 skips there, it mostly skips at full size too."""
     start, at, first_map = args.index("-protocol_whitelist"), args.index("-i"), args.index("-map")
     stream = args[first_map + 1].removeprefix("0:")
-    filters = f"scale=w={width}:h={height}:flags=fast_bilinear,format=yuv420p"
     settings = f"threads=1:{LEAN_STILL}"
     quality = ("-c:v:0", "libx264", "-preset:v:0", "veryfast", "-crf:v:0", "22.5", "-x264-params:v:0", settings)
     inputs: tuple[str, ...] = ()

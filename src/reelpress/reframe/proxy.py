@@ -21,6 +21,7 @@ from reelpress.facts.failure import FailureKind
 from reelpress.facts.formats import QUIET, RUN_UP_S, container_args
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.plan.clip_graph import keeps_graph
+from reelpress.plan.colour import hidden_matrix
 from reelpress.plan.geometry import crop_filter
 from reelpress.plan.stretch_place import stretch_place
 from reelpress.probe.scenes import CLOCK_HZ, FRAME_LINE, LOOK_FILTERS, read_value
@@ -76,7 +77,8 @@ def take_proxy(
     width, height = size_of(track)
     until, late_s = f"trim=end={duration_s:.6f}", _late_s(track)
     chain = ",".join((
-        *place.clock, until, *crop_filter(track), f"scale={width}:{height}:flags=area", "setsar=1", "format=yuv420p",
+        *place.clock, until, *crop_filter(track), *hidden_matrix(track), f"scale={width}:{height}:flags=area",
+        "setsar=1", "format=yuv420p",
         *LOOK_FILTERS,
         # of FFmpeg 5.1 `fps` drops a last picture that comes before its first slot ends
         f"tpad=stop_mode=clone:stop_duration={1 / SAMPLES_PER_S}",
