@@ -206,6 +206,10 @@ class AddressError(NetError):
         super().__init__(what, reason="address", evidence=evidence, hint=hint)
 
 
+class PrivateAddressError(AddressError):
+    """A URL that leads into a private network, which only the operator may allow."""
+
+
 class TokenError(ReelpressError):
     """A caller's token is not accepted; ``claim`` is the part that is wrong. The token is never repeated."""
 

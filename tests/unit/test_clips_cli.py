@@ -12,7 +12,7 @@ from reelpress.cli.clips import run_clips
 from reelpress.cli.clips_screen import ClipLines, print_clips
 from reelpress.clips import wishes
 from reelpress.clips.summary import KEPT, ExportSummary
-from reelpress.errors import InputError, OutputError, UsageError
+from reelpress.errors import InputError, OutputError, PrivateAddressError, UsageError
 from reelpress.events import AttemptFailed, AttemptStarted, Queued, Started
 from reelpress.facts.failure import FailureKind
 from reelpress.plan.model import Reason
@@ -49,6 +49,13 @@ def test_what_cannot_be_meant_is_refused_before_any_work(
     assert says in told.value.what
     assert told.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_an_address_in_a_private_network_says_how_it_is_allowed(tmp_path: Path, host: str) -> None:
+    with pytest.raises(PrivateAddressError) as told:
+        run(tmp_path, "0-1", video=f"http://{host}:9/a.mp4")
+    assert "--allow-private" in (told.value.hint or "")
 
 
 def test_what_is_not_installed_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

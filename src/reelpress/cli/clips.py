@@ -20,7 +20,7 @@ from reelpress.clips.naming import output_names
 from reelpress.clips.specs import ClipSpec, parse_range, read_specs
 from reelpress.clips.summary import summary_of
 from reelpress.clips.wishes import platforms_from, requests_of, require_extra, wishes_from
-from reelpress.errors import OutputError, UsageError
+from reelpress.errors import OutputError, PrivateAddressError, UsageError
 from reelpress.probe.host import probe_host
 from reelpress.receipt import Receipt
 from reelpress.reframe.face_model import find_face_model
@@ -118,6 +118,9 @@ def _opened(video: str, *, allow_private: bool, stop_if: Callable[[], bool]) -> 
                     raise
                 if stop_if():
                     cancel.cancel()
+            except PrivateAddressError as error:
+                error.hint = f"{error.hint}, or allow this one with --allow-private"
+                raise
 
 
 def _make_folder(path: Path) -> None:

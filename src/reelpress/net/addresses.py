@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import httpx
 
-from reelpress.errors import AddressError
+from reelpress.errors import AddressError, PrivateAddressError
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_URL_CHARS = 8000
@@ -63,14 +63,14 @@ def is_public(address: Address) -> bool:
 def check_address(text: str, *, allow_private: bool) -> str:
     """Return an address that may be called, as a resolver wrote it.
 
-    Raises :class:`AddressError` when it is not public and ``allow_private`` is not set.
+    Raises :class:`PrivateAddressError` when it is not public and ``allow_private`` is not set.
     """
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         raise AddressError("A name leads to something that is no address.") from None
     if not allow_private and not is_public(address):
-        raise AddressError(
+        raise PrivateAddressError(
             "This address is not a public one.", evidence=str(address), hint="name a server that the Internet can reach"
         )
     return text
