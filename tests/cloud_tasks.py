@@ -237,7 +237,8 @@ class CloudTasks:
             attempt.answer_headers = {name.lower(): value for name, value in response.getheaders()}
             attempt.answer, attempt.status = body, response.status
         except (OSError, http.client.HTTPException) as error:
-            attempt.error = "DEADLINE_EXCEEDED" if late.is_set() else f"UNAVAILABLE: {type(error).__name__}"
+            is_late = late.is_set() or isinstance(error, TimeoutError)
+            attempt.error = "DEADLINE_EXCEEDED" if is_late else f"UNAVAILABLE: {type(error).__name__}"
         finally:
             if timer is not None:
                 timer.cancel()

@@ -84,12 +84,17 @@ def _looks_cost_less() -> Iterator[None]:
 
 
 @pytest.fixture
-def no_nursery(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_nursery() -> Iterator[None]:
     """Nobody keeps a process to look with: each look starts one of its own, unless the test keeps one."""
     from reelpress.probe import nursery
+    from reelpress.probe.start import nursery_argv
 
-    monkeypatch.setattr(nursery, "_kept", None)
-    monkeypatch.setattr(nursery, "_keepers", 0)
+    kept, keepers = nursery._kept, nursery._keepers
+    if kept is not None:
+        kept.close()
+    nursery._kept, nursery._keepers = None, 0
+    yield
+    nursery._kept, nursery._keepers = kept and nursery.Nursery(nursery_argv()), keepers
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,6 @@ from reelpress.request import Request
 from reelpress.run.process import CancelToken
 from reelpress.run.watch import Job
 from reelpress.settling import refuse_target, settling, stop_if_cancelled
-from reelpress.source.fingerprint import of_file
 
 # An output that was asked for at any size still stops somewhere (a runaway encoder, a lying header).
 RUNAWAY_FACTOR = 30
@@ -159,6 +158,9 @@ class _Work:
             said = forecast(facts, decided, self.host.cores, sampled_bytes=book.sampled_bytes)
             book.foresee(said, decided.attempts[0].encoder)
         if isinstance(decided, Encode) and any(attempt.gpus for attempt in decided.attempts):
+            # nothing that is needed on a CPU
+            from reelpress.source.fingerprint import of_file
+
             # a copy under another name, as a service makes one for every job, brings a GPU down no less
             with contextlib.suppress(OSError):  # FFmpeg will not read it either
                 key = of_file(self.source, snapshot.size_bytes, self.cancel)
