@@ -125,7 +125,7 @@ class _ClipWork:
         if request.hardware != "off" and self.host.gpu_note is None:
             with book.stage("gpu"):
                 wish = Request(codec="h264", hdr="tonemap", hardware=request.hardware)
-                self.host = gpus_of(self.host, self.policy.gpu).host_for(self.facts, wish, self.cancel)
+                self.host = gpus_of(self.host, self.policy.gpu).host_for(self.facts, wish, self.cancel, book.spend)
         decided = plan_clip(
             self.facts, self.host, request, framing, level=level, protocols=self.source.protocols,
             input_options=self.source.input_options,

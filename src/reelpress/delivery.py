@@ -152,7 +152,7 @@ class Delivery:
                 )  # fmt: skip
                 execution = execute(
                     decided.attempts, setting, accept=self._accept(judge), on_event=judge.on_event, cancel=self._cancel,
-                    gpus=gpus.access(self._host) if any(a.gpus for a in decided.attempts) else None,
+                    gpus=gpus.access(self._host, book.spend) if any(a.gpus for a in decided.attempts) else None,
                 )  # fmt: skip
                 book.attempts = (*book.attempts, *execution.records)
                 book.spend(

@@ -144,7 +144,7 @@ class _Work:
         self.emit(Probed(job=self.job.id, input=self.job.input, facts=facts))
         track = facts.main_video
         with book.stage("gpu") if self._may_use_gpu() and track is not None else contextlib.nullcontext():
-            self.host = self.gpus.host_for(facts, self.request, self.cancel)
+            self.host = self.gpus.host_for(facts, self.request, self.cancel, book.spend)
         decided = only_rung(
             plan_with_samples(
                 self.source, facts, self.host, self.request, self.cancel, book, self.policy.gpu, self._tell_trial

@@ -20,6 +20,7 @@ from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
 from reelpress.plan.encoders import gpu_row
 from reelpress.plan.model import Attempt
+from reelpress.probe.nvml import Spend, unasked
 from reelpress.request import Request
 from reelpress.run.breaker import Breaker
 from reelpress.run.gpu_access import GpuAccess
@@ -54,10 +55,11 @@ class Gpus:
         self._examining = threading.Lock()
         self._known: dict[tuple[object, ...], tuple[float, tuple[GpuFacts, ...], str | None]] = {}
 
-    def host_for(self, media: MediaFacts, request: Request, cancel: CancelToken) -> HostFacts:
+    def host_for(self, media: MediaFacts, request: Request, cancel: CancelToken, spend: Spend = unasked) -> HostFacts:
         """Return the host with what its GPUs can do for this input; raises :class:`Cancelled`.
 
         Where that cannot be found out, or which GPUs rest not be read, it is a host without GPUs, and says why.
+        ``spend`` is told the CPU seconds of trials, also when it raises.
         """
         track = media.main_video
         if request.hardware == "off" or self._host.gpu_note is not None or track is None:
@@ -68,7 +70,7 @@ class Gpus:
         keeps_hdr = track.colour.is_hdr and request.hdr == "keep" and row.pix_fmt_hdr is not None
         wishes = job_wishes(row.name, "yuv420p10le" if keeps_hdr else "yuv420p", track.codec, track.pix_fmt or "")
         try:
-            gpus, note = self._found(wishes, cancel)
+            gpus, note = self._found(wishes, cancel, spend)
             resting = self._resting()
         except Cancelled:
             raise
@@ -78,7 +80,9 @@ class Gpus:
         gpus = tuple(msgspec.structs.replace(gpu, suspended=resting.get(gpu.uuid or "")) for gpu in gpus)
         return msgspec.structs.replace(self._host, gpus=gpus, gpu_note=note)
 
-    def _found(self, wishes: tuple[Wish, ...], cancel: CancelToken) -> tuple[tuple[GpuFacts, ...], str | None]:
+    def _found(
+        self, wishes: tuple[Wish, ...], cancel: CancelToken, spend: Spend
+    ) -> tuple[tuple[GpuFacts, ...], str | None]:
         """Return the GPUs with what they can do, or why there is none."""
         from reelpress.probe.gpu_survey import driver_facts, survey
 
@@ -91,8 +95,10 @@ class Gpus:
             if time.monotonic() - at > _BELIEVED_S:
                 # what was counted is remembered: a count up to what is configured would outlive that
                 most = 0 if self._policy.sessions else _SESSIONS_TRIED
-                gpus = survey(self._host, wanted=wishes, cache_dir=self._cache_dir, sessions=most, cancel=cancel)
-                notes = () if gpus else driver_facts(cache_dir=self._cache_dir).notes
+                gpus = survey(
+                    self._host, wanted=wishes, cache_dir=self._cache_dir, sessions=most, cancel=cancel, spend=spend
+                )
+                notes = () if gpus else driver_facts(cache_dir=self._cache_dir, spend=spend).notes
                 note = None if gpus else "; ".join(notes) or "the NVIDIA driver lists no GPU"
                 if not any(path.state == "busy" for gpu in gpus for path in gpu.paths):
                     with self._lock:
@@ -108,7 +114,7 @@ class Gpus:
         most = self._policy.sessions
         return {gpu.uuid: most or gpu.sessions or 1 for gpu in known if gpu.uuid and (most or gpu.sessions)}
 
-    def access(self, host: HostFacts) -> GpuAccess:
+    def access(self, host: HostFacts, spend: Spend = unasked) -> GpuAccess:
         """Return the door to the GPUs that :meth:`host_for` found. Raises :class:`OutputError`, :class:`UsageError`."""
         gpus = {gpu.uuid: gpu for gpu in host.gpus if gpu.uuid is not None}
         counted = {uuid: max(1, gpu.sessions) for uuid, gpu in gpus.items() if gpu.sessions is not None}
@@ -116,11 +122,14 @@ class Gpus:
         capacity = counted if configured is None else dict.fromkeys(gpus, configured)
 
         def retry(uuid: str, attempt: Attempt, cancel: CancelToken) -> bool:
-            return self._still_works(gpus[uuid], attempt, cancel)
+            return self._still_works(gpus[uuid], attempt, cancel, spend)
 
-        return GpuAccess(host_folder(), capacity=capacity, retry=retry, load=_load, patience_s=self._policy.patience_s)
+        return GpuAccess(
+            host_folder(), capacity=capacity, retry=retry, load=functools.partial(_load, spend),
+            patience_s=self._policy.patience_s,
+        )  # fmt: skip
 
-    def _still_works(self, gpu: GpuFacts, attempt: Attempt, cancel: CancelToken) -> bool:
+    def _still_works(self, gpu: GpuFacts, attempt: Attempt, cancel: CancelToken, spend: Spend) -> bool:
         from reelpress.probe.gpu_survey import Wish, still_works
 
         with self._lock:
@@ -130,7 +139,7 @@ class Gpus:
             wish = Wish(kind="encode", name=attempt.encoder)
         else:
             wish = Wish(kind="filter", name="scale_cuda")
-        return still_works(gpu, ffmpeg, wish, cache_dir=self._cache_dir, cancel=cancel)
+        return still_works(gpu, ffmpeg, wish, cache_dir=self._cache_dir, cancel=cancel, spend=spend)
 
     def _resting(self) -> Mapping[str, str]:
         """Return which GPUs are left alone for now, and why; one whose rest is over is not among them."""
@@ -144,11 +153,12 @@ class Gpus:
         }
 
 
-def _load() -> Mapping[str, Load]:
+def _load(spend: Spend) -> Mapping[str, Load]:
     from reelpress.probe.nvml import load
 
     return {
-        uuid: Load(float(seen.encoder_percent or 0), float(seen.memory_free_mb or 0)) for uuid, seen in load().items()
+        uuid: Load(float(seen.encoder_percent or 0), float(seen.memory_free_mb or 0))
+        for uuid, seen in load(spend=spend).items()
     }
 
 

@@ -40,7 +40,7 @@ def target_plan(
     Raises :class:`Cancelled` and :class:`OutputError`.
     """
     assert request.target_vmaf is not None  # noqa: S101 - who calls has looked
-    access = gpus_of(host, policy).access(host) if any(a.gpus for a in decided.attempts) else None
+    access = gpus_of(host, policy).access(host, spend) if any(a.gpus for a in decided.attempts) else None
     work = Work(
         source=source, facts=facts, host=host, target=request.target_vmaf,
         cache_dir=Path(policy.cache_dir) if policy.cache_dir else None, gpus=access, max_pixels=request.max_pixels,

@@ -113,4 +113,9 @@ def test_an_input_that_brings_a_gpu_down_counts_once_whatever_its_name(
     receipts, states = pool.submit(two_copies, worlds("bundled", 1), tmp_path / "job").result()
     kinds = [[attempt.failure for attempt in receipt.attempts] for receipt in receipts]
     assert kinds == [[K.DEVICE_LOST, None]] * 2
+    # the first has the GPU tried again, which is its cost, too
+    encodes = [next(stage for stage in receipt.stages if stage.name == "encode") for receipt in receipts]
+    assert encodes[0].cpu_s > sum(attempt.cpu_s for attempt in receipts[0].attempts) + 0.02
+    gpu = next(stage for stage in receipts[0].stages if stage.name == "gpu")
+    assert gpu.cpu_s > 0
     assert states == ["closed"]

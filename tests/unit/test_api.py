@@ -532,7 +532,7 @@ def test_a_gpu_whose_encoder_is_listed_but_does_not_open_is_not_available(
         exit 1
     """)  # fmt: skip
     gpu = GpuDevice(index=0, name="NVIDIA L4", uuid="GPU-1", memory_mb=23_034)
-    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: DriverFacts(gpus=(gpu,), driver_version="535.1"))
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda **_: DriverFacts(gpus=(gpu,), driver_version="535.1"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     machine = host(lists(stub, "libx264", "h264_nvenc"), gpu_note=None)
     found = find_gpu(machine)
@@ -547,14 +547,14 @@ def test_a_gpu_whose_encoder_is_listed_but_does_not_open_is_not_available(
 
 def test_a_gpu_no_build_has_an_encoder_for_is_not_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = GpuDevice(index=0, name="NVIDIA L4", uuid="GPU-1")
-    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: DriverFacts(gpus=(gpu,), driver_version="535.1"))
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda **_: DriverFacts(gpus=(gpu,), driver_version="535.1"))
     found = find_gpu(host(lists(str(tmp_path / "no-ffmpeg"), "libx264"), gpu_note=None), cache_dir=tmp_path)
     assert found.available is False
     assert "not in this build" in (found.reason or "")
 
 
 def test_a_driver_that_lists_no_gpu_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: DriverFacts(notes=("NVML: Driver Not Loaded",)))
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda **_: DriverFacts(notes=("NVML: Driver Not Loaded",)))
     found = find_gpu(host(gpu_note=None), cache_dir=tmp_path)
     assert (found.available, found.gpu, found.reason) == (False, None, "NVML: Driver Not Loaded")
 

@@ -10,19 +10,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from reelpress.errors import Cancelled
 from reelpress.facts.failure import FailureKind
-from reelpress.facts.host import GpuPath
+from reelpress.facts.host import GpuPath, HostFacts
 from reelpress.plan.encoders import ENCODERS, LEGACY_GPU_PRESETS
 from reelpress.plan.nvenc import ALL_FEATURES, CQ_TABLE, FEATURES, cq_for, nvenc_args
-from reelpress.probe import gpu_cache, gpu_survey, nvml
+from reelpress.probe import gpu_bench, gpu_cache, gpu_survey, nvml
 from reelpress.probe.gpu_cache import GpuCache, forget
 from reelpress.probe.gpu_finding import find_gpu
 from reelpress.probe.gpu_survey import driver_facts, job_wishes, survey
 from reelpress.probe.gpu_trial import gpu_row
 from reelpress.probe.host import remember
+from reelpress.run.process import CancelToken, Finished
 
-from factories import host
+from factories import ffmpeg, host
 
+H264 = gpu_survey.Wish(kind="encode", name="h264_nvenc")
 GPU_ROWS = [row for row in ENCODERS if row.device == "nvidia"]
 
 
@@ -241,9 +244,53 @@ def test_a_binary_is_hashed_again_only_when_it_changed(tmp_path: Path, monkeypat
 
 def test_nothing_is_remembered_for_a_driver_without_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = nvml.GpuDevice(index=0, name="GPU", uuid="GPU-1")
-    monkeypatch.setattr(gpu_survey, "ask_driver", lambda: nvml.DriverFacts(gpus=(gpu,)))
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda **_: nvml.DriverFacts(gpus=(gpu,)))
     survey(host(gpu_note=None), wanted=(), cache_dir=tmp_path)
     assert not list(tmp_path.glob("gpu-*"))
+
+
+def burning_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HostFacts:
+    """A host with two GPUs, whose FFmpeg works for a while and then fails."""
+    gpus = tuple(nvml.GpuDevice(index=n, name="GPU", uuid=f"GPU-{n}") for n in range(2))
+    monkeypatch.setattr(gpu_survey, "ask_driver", lambda **_: nvml.DriverFacts(gpus=gpus, driver_version="610.00"))
+    stub = tmp_path / "ffmpeg"
+    stub.write_text("#!/bin/sh\ni=0\nwhile [ $i -lt 100000 ]; do i=$((i+1)); done\nexit 1\n")
+    stub.chmod(0o755)
+    return host(ffmpeg(path=str(stub)), gpu_note=None)
+
+
+def test_what_trials_use_of_the_cpu_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, spent = burning_host(tmp_path, monkeypatch), list[float]()
+    (first, _) = survey(machine, wanted=(H264,), cache_dir=tmp_path, spend=spent.append)
+    assert first.paths[0].state == "fails"
+    both = sum(spent)
+    assert not gpu_survey.still_works(first, machine.ffmpegs[0], H264, cache_dir=tmp_path, spend=spent.append)
+    again = sum(spent) - both
+    assert both > 1.2 * again > 0.02  # of which starting a program takes 0.01
+
+
+def test_what_was_used_till_a_survey_was_cancelled_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, spent, stop = burning_host(tmp_path, monkeypatch), list[float](), CancelToken()
+    real = gpu_bench.run
+
+    def run(*arguments: Any, **named: Any) -> Finished:
+        done = real(*arguments, **named)
+        stop.cancel()
+        return done
+
+    monkeypatch.setattr(gpu_bench, "run", run)
+    with pytest.raises(Cancelled):
+        survey(machine, wanted=(H264,), cache_dir=tmp_path, cancel=stop, spend=spent.append)
+    assert sum(spent) > 0.02
+
+
+def test_what_asking_the_driver_uses_of_the_cpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "device_present", lambda: True)
+    spent: list[float] = []
+    nvml.ask_driver(spend=spent.append)
+    nvml.load(spend=spent.append)
+    assert len(spent) == 2
+    assert min(spent) > 0
 
 
 def test_that_no_session_could_be_had_is_nothing_to_remember(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +298,7 @@ def test_that_no_session_could_be_had_is_nothing_to_remember(tmp_path: Path, mon
     facts = nvml.DriverFacts(gpus=(gpu,), driver_version="610.00")
     counts = iter([0, 3])
     monkeypatch.setattr(gpu_survey, "driver_facts", lambda **_: facts)
-    monkeypatch.setattr(gpu_survey, "load", lambda: {"GPU-1": nvml.GpuLoad(sessions=0)})
+    monkeypatch.setattr(gpu_survey, "load", lambda **_: {"GPU-1": nvml.GpuLoad(sessions=0)})
     monkeypatch.setattr(gpu_survey, "try_encode", lambda *_, **__: WORKS)
     monkeypatch.setattr(gpu_survey, "count_sessions", lambda *_, **__: next(counts))
     wanted = (gpu_survey.Wish(kind="encode", name="h264_nvenc"),)

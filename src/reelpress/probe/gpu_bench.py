@@ -17,6 +17,7 @@ import msgspec
 from reelpress.facts.failure import Action, Failure, FailureKind, gpu_action
 from reelpress.facts.host import FfmpegFacts, GpuPath
 from reelpress.facts.values import Value
+from reelpress.probe.nvml import Spend, unasked
 from reelpress.run.failures import classify
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
@@ -48,7 +49,7 @@ class Bench(Value, frozen=True, kw_only=True):
     """One FFmpeg on one GPU; ``folder`` is where clips and results may lie while the survey lasts.
 
     ``uuid`` pins the GPU, which FFmpeg then knows as device 0 whatever CUDA's order is. It is ``None`` where the
-    driver does not tell, and device 0 is CUDA's own choice.
+    driver does not tell, and device 0 is CUDA's own choice. ``spend`` is told the CPU seconds of every run.
     """
 
     ffmpeg: FfmpegFacts
@@ -57,6 +58,7 @@ class Bench(Value, frozen=True, kw_only=True):
     compute_capability: str | None = None
     limits: TrialLimits = TrialLimits()
     cancel: CancelToken = msgspec.field(default_factory=CancelToken)
+    spend: Spend = unasked
 
     def is_cancelled(self, wait_s: float = 0.0) -> bool:
         """Tell whether the survey is to stop, after waiting up to ``wait_s`` seconds for that."""
@@ -69,7 +71,9 @@ class Bench(Value, frozen=True, kw_only=True):
             *arguments,
         )  # fmt: skip
         env = {"CUDA_VISIBLE_DEVICES": self.uuid} if pinned and self.uuid is not None else {}
-        return run(argv, limits=Limits(wall_s=wall_s), env=env, cancel=self.cancel)
+        done = run(argv, limits=Limits(wall_s=wall_s), env=env, cancel=self.cancel)
+        self.spend(done.cpu_s)
+        return done
 
 
 class Comparison(Value, frozen=True, kw_only=True):

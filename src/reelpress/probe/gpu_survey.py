@@ -22,7 +22,7 @@ from reelpress.probe.gpu_bench import Bench, TrialLimits
 from reelpress.probe.gpu_cache import GpuCache, forget
 from reelpress.probe.gpu_decode import DECODES, FILTERS, try_decode, try_filter
 from reelpress.probe.gpu_trial import count_sessions, try_encode
-from reelpress.probe.nvml import DriverFacts, GpuDevice, ask_driver, device_present, load
+from reelpress.probe.nvml import DriverFacts, GpuDevice, Spend, ask_driver, device_present, load, unasked
 from reelpress.run.process import CancelToken
 
 K = FailureKind
@@ -73,24 +73,27 @@ def survey(
     sessions: int = 0,
     limits: TrialLimits | None = None,
     cancel: CancelToken | None = None,
+    spend: Spend = unasked,
 ) -> tuple[GpuFacts, ...]:
     """Return this machine's GPUs with what was found to work on them; none where the driver lists none.
 
     ``"all"`` tries everything with every FFmpeg. A sequence of wishes stops at the first FFmpeg, newest first, with
     which the wished encoders work or are only busy, and tries the rest of the wishes with that one alone. ``fresh``
     believes nothing that was remembered. ``sessions`` above 0 also counts how many encodes, up to that many, run at
-    once, unless somebody encodes just now. Raises :class:`Cancelled`; whatever a GPU does is an answer, no exception.
+    once, unless somebody encodes just now. ``spend`` is told the CPU seconds that it took, also when it raises.
+    Raises :class:`Cancelled`; whatever a GPU does is an answer, no exception.
     """
     cache = GpuCache(cache_dir)
-    driver = driver_facts(cache_dir=cache_dir, fresh=fresh)
+    driver = driver_facts(cache_dir=cache_dir, fresh=fresh, spend=spend)
     if not driver.gpus:
         return ()
     stop = cancel or CancelToken()
+    spent: list[float] = []  # GPUs are examined in threads
     with tempfile.TemporaryDirectory(prefix="reelpress-gpu-") as folder:
         examinations = [
             _Examination(
                 gpu=gpu, driver=driver, cache=cache, folder=Path(folder), limits=limits or TrialLimits(), cancel=stop,
-                fresh=fresh, sessions=sessions,
+                fresh=fresh, sessions=sessions, spend=spent.append,
             )
             for gpu in driver.gpus
         ]  # fmt: skip
@@ -98,12 +101,15 @@ def survey(
         def examine(one: _Examination) -> GpuFacts:
             return one.run(host.ffmpegs, EVERYTHING if wanted == "all" else tuple(wanted), lazy=wanted != "all")
 
-        with ThreadPoolExecutor(max_workers=min(len(examinations), _AT_ONCE)) as pool:
-            try:
-                found = tuple(pool.map(examine, examinations))
-            except BaseException:
-                stop.cancel()  # or an interrupt would wait for trials that nobody wants any more
-                raise
+        try:
+            with ThreadPoolExecutor(max_workers=min(len(examinations), _AT_ONCE)) as pool:
+                try:
+                    found = tuple(pool.map(examine, examinations))
+                except BaseException:
+                    stop.cancel()  # or an interrupt would wait for trials that nobody wants any more
+                    raise
+        finally:
+            spend(sum(spent))
     if stop.is_cancelled:
         raise Cancelled("examining the GPUs was cancelled")
     return found
@@ -111,7 +117,7 @@ def survey(
 
 def still_works(
     gpu: GpuFacts, ffmpeg: FfmpegFacts, wish: Wish, *, cache_dir: Path | None = None, limits: TrialLimits = _AGAIN,
-    cancel: CancelToken | None = None,
+    cancel: CancelToken | None = None, spend: Spend = unasked,
 ) -> bool:  # fmt: skip
     """Forget what is known of a GPU and tell whether it does one thing now; a busy one passes for working.
 
@@ -122,7 +128,7 @@ def still_works(
         (Path(folder) / "again").mkdir()
         bench = Bench(
             ffmpeg=ffmpeg, folder=Path(folder) / "again", uuid=gpu.uuid, compute_capability=gpu.compute_capability,
-            limits=limits, cancel=cancel or CancelToken(),
+            limits=limits, cancel=cancel or CancelToken(), spend=spend,
         )  # fmt: skip
         found = _Trials(bench, []).run((wish,))
         if bench.is_cancelled():
@@ -130,13 +136,13 @@ def still_works(
     return all(path.state != "fails" for path in found)
 
 
-def driver_facts(*, cache_dir: Path | None = None, fresh: bool = False) -> DriverFacts:
+def driver_facts(*, cache_dir: Path | None = None, fresh: bool = False, spend: Spend = unasked) -> DriverFacts:
     """Return what the driver says of itself and its GPUs, asked in a child process or remembered."""
     cache = GpuCache(cache_dir)
     known = None if fresh or not device_present() else cache.driver()
     if known is not None:
         return known
-    facts = ask_driver()
+    facts = ask_driver(spend=spend)
     cache.store_driver(facts)
     return facts
 
@@ -146,9 +152,9 @@ class _Examination:
 
     def __init__(
         self, *, gpu: GpuDevice, driver: DriverFacts, cache: GpuCache, folder: Path, limits: TrialLimits,
-        cancel: CancelToken, fresh: bool, sessions: int,
+        cancel: CancelToken, fresh: bool, sessions: int, spend: Spend,
     ) -> None:  # fmt: skip
-        self._gpu, self._driver, self._cache, self._cancel = gpu, driver, cache, cancel
+        self._gpu, self._driver, self._cache, self._cancel, self._spend = gpu, driver, cache, cancel, spend
         self._folder, self._limits, self._fresh, self._most_sessions = folder, limits, fresh, sessions
 
     def run(self, ffmpegs: Sequence[FfmpegFacts], wishes: tuple[Wish, ...], *, lazy: bool) -> GpuFacts:
@@ -192,7 +198,7 @@ class _Examination:
         folder.mkdir()
         return Bench(
             ffmpeg=ffmpeg, folder=folder, uuid=self._gpu.uuid, compute_capability=self._gpu.compute_capability,
-            limits=self._limits, cancel=self._cancel,
+            limits=self._limits, cancel=self._cancel, spend=self._spend,
         )  # fmt: skip
 
     def _remembered(self, hashes: dict[str, str]) -> tuple[GpuPath, ...]:
@@ -211,7 +217,7 @@ class _Examination:
         known = None if self._fresh or version is None else self._cache.sessions(self._gpu.uuid, version)
         if known is not None:
             return known
-        now = load().get(self._gpu.uuid)
+        now = load(spend=self._spend).get(self._gpu.uuid)
         if now is not None and now.sessions:
             return None  # counting would take sessions away from those who encode, and come out too low
         counted = count_sessions(bench, works, most=self._most_sessions)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,8 @@ import msgspec
 from reelpress.facts.values import Value, from_json, to_json
 from reelpress.run.process import Limits, run
 
+# Is told the CPU seconds of programs, for a job's bill.
+Spend = Callable[[float], None]
 # As for the media probe: this process's import path, and neither environment nor working directory.
 _START_CHILD = "import sys; sys.path[:0] = sys.argv[1:]; from reelpress.probe.nvml_child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
@@ -23,6 +25,10 @@ NO_DEVICE = "no NVIDIA device on this machine"
 _ASK_S = 15.0
 # Native Linux and containers; gVisor, as on Cloud Run; WSL.
 _SIGNS = ("/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
+
+
+def unasked(_cpu_s: float) -> None:
+    """Stand for a bill that nobody keeps."""
 
 
 class NvmlRequest(Value, frozen=True, kw_only=True):
@@ -85,32 +91,35 @@ def driver_library() -> Path | None:
     return next((file for file in candidates if file.exists()), None)
 
 
-def ask_driver(*, wall_s: float = _ASK_S) -> DriverFacts:
-    """Ask the driver for everything; takes up to ``wall_s`` seconds, and never raises for what a driver does."""
+def ask_driver(*, wall_s: float = _ASK_S, spend: Spend = unasked) -> DriverFacts:
+    """Ask the driver for everything; takes up to ``wall_s`` seconds, and never raises for what a driver does.
+
+    ``spend`` is told the CPU seconds of the children.
+    """
     if not device_present():
         return DriverFacts(notes=(NO_DEVICE,))
     try:
-        return _ask(NvmlRequest(), wall_s)
+        return _ask(NvmlRequest(), wall_s, spend)
     except _CrashedError as crashed:  # NVML may be what crashes, and no encode needs it
         note = str(crashed)
     try:
-        facts = _ask(NvmlRequest(nvml=False), wall_s)
+        facts = _ask(NvmlRequest(nvml=False), wall_s, spend)
     except _CrashedError:
         facts = DriverFacts()
     return msgspec.structs.replace(facts, notes=(note, *facts.notes))
 
 
-def load(*, wall_s: float = _ASK_S) -> Mapping[str, GpuLoad]:
+def load(*, wall_s: float = _ASK_S, spend: Spend = unasked) -> Mapping[str, GpuLoad]:
     """Return how busy each GPU is now, by UUID; empty where nobody can tell."""
-    return {gpu.uuid: gpu.load for gpu in read_load(wall_s=wall_s)}
+    return {gpu.uuid: gpu.load for gpu in read_load(wall_s=wall_s, spend=spend)}
 
 
-def read_load(*, wall_s: float = _ASK_S) -> tuple[GpuDevice, ...]:
+def read_load(*, wall_s: float = _ASK_S, spend: Spend = unasked) -> tuple[GpuDevice, ...]:
     """Return the GPUs with how busy each is now, and without names; empty where nobody can tell."""
     if not device_present():
         return ()
     try:
-        return _ask(NvmlRequest(only_load=True), wall_s).gpus
+        return _ask(NvmlRequest(only_load=True), wall_s, spend).gpus
     except _CrashedError:
         return ()
 
@@ -119,13 +128,14 @@ class _CrashedError(Exception):
     """The child was ended by a signal, in one line."""
 
 
-def _ask(request: NvmlRequest, wall_s: float) -> DriverFacts:
+def _ask(request: NvmlRequest, wall_s: float, spend: Spend) -> DriverFacts:
     roots = [_PACKAGE_ROOT, *(entry for entry in sys.path if Path(entry).is_absolute())]
     done = run(
         [sys.executable, "-I", "-S", "-c", _START_CHILD, *roots],
         limits=Limits(wall_s=wall_s, file_size_bytes=0),
         stdin=to_json(request),
     )
+    spend(done.cpu_s)
     if done.stopped is not None:
         return DriverFacts(notes=(f"the NVIDIA driver did not answer within {wall_s:g} s",))
     if done.returncode != 0:

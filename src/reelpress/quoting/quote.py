@@ -116,7 +116,7 @@ def _offers(
         began = time.monotonic()
         wanted = msgspec.structs.replace(request, hardware=device)
         with book.stage("sample"):
-            here = host if device == "off" else gpus_of(host, policy.gpu).host_for(facts, wanted, cancel)
+            here = host if device == "off" else gpus_of(host, policy.gpu).host_for(facts, wanted, cancel, book.spend)
             planning = Book()
             decided = plan_with_samples(path, facts, here, wanted, cancel, planning)
             book.spend(sum(stage.cpu_s for stage in planning.stages))

@@ -121,7 +121,8 @@ class _Work:
         gpus = gpus_of(self._host, self._policy.gpu)
         done = execute(
             tuple(short), setting, accept=lambda _attempt, _done: None, on_event=lambda _event: None,
-            cancel=self._cancel, gpus=gpus.access(self._host) if any(a.gpus for a in self._attempts) else None,
+            cancel=self._cancel,
+            gpus=gpus.access(self._host, self._spend) if any(a.gpus for a in self._attempts) else None,
         )  # fmt: skip
         self._spend(sum(r.cpu_s for r in done.records))
         if self._cancel.is_cancelled:
