@@ -115,7 +115,7 @@ class Gpus:
         return {gpu.uuid: most or gpu.sessions or 1 for gpu in known if gpu.uuid and (most or gpu.sessions)}
 
     def access(self, host: HostFacts, spend: Spend = unasked) -> GpuAccess:
-        """Return the door to the GPUs that :meth:`host_for` found. Raises :class:`OutputError`, :class:`UsageError`."""
+        """Return the door to the GPUs that :meth:`host_for` found; ``spend`` is told the CPU seconds of trials."""
         gpus = {gpu.uuid: gpu for gpu in host.gpus if gpu.uuid is not None}
         counted = {uuid: max(1, gpu.sessions) for uuid, gpu in gpus.items() if gpu.sessions is not None}
         configured = self._policy.sessions
@@ -125,7 +125,7 @@ class Gpus:
             return self._still_works(gpus[uuid], attempt, cancel, spend)
 
         return GpuAccess(
-            host_folder(), capacity=capacity, retry=retry, load=functools.partial(_load, spend),
+            host_folder, capacity=capacity, retry=retry, load=functools.partial(_load, spend),
             patience_s=self._policy.patience_s,
         )  # fmt: skip
 

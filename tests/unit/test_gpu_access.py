@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,11 @@ LOST = Failure(kind=FailureKind.DEVICE_LOST, evidence="it said so")
 
 def door(folder: Path, retry: Callable[[str], bool] = lambda _gpu: True) -> GpuAccess:
     return GpuAccess(
-        folder, capacity={A: 1, B: 1}, retry=lambda gpu, _attempt, _cancel: retry(gpu), load=dict, patience_s=0.0
+        lambda: folder,
+        capacity={A: 1, B: 1},
+        retry=lambda gpu, _attempt, _cancel: retry(gpu),
+        load=dict,
+        patience_s=0.0,
     )
 
 
@@ -120,12 +123,11 @@ def test_who_is_cancelled_while_a_rested_gpu_is_tried_leaves_it_to_the_next(
 
 
 def test_no_gpu_is_entered_where_its_slots_cannot_be_shared_and_that_is_told(tmp_path: Path):
-    access = door(tmp_path / "host")
-    shutil.rmtree(tmp_path / "host")
+    access = door(tmp_path / "gone" / "host")
     refused = access.enter(ATTEMPT, (), waited_s=0.0, cancel=CancelToken())
     assert isinstance(refused, Failure)
     assert refused.kind is FailureKind.DEVICE_LOST
-    assert f"cannot be kept in {tmp_path / 'host'}" in refused.evidence
+    assert f"cannot be kept in {tmp_path / 'gone' / 'host'}" in refused.evidence
 
 
 def test_what_cannot_be_noted_costs_no_job_and_no_slot(tmp_path: Path):

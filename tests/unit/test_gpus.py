@@ -285,6 +285,17 @@ def test_what_was_waited_already_counts(seen: Survey) -> None:
     assert "waited 0.0 s" in refused.evidence
 
 
+def test_a_folder_that_breaks_after_the_survey_costs_the_gpu_and_not_the_job(seen: Survey, tmp_path: Path) -> None:
+    gpus = Gpus(HERE, GpuPolicy())
+    machine = found(gpus)
+    (tmp_path / "run" / "reelpress").rename(tmp_path / "run" / "gone")
+    (tmp_path / "run" / "reelpress").write_text("no folder")
+    refused = gpus.access(machine).enter(attempt_on(machine), (), waited_s=0.0, cancel=CancelToken())
+    assert isinstance(refused, Failure)
+    assert refused.kind in attempt_on(machine).falls_back_on
+    assert "is not a folder of ours" in refused.evidence
+
+
 def test_work_delivered_clears_the_suspicion(seen: Survey) -> None:
     machine = gpu_host()
     access = Gpus(machine, GpuPolicy()).access(machine)

@@ -129,7 +129,7 @@ def test_a_gpu_that_one_ffmpeg_is_kept_off_is_missed_for_its_breaker(tmp_path: P
     wanted = decided.attempts[0]
     old = Failure(kind=FailureKind.DRIVER_TOO_OLD, evidence="13.1")
     Breaker(tmp_path).failed(wanted.gpus[0], wanted.ffmpeg, old, job="a", reprobe=lambda _: True)
-    access = GpuAccess(tmp_path, capacity={}, retry=lambda *_: True, load=dict, patience_s=0.0)
+    access = GpuAccess(lambda: tmp_path, capacity={}, retry=lambda *_: True, load=dict, patience_s=0.0)
     refused = access.enter(wanted, (), waited_s=0.0, cancel=CancelToken())
     assert isinstance(refused, Failure)
     walked = Execution(

@@ -59,7 +59,7 @@ class Stage:
 
         loads: Mapping[str, Load] = {}
         return GpuAccess(
-            self.folder, capacity=self.capacity, retry=retry, load=lambda: loads, patience_s=self.patience_s
+            lambda: self.folder, capacity=self.capacity, retry=retry, load=lambda: loads, patience_s=self.patience_s
         )
 
     def run(self, judge: Judge, *, with_gpus: bool = True) -> Execution:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -24,21 +25,28 @@ class GpuAccess:
     """The door of one job's attempts to the GPUs of this host.
 
     Where what processes share of them cannot be read or written, no GPU is entered; what a job learnt in one is then
-    lost on others, and no reason to lose the job.
+    lost on others, and no reason to lose the job. ``folder`` is asked where that is when it is needed.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Callable[[], Path],
         *,
         capacity: Mapping[str, int],
         retry: Retry,
         load: Callable[[], Mapping[str, Load]],
         patience_s: float,
     ) -> None:
-        self._slots = GpuSlots(folder, capacity)
-        self._breaker = Breaker(folder)
+        self._folder, self._capacity = folder, capacity
         self._retry, self._load, self._patience_s = retry, load, patience_s
+
+    @functools.cached_property
+    def _slots(self) -> GpuSlots:
+        return GpuSlots(self._folder(), self._capacity)
+
+    @functools.cached_property
+    def _breaker(self) -> Breaker:
+        return Breaker(self._folder())
 
     def enter(
         self,
