@@ -24,6 +24,7 @@ import forked_program
 import reelpress
 from reelpress.batch import collect
 from reelpress.cli.compress import exit_code
+from reelpress.cli.inspect import facts_rows
 from reelpress.cli.render import print_summary
 from reelpress.errors import UsageError
 from reelpress.receipt import Gate
@@ -32,6 +33,7 @@ from reelpress.version import VERSION
 
 import clips
 import receipts
+from factories import audio, media
 
 pytestmark = pytest.mark.media
 
@@ -210,6 +212,12 @@ def test_looking_with_json_is_one_line(cli: Cli, source: Path, command: str, eve
     (line,) = cli.events(command, source.name)
     assert (line["event"], line["input"]) == (event, "in.mp4")
     assert line[field]
+
+
+def test_what_is_not_known_of_sound_is_not_told_as_none() -> None:
+    facts = media(audio(channels=None, sample_rate_hz=None, bitrate_bps=None, start_s=None))
+    (row,) = (text for label, text in facts_rows(facts) if label.endswith("audio"))
+    assert row == "aac, unknown channels, unknown rate"
 
 
 def test_the_doctors_findings_are_one_line(cli: Cli) -> None:

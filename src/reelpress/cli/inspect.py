@@ -27,7 +27,7 @@ def run_probe(file: Path, *, as_json: bool) -> int:
     if as_json:
         _write(Probed(job="", input=str(file), facts=facts))
     else:
-        print_rows([("file", str(file)), *_facts_rows(facts)], sys.stdout)
+        print_rows([("file", str(file)), *facts_rows(facts)], sys.stdout)
     return int(ExitCode.DONE)
 
 
@@ -71,7 +71,8 @@ def _write(event: Probed | Planned) -> None:
     sys.stdout.flush()
 
 
-def _facts_rows(facts: MediaFacts) -> list[tuple[str, str]]:
+def facts_rows(facts: MediaFacts) -> list[tuple[str, str]]:
+    """Return what is known of a file as rows of a label and a text."""
     length = human_time(facts.duration_s) if facts.duration_s is not None else "unknown duration"
     starts = f", starts at {facts.start_s:.3f} s" if facts.start_s else ""
     rows = [("container", f"{facts.container}, {human_bytes(facts.size_bytes)}, {length}{starts}")]
@@ -81,8 +82,13 @@ def _facts_rows(facts: MediaFacts) -> list[tuple[str, str]]:
         rate = f", {sound.bitrate_bps // 1000} kb/s" if sound.bitrate_bps else ""
         start = f", starts at {sound.start_s:.3f} s" if sound.start_s is not None else ""
         name = sound.codec or "unknown codec"
-        rows.append((f"#{sound.index} audio", f"{name}, {sound.channels} ch, {sound.sample_rate_hz} Hz{rate}{start}"))
-    rows += [(f"#{s.index} subtitle", f"{s.codec}{'' if s.is_text else ' (bitmap)'}") for s in facts.subtitles]
+        channels = f"{sound.channels} ch" if sound.channels else "unknown channels"
+        hertz = f"{sound.sample_rate_hz} Hz" if sound.sample_rate_hz else "unknown rate"
+        rows.append((f"#{sound.index} audio", f"{name}, {channels}, {hertz}{rate}{start}"))
+    rows += [
+        (f"#{s.index} subtitle", f"{s.codec or 'unknown codec'}{'' if s.is_text else ' (bitmap)'}")
+        for s in facts.subtitles
+    ]
     rows += [(f"#{o.index} {o.kind.replace('_', ' ')}", o.codec or "unknown") for o in facts.other]
     rows += [("chapters", str(len(facts.chapters)))] if facts.chapters else []
     named = (("title", facts.title), ("created", facts.creation_time), ("location", facts.location))
