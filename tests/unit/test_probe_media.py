@@ -23,6 +23,7 @@ from reelpress.facts.values import from_json, to_json
 from reelpress.plan.worth import spent_by
 from reelpress.probe.media import HINTS, ProbeLimits, probe
 from reelpress.probe.media_refusal import RefusedError, regular_size
+from reelpress.probe.media_timing import frame_timing
 from reelpress.run.process import CancelToken
 
 import clips
@@ -399,6 +400,32 @@ def test_depth_chroma_and_alpha_come_from_the_pixel_format(
     out = clips.make(folder / f"{pixels}.mov", *clips.picture(seconds=0.2), *encode, "-pix_fmt", pixels)
     video = probe(out).video[0]
     assert (video.bit_depth, video.chroma, video.has_alpha) == (depth, chroma, has_alpha)
+
+
+def test_keyframes_whose_times_go_back_are_told_in_order(folder: Path) -> None:
+    encode = (*clips.X264, "-bf", "2", "-g", "6", "-sc_threshold", "0")
+    path = clips.make(folder / "back.mp4", *clips.picture("160x120", seconds=2), *encode)
+    whole = bytearray(path.read_bytes())
+    table = whole.index(b"ctts") + 12
+    before = 0
+    while (count := int.from_bytes(whole[table : table + 4], "big")) + before <= 6:  # the second keyframe's entry
+        before, table = before + count, table + 8
+    whole[table + 4 : table + 8] = (int.from_bytes(whole[table + 4 : table + 8], "big") + 12_800).to_bytes(4, "big")
+    path.write_bytes(whole)
+    times = probe(path).video[0].keyframe_times_s
+    assert len(times) > 3
+    assert times == tuple(sorted(times))
+
+
+def test_no_stretch_of_a_broken_time_table_is_slower_than_its_average() -> None:
+    at, times = 0, [0]
+    for number in range(100):
+        at += 1 if number % 33 == 5 else 40
+        times.append(at)
+    seen = frame_timing(times, Fraction(1, 1000), 40, ())
+    assert seen.is_vfr
+    assert seen.fps_avg is not None
+    assert seen.fps_peak == pytest.approx(float(seen.fps_avg))
 
 
 def test_full_range_is_seen(folder: Path) -> None:

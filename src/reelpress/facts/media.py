@@ -112,7 +112,7 @@ class VideoTrack(Value, frozen=True, kw_only=True):
     time_base: Fraction
     fps_avg: Fraction | None  # frames over duration, from timestamps
     fps_nominal: Fraction | None  # the rate the file claims
-    fps_peak: float | None  # 1 / 5th percentile of frame intervals: the rate of its fastest stretches
+    fps_peak: float | None  # 1 / 5th percentile of frame intervals: of its fastest stretches, or fps_avg if more
     is_vfr: bool | None
     frames: int | None  # counted packets that will be shown, not a header's claim
     start_s: float | None

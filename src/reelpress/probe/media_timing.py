@@ -76,10 +76,12 @@ def frame_timing(
         fast = steps[int(gaps * 0.05)] or median
         peak = float(1 / (fast * time_base))
         near = [c for c in (nominal, *_COMMON_RATES) if c is not None and abs(1 / (c * time_base) - fast) <= 1]
+        peak = float(min(near, key=lambda c: abs(float(c) - peak))) if near else peak
+        fps_avg = fps_avg.limit_denominator(100_000)
         return Timing(
-            fps_avg=fps_avg.limit_denominator(100_000),
+            fps_avg=fps_avg,
             fps_nominal=nominal or (sane[0] if sane else None),
-            fps_peak=float(min(near, key=lambda c: abs(float(c) - peak))) if near else peak,
+            fps_peak=max(peak, float(fps_avg)),  # a few pictures at one time make the rest slower than the average
             is_vfr=True,
         )
     fitting = [c for c in (*sane, *_COMMON_RATES) if abs(gaps / (c * time_base) - span) <= tolerance]

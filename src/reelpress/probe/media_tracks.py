@@ -106,6 +106,8 @@ def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Time
     gop = scan.longest_gop(scan.end) if is_complete and scan.end is not None and scan.keyframe_pts else None
     declared = getattr(stream.codec_context, "bit_rate", None)
     measured = round(size * 8 / duration_s) if size and duration_s else None
+    # in the order of decoding, which a broken table of times need not keep to
+    keyframe_times = tuple(sorted(round(float(pts * base), 3) for pts in scan.keyframe_pts))
     return Times(
         shown=shown,
         start_s=_seconds(start, base),
@@ -113,7 +115,7 @@ def stream_times(stream: Stream, scan: StreamScan, *, is_complete: bool) -> Time
         size_bytes=size,
         bitrate_bps=measured or declared or None,
         keyframes=keyframes,
-        keyframe_times_s=tuple(round(float(pts * base), 3) for pts in scan.keyframe_pts) if is_complete else (),
+        keyframe_times_s=keyframe_times if is_complete else (),
         longest_gop_s=None if gop is None else float(gop * base),
     )
 
