@@ -402,6 +402,22 @@ def test_depth_chroma_and_alpha_come_from_the_pixel_format(
     assert (video.bit_depth, video.chroma, video.has_alpha) == (depth, chroma, has_alpha)
 
 
+@pytest.mark.parametrize(
+    ("name", "encode"),
+    [("vp9.webm", ("libvpx-vp9",)), ("vp8.webm", ("libvpx", "-auto-alt-ref", "0")), ("vp9.mkv", ("libvpx-vp9",))],
+)
+@pytest.mark.parametrize("has_alpha", [True, False])
+def test_alpha_that_a_matroska_file_keeps_beside_the_pictures_is_seen(
+    folder: Path, name: str, encode: tuple[str, ...], has_alpha: bool
+) -> None:
+    pixels = ("-pix_fmt", "yuva420p" if has_alpha else "yuv420p")
+    out = clips.make(folder / f"{has_alpha}-{name}", *clips.picture(seconds=0.2), "-c:v", *encode, *pixels)
+    copied = clips.make(folder / f"copied-{has_alpha}-{name}", "-i", str(out), "-c", "copy")
+    for path in (out, copied):
+        video = probe(path).video[0]
+        assert (video.pix_fmt, video.has_alpha) == ("yuv420p", has_alpha)
+
+
 def test_keyframes_whose_times_go_back_are_told_in_order(folder: Path) -> None:
     encode = (*clips.X264, "-bf", "2", "-g", "6", "-sc_threshold", "0")
     path = clips.make(folder / "back.mp4", *clips.picture("160x120", seconds=2), *encode)

@@ -26,6 +26,8 @@ from reelpress.probe.media_timing import Timing, filled_slots, frame_timing, hel
 from reelpress.probe.media_tracks import StreamLine, codec_name, no_decoder, profile_name, stream_times, tag_name
 
 FIELD_ORDERS: dict[int, FieldOrder] = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
+# Matroska keeps their alpha as a second picture beside each, of which the pixel format says nothing.
+_ALPHA_ASIDE = frozenset({"vp8", "vp9"})
 _MAX_SAR = 16  # beyond, the ratio is a broken header, not a lens
 
 
@@ -59,6 +61,7 @@ def build_video(
     if rotation in {90, 270}:
         wide, high = high, wide
     depth, chroma, has_alpha = read_format(pixels)
+    codec = codec_name(stream, line) or (boxes and boxes.sample_entry) or "unknown"
     if pixels is None:
         why["pix_fmt"] = why["bit_depth"] = why["chroma"] = "no frame was decoded and no header tells"
     field_order = FIELD_ORDERS.get(int(context.field_order)) if context is not None else None
@@ -78,7 +81,7 @@ def build_video(
     unknown.update({f"video.{position}.{name}": reason for name, reason in why.items()})
     return VideoTrack(
         index=stream.index,
-        codec=codec_name(stream, line) or (boxes and boxes.sample_entry) or "unknown",
+        codec=codec,
         profile=profile_name(stream),
         codec_tag=tag_name(stream) or (boxes.sample_entry if boxes is not None else None),
         width=width,
@@ -91,7 +94,7 @@ def build_video(
         pix_fmt=None if pixels is None else pixels.name,
         bit_depth=depth,
         chroma=chroma,
-        has_alpha=has_alpha,
+        has_alpha=has_alpha or (codec in _ALPHA_ASIDE and _keeps_alpha_aside(stream)),
         colour=_colour(context, sampler, boxes, line),
         field_order=field_order,
         is_interlaced=is_interlaced,
@@ -172,6 +175,11 @@ def _cropped(crop: Crop | None, width: int, height: int, why: dict[str, str]) ->
         why["crop"] = f"the file cuts off {crop.left}+{crop.right} of {width} columns, {crop.top}+{crop.bottom} of rows"
         return None, width, height
     return crop, *left_over
+
+
+def _keeps_alpha_aside(stream: Any) -> bool:  # noqa: ANN401
+    """Tell whether Matroska's AlphaMode is set, which FFmpeg writes in small letters or large."""
+    return any(name.lower() == "alpha_mode" and value == "1" for name, value in stream.metadata.items())
 
 
 def _aspect(stream: Any, context: Any, why: dict[str, str]) -> Fraction:  # noqa: ANN401
