@@ -293,6 +293,32 @@ def test_what_asking_the_driver_uses_of_the_cpu_is_told(monkeypatch: pytest.Monk
     assert min(spent) > 0
 
 
+def test_who_counts_sessions_is_not_disturbed_by_another_process_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    gpu = nvml.GpuDevice(index=0, name="GPU", uuid="GPU-1")
+    facts = nvml.DriverFacts(gpus=(gpu,), driver_version="610.00")
+    monkeypatch.setattr(gpu_survey, "driver_facts", lambda **_: facts)
+    monkeypatch.setattr(gpu_survey, "load", lambda **_: {"GPU-1": nvml.GpuLoad(sessions=0)})
+    monkeypatch.setattr(gpu_survey, "try_encode", lambda *_, **__: WORKS)
+    asked: list[int | None] = []
+    counts: list[GpuPath] = []
+
+    def look() -> int | None:
+        return survey(host(gpu_note=None), wanted=(H264,), cache_dir=tmp_path, sessions=4)[0].sessions
+
+    def count(_bench: Any, path: GpuPath, **_: Any) -> int:
+        counts.append(path)
+        if len(counts) == 1:
+            asked.append(look())  # as another process does meanwhile, which would come out too low
+        return 4
+
+    monkeypatch.setattr(gpu_survey, "count_sessions", count)
+    assert (look(), asked) == (4, [None])
+    assert (look(), asked) == (4, [None])
+
+
 def test_that_no_session_could_be_had_is_nothing_to_remember(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = nvml.GpuDevice(index=0, name="GPU", uuid="GPU-1")
     facts = nvml.DriverFacts(gpus=(gpu,), driver_version="610.00")

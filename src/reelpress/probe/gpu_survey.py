@@ -6,6 +6,7 @@ trial runs after the other, so that they do not take each other's sessions.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from reelpress.errors import Cancelled
+from reelpress.errors import Cancelled, ReelpressError
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
 from reelpress.facts.values import Value
@@ -23,6 +24,7 @@ from reelpress.probe.gpu_cache import GpuCache, forget
 from reelpress.probe.gpu_decode import DECODES, FILTERS, try_decode, try_filter
 from reelpress.probe.gpu_trial import count_sessions, try_encode
 from reelpress.probe.nvml import DriverFacts, GpuDevice, Spend, ask_driver, device_present, load, unasked
+from reelpress.run.host_state import FileLock, host_folder
 from reelpress.run.process import CancelToken
 
 K = FailureKind
@@ -80,7 +82,7 @@ def survey(
     ``"all"`` tries everything with every FFmpeg. A sequence of wishes stops at the first FFmpeg, newest first, with
     which the wished encoders work or are only busy, and tries the rest of the wishes with that one alone. ``fresh``
     believes nothing that was remembered. ``sessions`` above 0 also counts how many encodes, up to that many, run at
-    once, unless somebody encodes just now. ``spend`` is told the CPU seconds that it took, also when it raises.
+    once, unless somebody encodes or counts just now. ``spend`` is told the CPU seconds of it, also when it raises.
     Raises :class:`Cancelled`; whatever a GPU does is an answer, no exception.
     """
     cache = GpuCache(cache_dir)
@@ -217,6 +219,17 @@ class _Examination:
         known = None if self._fresh or version is None else self._cache.sessions(self._gpu.uuid, version)
         if known is not None:
             return known
+        try:
+            name = hashlib.sha256(self._gpu.uuid.encode()).hexdigest()[:16]
+            lock = FileLock.try_take(host_folder() / f"counting-{name}")
+        except (ReelpressError, OSError):
+            return None
+        if lock is None:
+            return None  # another process counts: each would take sessions from the other, and remember too few
+        with lock:
+            return self._counted(bench, works)
+
+    def _counted(self, bench: Bench, works: GpuPath) -> int | None:
         now = load(spend=self._spend).get(self._gpu.uuid)
         if now is not None and now.sessions:
             return None  # counting would take sessions away from those who encode, and come out too low
