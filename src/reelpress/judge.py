@@ -75,7 +75,7 @@ class Judge:
         except InputError as error:
             return Failure(kind=FailureKind.CHECK_NOT_MET, evidence=f"the output cannot be read: {error.what}")
         self.facts = facts
-        damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail))
+        damage = (*self._source_facts.damage, *decode_damage(done.stderr_tail, is_sought="-ss" in attempt.args))
         track = self._source_facts.main_video
         report = read_report(done.stderr_tail, track.index) if track is not None else None
         heard = self._heard_s(done.stderr_tail)

@@ -56,6 +56,23 @@ def test_damage_is_seen_in_damaged_inputs_and_in_no_other(run: dict):
     assert len(damage) == len(set(damage)) <= 20
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[h264 @ 0x0] [error] mmco: unref short failure",
+        "[h264 @ 0x0] [error] co located POCs unavailable",
+        "[h264 @ 0x0] [error] reference picture missing during reorder",
+        "[h264 @ 0x0] [error] Missing reference picture, default is 65544",
+        "[hevc @ 0x0] [error] Could not find ref with POC 53",
+    ],
+)
+def test_a_missing_reference_is_damage_but_of_an_input_begun_in_the_middle(text: str):
+    broken = "[h264 @ 0x0] [error] error while decoding MB 7 3, bytestream -5"
+    both = f"{text}\n{broken}\n"
+    assert len(decode_damage(both)) == 2
+    assert decode_damage(both, is_sought=True) == ("[h264] error while decoding MB 7 3, bytestream -5",)
+
+
 def test_the_recordings_name_no_place_of_the_machine_they_were_made_on():
     for path in RECORDINGS.glob("*/*.json"):
         text = path.read_text()

@@ -173,6 +173,12 @@ _DAMAGE = re.compile(
     r"|Error (while decoding|submitting packet to decoder)|Decoding error|Could not find ref|Missing reference"
 )
 
+# What decoders also say of a whole stream, where they begin between its keyframes.
+_MISSED_REFERENCE = re.compile(
+    r"co located POCs unavailable|mmco: unref short failure|reference picture missing during reorder"
+    r"|Missing reference picture|Could not find ref with POC|Error constructing the frame RPS"
+)
+
 
 def classify(
     returncode: int, stderr_tail: str, stopped: Stopped | None, *, output: str | None = None
@@ -210,16 +216,17 @@ def _by_exit_code(returncode: int, lines: list[Line], stderr_tail: str) -> Failu
     return _failure(K.UNKNOWN, last_error or last_line or f"exit code {returncode} and no error message")
 
 
-def decode_damage(stderr_tail: str) -> tuple[str, ...]:
+def decode_damage(stderr_tail: str, *, is_sought: bool = False) -> tuple[str, ...]:
     """Return what a run says about damage of its input, each kind of message once, at most 20.
 
-    Meant for runs that exit with 0, as FFmpeg does on files that are cut short or have flipped bits.
+    Meant for runs that exit with 0, as FFmpeg does on files that are cut short or have flipped bits. For one that
+    ``is_sought``, begun in the middle of its input, pictures missing that others refer to are no sign of damage.
     """
     seen: dict[str, str] = {}
     for line in read_lines(stderr_tail):
         is_input_side = _INPUT_SIDE.search(line.contexts) is not None
         is_decoder_report = not line.contexts and _DAMAGE.search(line.message) is not None  # 5.1
-        if is_about_nvdec(line):
+        if is_about_nvdec(line) or (is_sought and _MISSED_REFERENCE.search(line.message)):
             continue
         if (is_input_side and (line.is_error or _DAMAGE.search(line.message))) or is_decoder_report:
             seen.setdefault(re.sub(r"-?\d+", "0", str(line)), str(line)[:_EVIDENCE_CHARS])
