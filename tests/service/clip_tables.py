@@ -51,10 +51,14 @@ def put_video(database: Database, user_id: str = "ann", *, now: float = NOW, kno
     video = submit_video(database, JobInput(kind="object", value="in.mp4"), user_id=user_id, now=now).job
     source = VideoSource(kind="object", value="in.mp4", size_bytes=4, version="1", name="in.mp4", is_ours=False)
     found = known or details(source, f"users/{user_id}/videos/{video.id}")
+    return make_ready(database, video.id, found, now=now)
+
+
+def make_ready(database: Database, video_id: str, found: VideoDetails, *, now: float = NOW) -> Job:
     with database.writing() as connection:
         values = {"status": "done", "stage": "finished", "percent": 100.0, "finished_at": now, "details": encode(found)}
-        connection.execute(sa.update(JOBS).where(JOBS.c.id == video.id).values(**values))
-    return job(database, video.id)
+        connection.execute(sa.update(JOBS).where(JOBS.c.id == video_id).values(**values))
+    return job(database, video_id)
 
 
 def put_export(database: Database, video: Job, count: int = 3, *, start: bool = True, now: float = NOW) -> Job:

@@ -18,7 +18,7 @@ from reelpress.jobs.work import finish
 from reelpress.service.app import create_app
 
 import factories
-from clip_tables import clips_of, details, make_folder, put_export, put_video
+from clip_tables import clips_of, details, make_folder, make_ready, put_export, put_video
 from conftest import LOCAL, MakeKey, open_house
 from job_table import NOW, claim, enlist
 
@@ -178,6 +178,37 @@ def test_what_can_never_be_cut_is_refused_at_once(client: TestClient, video: str
     )  # fmt: skip
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+BEYOND = [(8.0, 10.6, "reaches beyond"), (10.0, 10.4, "reaches beyond"), (9.9, 10.4, "Less than 0.2 s")]
+
+
+@pytest.mark.parametrize(("start_s", "end_s", "why"), BEYOND)
+def test_a_clip_beyond_a_video_that_is_ready_is_refused_at_once(
+    client: TestClient, video: str, start_s: float, end_s: float, why: str
+) -> None:
+    there = {"video": video, "clips": [{**CLIP, "start_s": 8.0, "end_s": 10.4}]}  # pages round its length of 10 s
+    clips = [CLIP, {**CLIP, "id": "b", "start_s": start_s, "end_s": end_s}]
+    made = client.post("/v1/exports", json=there)
+    assert made.status_code == 201, made.text
+    refused = problem(client.post("/v1/exports", json={"video": video, "clips": clips, "start": True}), 422, "invalid")
+    assert why in refused["detail"]
+    assert refused["evidence"] == f"clips.1: {start_s:g} s to {end_s:g} s"
+    problem(client.put(made.headers["location"], json={"clips": clips, "version": 1}), 422, "invalid")
+    [kept] = client.get("/v1/exports").json()["exports"]
+    assert (kept["id"], kept["version"]) == (made.json()["id"], 1)
+
+
+def test_a_clip_beyond_a_video_that_was_not_ready_is_refused_at_the_start(client: TestClient, house: House) -> None:
+    video = client.post("/v1/videos", json={"input": {"url": "https://example.com/talk.mov"}}).json()["id"]
+    body = {"video": video, "clips": [{**CLIP, "start_s": 60.0, "end_s": 61.0}]}
+    made = client.post("/v1/exports", json=body, headers={"Idempotency-Key": "e"})
+    assert made.status_code == 201, made.text
+    source = VideoSource(kind="object", value="in.mp4", size_bytes=4, version="1", name="in.mp4", is_ours=False)
+    make_ready(house.database, video, details(source))
+    assert client.post("/v1/exports", json=body, headers={"Idempotency-Key": "e"}).status_code == 200  # a repeat
+    problem(client.post(f"{made.headers['location']}/start"), 422, "invalid")
+    assert client.get(made.headers["location"]).json()["status"] == "draft"
 
 
 def test_an_export_is_started_watched_cancelled_and_retried(client: TestClient, house: House, video: str) -> None:

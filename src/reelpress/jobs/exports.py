@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from reelpress.facts.values import from_json
-from reelpress.jobs.clip_model import MAX_CLIPS, ClipDraft, ClipWanted, Export
+from reelpress.jobs.clip_model import MAX_CLIPS, ClipDraft, ClipWanted, Export, VideoDetails
 from reelpress.jobs.database import Database, encode
 from reelpress.jobs.model import UNFINISHED, Job, JobInput, JobSpec
-from reelpress.jobs.reading import children_of, find_job, get_job
+from reelpress.jobs.reading import children_of, details_of, find_job, get_job
 from reelpress.jobs.submission import JobRefused, NewJob, Submission, hold_user, insert_jobs, owned, submit_new
 from reelpress.jobs.tables import EVENTS, EXPORTS, JOBS
 from reelpress.jobs.telling import add_event, hold_export
+from reelpress.plan.clip_refusals import refuse_range
 from reelpress.plan.platforms import PlatformName
 
 
@@ -42,7 +43,7 @@ def create_export(
     """Make a draft; the same key of the same user finds the export that is there.
 
     ``sees`` is whose videos may be cut, ``None`` everybody's. Raises :class:`JobRefused`: ``not_found`` for a video
-    that is not there, ``invalid`` for drafts that cannot be, ``key_reused``.
+    that is not there, ``invalid`` for drafts that cannot be or lie beyond a video that is ready, ``key_reused``.
     """
     _check(wanted)
     with database.reading() as connection:
@@ -87,6 +88,7 @@ def change_export(
                 "changed", "The export was changed meanwhile.", evidence=str(there.version),
                 hint="Read it again, and send your change with its version.",
             )  # fmt: skip
+        _check_inside(connection, there.video, wanted.drafts)
         document = _made(export_id, there.video, wanted, version + 1)
         values = {"version": version + 1, "document": encode(document)}
         connection.execute(EXPORTS.update().where(EXPORTS.c.id == export_id).values(**values))
@@ -99,7 +101,8 @@ def start_export(
 ) -> Job:
     """Queue all clips, in one transaction; an export that was started stays as it is.
 
-    Raises :class:`JobRefused`: ``not_found``; ``empty``; ``video_not_ready``; ``queue_full``.
+    Raises :class:`JobRefused`: ``not_found``; ``empty``; ``video_not_ready``; ``invalid`` for clips beyond the video,
+    which may not have been ready when they were drafted; ``queue_full``.
     """
     with database.writing() as connection:
         job = _held(connection, export_id, user_id)
@@ -114,6 +117,7 @@ def start_export(
         video = _video(connection, export.video, None)
         if video.status != "done":
             raise JobRefused("video_not_ready", "The video is not ready.", evidence=f"it is {video.status}")
+        _check_inside(connection, export.video, export.drafts)
         hold_user(connection, job.user_id)
         values: dict[str, Any] = {"status": "running", "started_at": now, "updated_at": now}
         connection.execute(JOBS.update().where(JOBS.c.id == export_id).values(**values))
@@ -173,7 +177,20 @@ def _check(wanted: Wanted) -> None:
         raise JobRefused("invalid", "Two clips have the same id.", evidence=repr(twice))
 
 
+def _check_inside(connection: Connection, video: str, drafts: tuple[ClipDraft, ...]) -> None:
+    """Raise :class:`JobRefused` ``invalid`` where no clip could be made of a video, once it is known."""
+    details = details_of(connection, [video], VideoDetails).get(video)
+    if details is None:
+        return
+    for number, draft in enumerate(drafts):
+        refused = refuse_range(details.facts, draft.start_s, draft.end_s)
+        if refused is not None:
+            reason = refused.reasons[0]
+            raise JobRefused("invalid", reason.text, evidence=f"clips.{number}: {reason.fact}", hint=refused.hint)
+
+
 def _insert(connection: Connection, job: Job, video: str, wanted: Wanted) -> None:
+    _check_inside(connection, video, wanted.drafts)
     values = {"id": job.id, "version": 1, "document": encode(_made(job.id, video, wanted, 1))}
     connection.execute(EXPORTS.insert().values(**values))
 

@@ -64,11 +64,12 @@ def refuse(media: MediaFacts, host: HostFacts, request: ClipRequest) -> Reject |
         text = "Dolby Vision profile 5 has no base layer: decoded without Dolby's own mapping its colours are wrong."
         hint = "Export the video as HDR10 or SDR first."
         return reject("input_unusable", "dolby_vision_only", text, f"profile {dolby.profile}", hint)
-    return _refuse_range(media, request) or _refuse_wish(request)
+    return refuse_range(media, request.start_s, request.end_s) or _refuse_wish(request)
 
 
-def _refuse_range(media: MediaFacts, request: ClipRequest) -> Reject | None:
-    start, end, programme = request.start_s, request.end_s, programme_s(media)
+def refuse_range(media: MediaFacts, start: float, end: float) -> Reject | None:
+    """Return why no clip can be made from ``start`` to ``end``, in seconds of the programme, or ``None``."""
+    programme = programme_s(media)
     asked = f"{start:g} s to {end:g} s"
     if not (math.isfinite(start) and math.isfinite(end)) or start < 0 or end <= start:
         text = "The clip does not end after it begins, at a time of the programme."
