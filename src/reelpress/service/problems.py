@@ -43,6 +43,8 @@ _OF_KIND: dict[type[ReelpressError], int] = {
     HardwareError: 503,
     Cancelled: 409,
 }
+# as RFC 9110 has them, which HTTPStatus does since Python 3.13
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 _CODE_OF_STATUS = {
     400: "bad_request", 404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large",
     415: "unsupported_type", 422: "invalid",
@@ -101,8 +103,8 @@ def problem_answer(
 ) -> Response:
     """Return a problem as an answer."""
     problem = Problem(
-        type=f"urn:reelpress:problem:{code}", title=HTTPStatus(status).phrase, status=status, detail=detail,
-        instance=request.url.path, code=code, evidence=evidence, hint=hint, errors=errors,
+        type=f"urn:reelpress:problem:{code}", title=_TITLES.get(status, HTTPStatus(status).phrase), status=status,
+        detail=detail, instance=request.url.path, code=code, evidence=evidence, hint=hint, errors=errors,
     )  # fmt: skip
     return Response(to_json(problem), status, headers, MEDIA_TYPE)
 
