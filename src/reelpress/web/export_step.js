@@ -3,7 +3,7 @@
 import { isOpen } from "./analyses.js";
 import { CLIP_ENDED_BADLY, CLIP_OPEN, ClipCard } from "./clip_card.js";
 import { byId, keep, make, mark, write } from "./dom.js";
-import { askJson, randomId, save, sendJson } from "./service.js";
+import { Newest, randomId, save, sendJson } from "./service.js";
 import { clock } from "./times.js";
 import { count, duration, left } from "./words.js";
 
@@ -17,6 +17,7 @@ export class ExportStep {
   #said = 0;
   #timer;
   #starting = false;
+  #states = new Newest();
 
   constructor(page) {
     this.#page = page;
@@ -68,10 +69,11 @@ export class ExportStep {
   async read() {
     const before = this.#page.exported;
     if (!before) return;
-    const now = await askJson(`v1/exports/${before.id}`);
-    if (this.#page.exported?.id !== now.id) return;
+    const now = await this.#states.ask(`v1/exports/${before.id}`);
+    if (!now || this.#page.exported?.id !== now.id) return;
+    const last = this.#page.exported;
     this.#page.exported = now;
-    this.#announce(before, now);
+    this.#announce(last, now);
     this.#page.redraw();
   }
 
@@ -170,6 +172,7 @@ export class ExportStep {
   #one(id, what) {
     return this.#try(async () => {
       const clip = await sendJson(`v1/clips/${id}/${what}`);
+      this.#states.overtake();
       const { exported } = this.#page;
       exported.clips = exported.clips.map((one) => (one.id === id ? clip : one));
       if (what === "retry") exported.status = "running";
@@ -182,6 +185,7 @@ export class ExportStep {
   #all(what) {
     return this.#try(async () => {
       this.#page.exported = await sendJson(`v1/exports/${this.#page.exported.id}/${what}`);
+      this.#states.overtake();
       this.#page.say(what === "cancel" ? "All unfinished clips are being stopped." : "What failed is done again.");
       this.#page.redraw();
       this.readSoon();

@@ -76,6 +76,28 @@ export async function askJson(path, options) {
   return (await ask(path, options)).json();
 }
 
+/** Asks again and again for the same thing, and takes no answer that is older than one that it took already. */
+export class Newest {
+  #asked = 0;
+  #taken = 0;
+
+  /** Ask for JSON; null where a newer answer came first. Throws Problem. */
+  async ask(path) {
+    this.#asked += 1;
+    const number = this.#asked;
+    const answer = await askJson(path);
+    if (number < this.#taken) return null;
+    this.#taken = number;
+    return answer;
+  }
+
+  /** Take what came another way for newer than all that was asked until now. */
+  overtake() {
+    this.#asked += 1;
+    this.#taken = this.#asked;
+  }
+}
+
 /**
  * Send a value as JSON and return the one that comes back; `once`, the same for every repeat, makes repeats harmless. What
  * `lasts` is sent though the page is closed meanwhile, unless it is more than browsers go on with.

@@ -9,7 +9,7 @@ import { ExportStep } from "./export_step.js";
 import { icon } from "./icons.js";
 import { keepSaved } from "./keeping.js";
 import { readNamed } from "./naming.js";
-import { Problem, askJson, leave } from "./service.js";
+import { Newest, Problem, askJson, leave } from "./service.js";
 import { STEPS, Shell } from "./shell.js";
 import { listen } from "./shortcuts.js";
 import { follow } from "./stream.js";
@@ -28,6 +28,7 @@ class Wizard {
   #waiting = new Set();
   #due = false;
   #following = null;
+  #states = new Newest(); // of the video
   #opening = ""; // what is on its way; the last thing that was chosen counts
 
   constructor() {
@@ -270,8 +271,8 @@ class Wizard {
 
   async #readVideo() {
     const { id } = this.video;
-    const video = await askJson(`v1/videos/${id}`);
-    if (this.video?.id !== id) return;
+    const video = await this.#states.ask(`v1/videos/${id}`);
+    if (!video || this.video?.id !== id) return;
     const { status } = this.video; // now, not before the request: several may be under way
     this.video = video;
     if (video.status === "ready" && status !== "ready") this.say(`${video.name} is ready.`);

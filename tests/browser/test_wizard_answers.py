@@ -1,0 +1,68 @@
+"""Answers that come late, twice or not at all, and text that is read from right to left."""
+
+from __future__ import annotations
+
+from playwright.sync_api import APIResponse, Page, Route, expect
+
+from fake_clips import FakeClips
+from wizard_pages import Open, go, job, needs_chromium, open_draft
+
+pytestmark = needs_chromium
+ONE = (("One", "1", "5"),)
+
+
+class Late:
+    """Holds the first answer of an address back; later ones come at once."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.held: tuple[Route, APIResponse] | None = None
+        self.page = page
+        page.route(address, self._answer)
+
+    def _answer(self, route: Route) -> None:
+        if self.held is not None:
+            route.continue_()
+            return
+        self.held = (route, route.fetch())
+
+    def wait(self) -> None:
+        while self.held is None:
+            self.page.wait_for_timeout(20)
+
+    def come(self) -> None:
+        assert self.held is not None
+        route, answer = self.held
+        with self.page.expect_event("requestfinished", lambda request: request == route.request):
+            route.fulfill(response=answer)
+        self.page.wait_for_timeout(100)
+
+
+def test_an_older_answer_does_not_undo_what_a_newer_one_said_of_an_export(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, ONE)
+    go(page, "Export")
+    page.locator("#start").click()
+    expect(job(page, "One")).to_contain_text("Waiting")
+    page.wait_for_timeout(600)  # what is read after a start
+    late = Late(page, "**/v1/exports/exp_*")
+    service.progress("One", 5)
+    late.wait()
+    service.finish("One")
+    expect(job(page, "One")).to_contain_text("done")
+    late.come()
+    expect(job(page, "One")).to_contain_text("done")
+
+
+def test_an_older_answer_does_not_undo_that_a_video_is_ready(service: FakeClips, open_page: Open) -> None:
+    video = service.add_video(ready=False)
+    page = open_page(f"/?video={video['id']}")
+    expect(page.locator("#preparing-title")).to_contain_text("Getting talk.mp4 ready")
+    expect(page.locator("#connection-text")).to_have_text("Live")
+    late = Late(page, f"**/v1/videos/{video['id']}")
+    service.tell(video["id"], "probed")
+    late.wait()
+    service.finish_video(video["id"])
+    expect(page.locator("#studio")).to_be_visible()
+    late.come()
+    expect(page.locator("#studio")).to_be_visible()
