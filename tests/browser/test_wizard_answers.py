@@ -66,3 +66,21 @@ def test_an_older_answer_does_not_undo_that_a_video_is_ready(service: FakeClips,
     expect(page.locator("#studio")).to_be_visible()
     late.come()
     expect(page.locator("#studio")).to_be_visible()
+
+
+def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    service.key = "rp_secret"
+    page = open_page()
+    page.get_by_label("API key", exact=True).fill("rp_secret")
+    page.get_by_role("button", name="Use this key").click()
+    open_draft(page, service, ONE)
+    go(page, "Export")
+    page.locator("#start").click()
+    expect(job(page, "One")).to_contain_text("Waiting")
+    service.progress("One", 5)
+    service.finish("One")
+    job(page, "One").get_by_role("button", name="Play").evaluate("(button) => { button.click(); button.click(); }")
+    expect(job(page, "One").locator("video")).to_have_js_property("videoWidth", 270)
+    outputs = [path for _, path, _ in service.seen if path.endswith("/output")]
+    assert len(outputs) == 2  # whether the store has an address for it, and then itself

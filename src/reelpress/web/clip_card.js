@@ -14,6 +14,7 @@ export class ClipCard {
   #does;
   #clip = null;
   #player = null;
+  #fetching = false;
   #badge = "";
   element;
 
@@ -120,6 +121,8 @@ export class ClipCard {
       this.#stopPlaying();
       return;
     }
+    if (this.#fetching) return;
+    this.#fetching = true;
     const { id, name, result } = this.#clip;
     try {
       const { address, free } = await playable(`v1/clips/${id}/output`);
@@ -128,9 +131,11 @@ export class ClipCard {
       video.src = address;
       this.screen.replaceChildren(video);
       this.#playWords("Close");
-      await video.play().catch(() => {}); // its own controls are there
+      video.play().catch(() => {}); // its own controls are there
     } catch (error) {
       this.#does.complain(error);
+    } finally {
+      this.#fetching = false;
     }
   }
 
