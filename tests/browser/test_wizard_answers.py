@@ -84,3 +84,17 @@ def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Ope
     expect(job(page, "One").locator("video")).to_have_js_property("videoWidth", 270)
     outputs = [path for _, path, _ in service.seen if path.endswith("/output")]
     assert len(outputs) == 2  # whether the store has an address for it, and then itself
+
+
+def test_that_nothing_answers_is_said_until_something_does(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, ONE)
+    go(page, "Export")
+    page.locator("#start").click()
+    expect(job(page, "One")).to_contain_text("Waiting")
+    page.route("**/cancel", lambda route: route.abort())
+    page.get_by_role("button", name="Cancel all").click()
+    expect(page.locator("#problem")).to_contain_text("The service does not answer.")
+    service.break_streams()
+    expect(page.locator("#problem")).to_be_hidden()

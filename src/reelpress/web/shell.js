@@ -17,6 +17,7 @@ export class Shell {
   #wasLive = false;
   #unsaved = new WeakSet(); // drafts of which that was said
   #walk = [];
+  #unanswered = false; // whether the problem that is shown is that nothing answered
 
   /** `does` has go(step), connect(), leave(). */
   constructor(does) {
@@ -80,6 +81,7 @@ export class Shell {
     write(byId("connection-text"), CONNECTION[name]);
     if (name === "waiting" && this.#wasLive) this.say("Connection lost, trying again.");
     if (name === "live" && this.#wasLive === null) this.say("Connected again.");
+    if (name === "live") this.#answers();
     if (name === "live") this.#wasLive = true;
     else if (this.#wasLive) this.#wasLive = null;
     if (name === "refused") this.complain(error);
@@ -134,7 +136,15 @@ export class Shell {
     if (!known) console.error(error);
     write(byId("problem-text"), known ? error.message : "This page made a mistake.");
     write(byId("problem-hint"), known ? [error.evidence, error.hint].filter(Boolean).join(" ") : String(error));
+    this.#unanswered = known && !error.status;
     byId("problem").hidden = false;
+  }
+
+  /** Take back that the service does not answer. */
+  #answers() {
+    if (!this.#unanswered) return;
+    if (byId("problem").contains(document.activeElement)) this.#dismiss();
+    byId("problem").hidden = true;
   }
 
   #dismiss() {
