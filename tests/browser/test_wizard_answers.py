@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from fake_clips import FakeClips
-from wizard_pages import Open, go, job, needs_chromium, open_draft
+from wizard_pages import Open, add_clip, go, job, needs_chromium, open_draft, saved
 
 pytestmark = needs_chromium
 ONE = (("One", "1", "5"),)
@@ -98,3 +98,22 @@ def test_that_nothing_answers_is_said_until_something_does(service: FakeClips, o
     expect(page.locator("#problem")).to_contain_text("The service does not answer.")
     service.break_streams()
     expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_what_is_written_from_right_to_left_is_shown_so(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    page.locator("#videos a").first.click()
+    add_clip(page, "1", "5", "مرحبا: (2)")
+    saved(page, service)
+    expect(page.get_by_role("textbox", name="Name")).to_have_css("direction", "rtl")
+    expect(page.locator(".clip-title")).to_have_css("direction", "rtl")
+    go(page, "Captions")
+    page.get_by_role("button", name="Write them here").click()
+    field = page.locator("#cues textarea")
+    field.fill("مرحبا, بكم!")
+    expect(field).to_have_css("direction", "rtl")
+    go(page, "Export")
+    expect(page.locator("#planned strong")).to_have_css("direction", "rtl")
+    page.locator("#start").click()
+    expect(page.locator(".job-title")).to_have_css("direction", "rtl")

@@ -70,7 +70,7 @@ export class CaptionsStep {
   }
 
   #make(n) {
-    const text = make("textarea", { rows: "2", maxlength: "500" });
+    const text = make("textarea", { rows: "2", maxlength: "500", dir: "auto" });
     const times = ["start_s", "end_s"].map((side) => make("input", { type: "text", class: "time", inputmode: "decimal", autocomplete: "off", "data-side": side }));
     text.addEventListener("input", () => this.#change((captions) => recued(captions, n, { text: text.value })));
     for (const input of times) {

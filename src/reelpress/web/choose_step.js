@@ -92,7 +92,7 @@ export class ChooseStep {
   }
 
   #makeVideo({ id }) {
-    const open = opensHere(make("a", { class: "card-open", href: `./?video=${id}` }), () => this.#page.openVideo(id));
+    const open = opensHere(make("a", { class: "card-open", dir: "auto", href: `./?video=${id}` }), () => this.#page.openVideo(id));
     const remove = button("Delete", () => this.#remove(id), { picture: icon("bin"), alone: true, class: "quiet card-remove" });
     return make(
       "li", { class: "card" }, make("canvas", { width: "320", height: "180", "aria-hidden": "true" }), open,

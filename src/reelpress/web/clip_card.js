@@ -22,7 +22,7 @@ export class ClipCard {
   constructor(does) {
     this.#does = does;
     const part = (tag, attributes) => make(tag, attributes);
-    this.title = part("h3", { class: "job-title" });
+    this.title = part("h3", { class: "job-title", dir: "auto" });
     this.status = part("span", { class: "status" });
     this.bar = part("progress", { max: "100" });
     this.words = part("p", { class: "now" });

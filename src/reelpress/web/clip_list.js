@@ -42,11 +42,11 @@ export class ClipList {
   #make(id) {
     const does = this.#does;
     const number = make("span", { class: "clip-number", "aria-hidden": "true" });
-    const title = make("span", { class: "clip-title" });
+    const title = make("span", { class: "clip-title", dir: "auto" });
     const span = make("span", { class: "clip-span" });
     const open = make("button", { type: "button", class: "clip-open" }, number, make("span", { class: "clip-words" }, title, span));
     open.addEventListener("click", () => does.select(id));
-    const name = make("input", { type: "text", maxlength: "80", autocomplete: "off", class: "clip-name" });
+    const name = make("input", { type: "text", maxlength: "80", autocomplete: "off", dir: "auto", class: "clip-name" });
     name.addEventListener("input", () => does.change(id, { name: name.value }));
     const field = (words, side) => timeField(words, {
       onSet: (t) => does.edge(id, side, t), onNudge: (by) => does.nudge(id, side, by), onHere: () => does.here(id, side),

@@ -83,7 +83,7 @@ export class ExportStep {
     write(byId("start"), clips.length > 1 ? `Export all ${clips.length} clips` : "Export");
     const total = clips.reduce((sum, clip) => sum + clip.end_s - clip.start_s, 0);
     write(byId("before-words"), clips.length ? `${duration(total)} in all, ${draft.settings.width}×${draft.settings.height}, H.264 and AAC, −14 LUFS.` : "There are no clips yet. Mark some first.");
-    keep(byId("planned"), clips, (clip) => clip.id, () => make("li", {}, make("strong", {}), make("span", {}), make("span", { class: "hint" })), (element, clip, n) => {
+    keep(byId("planned"), clips, (clip) => clip.id, () => make("li", {}, make("strong", { dir: "auto" }), make("span", {}), make("span", { class: "hint" })), (element, clip, n) => {
       const [name, span, how] = element.children;
       write(name, clip.name || `Clip ${n + 1}`);
       write(span, `${clock(clip.start_s)} – ${clock(clip.end_s)}`);

@@ -124,7 +124,7 @@ export class Studio {
         this.bound();
         this.player.seek(this.#page.clip.start_s);
         this.#page.redrawNow();
-      }, { class: "tab" });
+      }, { class: "tab", dir: "auto" });
       return make("li", {}, tab);
     }, (element, clip, n) => {
       write(element.firstElementChild.firstElementChild, clip.name || `Clip ${n + 1}`);
