@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import APIResponse, Page, Route, expect
 
 from fake_clips import FakeClips
@@ -117,3 +118,14 @@ def test_what_is_written_from_right_to_left_is_shown_so(service: FakeClips, open
     expect(page.locator("#planned strong")).to_have_css("direction", "rtl")
     page.locator("#start").click()
     expect(page.locator(".job-title")).to_have_css("direction", "rtl")
+
+
+@pytest.mark.parametrize(("words", "text"), [("Start", "0"), ("End", "2:00:00")])
+def test_an_edge_that_cannot_be_so_far_away_is_told(service: FakeClips, open_page: Open, words: str, text: str) -> None:
+    service.add_video()["facts"]["duration_s"] = 10_000.0
+    page = open_page()
+    open_draft(page, service, (("One", "1:00", "1:00:30"),))
+    field = page.get_by_role("textbox", name=words, exact=True)
+    field.fill(text)
+    field.press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("A clip lasts an hour at most.")

@@ -6,7 +6,7 @@ import { Problem, askJson, passes, randomId, sendJson } from "./service.js";
 const PAUSE_MS = 600;
 const AGAIN_MS = 4000;
 export const LEAST_S = 0.5; // the shortest clip
-const MOST_S = 3600; // the longest that the service takes
+export const MOST_S = 3600; // the longest that the service takes
 
 export class Draft {
   #saved = { clips: [], settings: {} }; // as the server has them

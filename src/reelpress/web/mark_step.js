@@ -2,7 +2,7 @@
 
 import { ClipList } from "./clip_list.js";
 import { button, byId, mark, write } from "./dom.js";
-import { LEAST_S } from "./draft.js";
+import { LEAST_S, MOST_S } from "./draft.js";
 import { icon } from "./icons.js";
 import { Timeline } from "./timeline.js";
 import { clock, round } from "./times.js";
@@ -197,6 +197,8 @@ export class MarkStep {
     if (side === "start") this.#page.studio.retime(id, { start_s: Math.min(Math.max(t, 0), clip.end_s - LEAST_S) });
     else this.#page.studio.retime(id, { end_s: Math.max(Math.min(t, duration), clip.start_s + LEAST_S) });
     const now = this.#page.draft.find(id);
+    const isLongest = now.end_s - now.start_s > MOST_S - 0.001;
+    if (isLongest && Math.abs(now[`${side}_s`] - t) > 0.001) this.#page.say("A clip lasts an hour at most.");
     this.#scrub(side === "start" ? now.start_s : Math.max(now.end_s - 1 / fps, 0)); // the last picture, not the one after
   }
 
