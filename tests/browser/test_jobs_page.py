@@ -116,6 +116,23 @@ def test_a_job_opens_retries_and_closes_by_keyboard_alone(service: FakeService, 
     expect(page.get_by_role("button", name="broken.mov")).to_be_focused()
 
 
+def test_what_was_done_is_said_last(service: FakeService, open_page: Open) -> None:
+    """And not over it that the job failed before, which is said a little later."""
+    service.put(a_job(1, "running", name="broken.mov"))
+    page = open_page()
+    page.get_by_role("button", name="broken.mov").click()
+    page.evaluate(
+        "window.heard = [];"
+        "new MutationObserver(() => heard.push(document.getElementById('said').textContent))"
+        ".observe(document.getElementById('said'), {childList: true, characterData: true, subtree: true})"
+    )
+    service.put(a_job(1, "failed", name="broken.mov"), "failed")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#panel").get_by_role("button", name="Cancel")).to_be_visible()
+    page.wait_for_timeout(1200)
+    assert [text for text in page.evaluate("heard") if text][-1] == "broken.mov waits to be done again."
+
+
 def test_a_running_job_is_cancelled_by_keyboard_alone(service: FakeService, open_page: Open) -> None:
     service.put(a_job(1, "running", name="long.mov"))
     page = open_page()

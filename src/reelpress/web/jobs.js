@@ -156,6 +156,7 @@ function announceChanges(before) {
   if (!changed.length) return;
   clearTimeout(announceChanges.timer);
   announceChanges.timer = setTimeout(() => {
+    if (!changed.length) return;
     const words = changed.length > 3 ? `${changed.length} jobs changed` : changed.map((j) => `${nameOf(j)} is ${j.status}`);
     changed = [];
     say(`${[words].flat().join(", ")}.`);
@@ -250,6 +251,7 @@ async function act(id, what) {
     list.update(job);
     if (state.job === id) panel.show(job);
     const words = { retry: "waits to be done again", cancel: UNFINISHED.has(job.status) ? "is being stopped" : `is ${job.status}` };
+    changed = changed.filter((one) => one.id !== id); // what it was before is old news
     say(`${nameOf(job)} ${words[what]}.`);
     refreshSoon();
   } catch (error) {
