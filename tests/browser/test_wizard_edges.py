@@ -185,7 +185,7 @@ def test_the_shot_becomes_automatic_that_was_shown_when_it_was_asked_for(service
     service.analyses.clear()
     service.hold_analyses = True
     page.reload()
-    expect(page.locator("#shot-rule")).to_contain_text("set by hand")
+    expect(page.locator("#shot-rule")).to_contain_text("set by hand", timeout=20_000)
     page.get_by_role("button", name="Back to automatic").click()
     for _ in range(200):
         if service.analyses:
