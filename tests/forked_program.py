@@ -47,7 +47,7 @@ def run(
     command = [sys.executable, "-m", "reelpress", *arguments]
     order = pickle.dumps((list(map(os.fsencode, arguments)), os.fspath(cwd), dict(env)))
     starts = _read_at_start(env)
-    if starts | {"PYTHONPATH": SOURCE} != starts or len(order) > _MAX_ORDER_BYTES:
+    if starts.get("PYTHONPATH") != SOURCE or len(order) > _MAX_ORDER_BYTES:
         return subprocess.run(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience_s, check=False
         )

@@ -13,7 +13,6 @@ import msgspec
 from reelpress.bookkeeping import Book, Hashing
 from reelpress.check.pictures import compare_pictures
 from reelpress.delivery import Delivery
-from reelpress.errors import InputError
 from reelpress.events import OnEvent, Planned, Probed, Sampled, Started
 from reelpress.facts.gate import Scored
 from reelpress.facts.host import HostFacts
@@ -195,8 +194,7 @@ class _Work:
         limit = decided.expect.max_bytes
 
         def check_source() -> None:
-            if Snapshot.take(self.source) != snapshot:
-                raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
+            snapshot.refuse_change(Snapshot.take(self.source))
 
         def compared(attempt: Attempt, output: Path, output_facts: MediaFacts) -> tuple[Gate, ...]:
             gates: tuple[Gate, ...] = ()

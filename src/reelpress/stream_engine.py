@@ -191,8 +191,7 @@ class _Work:
         return decided
 
     def _check_source(self, snapshot: Snapshot) -> None:
-        if Snapshot.take(self.source) != snapshot:
-            raise InputError("The input changed while it was read.", hint="Wait until it is complete.")
+        snapshot.refuse_change(Snapshot.take(self.source))
 
     def _run(self, decided: Encode, parts: Streams, facts: MediaFacts, folder: Path, snapshot: Snapshot) -> None:
         book = self.book

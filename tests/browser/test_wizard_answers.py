@@ -38,13 +38,18 @@ class Late:
         self.page.wait_for_timeout(100)
 
 
-def test_an_older_answer_does_not_undo_what_a_newer_one_said_of_an_export(service: FakeClips, open_page: Open) -> None:
-    service.add_video()
-    page = open_page()
+def export_one(page: Page, service: FakeClips) -> None:
+    """Draft one clip, and start its export."""
     open_draft(page, service, ONE)
     go(page, "Export")
     page.locator("#start").click()
     expect(job(page, "One")).to_contain_text("Waiting")
+
+
+def test_an_older_answer_does_not_undo_what_a_newer_one_said_of_an_export(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    export_one(page, service)
     page.wait_for_timeout(600)  # what is read after a start
     late = Late(page, "**/v1/exports/exp_*")
     service.progress("One", 5)
@@ -75,10 +80,7 @@ def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Ope
     page = open_page()
     page.get_by_label("API key", exact=True).fill("rp_secret")
     page.get_by_role("button", name="Use this key").click()
-    open_draft(page, service, ONE)
-    go(page, "Export")
-    page.locator("#start").click()
-    expect(job(page, "One")).to_contain_text("Waiting")
+    export_one(page, service)
     service.progress("One", 5)
     service.finish("One")
     job(page, "One").get_by_role("button", name="Play").evaluate("(button) => { button.click(); button.click(); }")
@@ -90,10 +92,7 @@ def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Ope
 def test_that_nothing_answers_is_said_until_something_does(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()
-    open_draft(page, service, ONE)
-    go(page, "Export")
-    page.locator("#start").click()
-    expect(job(page, "One")).to_contain_text("Waiting")
+    export_one(page, service)
     page.route("**/cancel", lambda route: route.abort())
     page.get_by_role("button", name="Cancel all").click()
     expect(page.locator("#problem")).to_contain_text("The service does not answer.")

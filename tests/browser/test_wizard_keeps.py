@@ -169,12 +169,7 @@ def test_what_was_sent_of_a_file_is_kept_when_another_is_sent(
     service: FakeClips, open_page: Open, tmp_path: Path
 ) -> None:
     first, second = files(tmp_path)
-    service.break_segment = 7
-    page = open_page()
-    page.get_by_label("Choose a file").set_input_files(first)
-    eventually(page, lambda: service.uploads and len(service.uploads["upload_0"]["segments"]) >= 9)
-    page.reload()
-    expect(page.locator("#resume-words")).to_contain_text("first.mov is there to")
+    page = broken_off(service, open_page, first)
     service.break_segment = None
     page.get_by_label("Choose a file").set_input_files(second)
     expect(page.locator("#studio")).to_be_visible()
@@ -244,12 +239,7 @@ def test_an_upload_is_not_begun_anew_because_the_service_is_busy(
     service: FakeClips, open_page: Open, tmp_path: Path
 ) -> None:
     first, _ = files(tmp_path)
-    service.break_segment = 7
-    page = open_page()
-    page.get_by_label("Choose a file").set_input_files(first)
-    eventually(page, lambda: service.uploads and len(service.uploads["upload_0"]["segments"]) >= 9)
-    page.reload()
-    expect(page.locator("#resume-words")).to_contain_text("first.mov is there to")
+    page = broken_off(service, open_page, first)
     service.failing["/v1/uploads/upload_0"] = (503, {"detail": "The database does not answer."})
     page.get_by_label("Choose a file").set_input_files(first)
     expect(page.locator("#choose-error")).to_contain_text("The database does not answer.")
@@ -262,6 +252,17 @@ def files(folder: Path) -> tuple[Path, Path]:
     first.write_bytes(bytes(range(256)) * 4000)
     second.write_bytes(bytes(range(255, -1, -1)) * 3000)
     return first, second
+
+
+def broken_off(service: FakeClips, open_page: Open, first: Path) -> Page:
+    """Send a part of a file, and return the page that was opened again."""
+    service.break_segment = 7
+    page = open_page()
+    page.get_by_label("Choose a file").set_input_files(first)
+    eventually(page, lambda: service.uploads and len(service.uploads["upload_0"]["segments"]) >= 9)
+    page.reload()
+    expect(page.locator("#resume-words")).to_contain_text("first.mov is there to")
+    return page
 
 
 def eventually(page: Page, test: Callable[[], Any]) -> None:

@@ -216,6 +216,11 @@ def lease(access: GpuAccess, attempt: Attempt) -> Lease:
     return entered
 
 
+def lose(access: GpuAccess, attempt: Attempt) -> None:
+    failure = Failure(kind=FailureKind.DEVICE_LOST, evidence="gone")
+    access.failed(lease(access, attempt), attempt, failure, job="a", cancel=CancelToken())
+
+
 @pytest.mark.parametrize(
     ("counted", "configured", "slots"),
     [(3, None, 3), (3, 1, 1), (3, 8, 8), (None, None, UNMEASURED), (None, 1, 1), (0, None, 1)],
@@ -238,13 +243,7 @@ def test_a_failure_is_examined_by_what_failed_and_forgets_what_was_known(seen: S
     gpus = Gpus(HERE, GpuPolicy())
     machine = found(gpus)
     attempt, access = attempt_on(machine), gpus.access(machine)
-    access.failed(
-        lease(access, attempt),
-        attempt,
-        Failure(kind=FailureKind.DEVICE_LOST, evidence="gone"),
-        job="a",
-        cancel=CancelToken(),
-    )
+    lose(access, attempt)
     ((examined, build, wish),) = seen.retried
     assert (examined.uuid, build.path, wish.kind, wish.name) == ("GPU-1", attempt.ffmpeg, "encode", "h264_nvenc")
     found(gpus)
@@ -256,13 +255,7 @@ def test_a_gpu_that_only_decodes_is_examined_by_scaling(seen: Survey) -> None:
     gpus = Gpus(machine, GpuPolicy())
     attempt, access = attempt_on(machine, width=3840, height=2160), gpus.access(machine)
     assert attempt.rung == "gpu_decode"
-    access.failed(
-        lease(access, attempt),
-        attempt,
-        Failure(kind=FailureKind.DEVICE_LOST, evidence="gone"),
-        job="a",
-        cancel=CancelToken(),
-    )
+    lose(access, attempt)
     assert [(wish.kind, wish.name) for _, _, wish in seen.retried] == [("filter", "scale_cuda")]
 
 

@@ -17,6 +17,7 @@ from reelpress.jobs.local_paths import check_path
 from reelpress.jobs.model import JobInput
 from reelpress.net.fetch import fetch
 from reelpress.run.process import CancelToken
+from reelpress.source.snapshot import Snapshot
 from reelpress.storage.download import Wanted, download
 from reelpress.storage.keys import safe_name
 from reelpress.storage.scratch import Need
@@ -109,21 +110,18 @@ def _at_path(house: House, wanted: JobInput, *, max_bytes: int, cancel: CancelTo
         # not waiting for the other end of a pipe that lies in its place
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with _regular(number) as file:
-            facts = os.fstat(number)
-            size = facts.st_size
+            before = Snapshot.of(os.fstat(number))
+            size = before.size_bytes
             if size > max_bytes:
                 raise InputError("The input is too large.", evidence=f"{size} bytes, {max_bytes} allowed")
             while (left := size - file.tell()) > 0 and (block := file.read(min(_BLOCK_BYTES, left))):
                 if cancel.is_cancelled:
                     raise Cancelled("Stopped while reading the input.")
                 digest.update(block)
-            after = os.fstat(number)
+            after = Snapshot.of(os.fstat(number))
     except OSError as error:
         raise InputError("The input cannot be read.", evidence=type(error).__name__) from None
-    if (after.st_size, after.st_mtime_ns) != (size, facts.st_mtime_ns):
-        raise InputError(
-            "The input changed while it was read.", hint="Wait until it is complete.", reason="changed"
-        )  # fmt: skip
+    before.refuse_change(after)
     _check_promise(wanted, size, digest.hexdigest())
     return Fetched(
         path=str(path), is_foreign=True, size_bytes=size, sha256=digest.hexdigest(), key=None, name=path.name

@@ -124,10 +124,7 @@ class _LocalSource(OpenSource):
 
     def check_unchanged(self) -> None:
         assert self.path is not None  # noqa: S101 - a local source has one
-        if Snapshot.take(self.path) != self._snapshot:
-            raise InputError(
-                "The input changed while it was read.", hint="Wait until it is complete.", reason="changed"
-            )  # fmt: skip
+        self._snapshot.refuse_change(Snapshot.take(self.path))
 
 
 class _RemoteSource(OpenSource):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from reelpress.errors import InputError
@@ -19,7 +20,18 @@ class Snapshot(Value, frozen=True, kw_only=True):
     def take(cls, path: Path) -> Snapshot:
         """Look at a file. Raises :class:`InputError` when it is not there or not a regular file."""
         try:
-            stat = path.stat()
+            return cls.of(path.stat())
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read.", evidence=str(error), hint="Check the name.") from error
-        return cls(inode=stat.st_ino, size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Snapshot:
+        """Return the same of a file that was looked at."""
+        return cls(inode=facts.st_ino, size_bytes=facts.st_size, mtime_ns=facts.st_mtime_ns)
+
+    def refuse_change(self, now: Snapshot) -> None:
+        """Raise :class:`InputError` unless the file is ``now`` what it was."""
+        if now != self:
+            raise InputError(
+                "The input changed while it was read.", hint="Wait until it is complete.", reason="changed"
+            )  # fmt: skip
