@@ -101,7 +101,7 @@ def test_the_whole_journey_by_mouse(service: FakeClips, open_page: Open) -> None
     assert got.value.suggested_filename == "Clip 1.mp4"
     with page.expect_download() as got:
         page.get_by_role("button", name=re.compile("zip")).click()
-    assert got.value.suggested_filename == "talk.zip"
+    assert got.value.suggested_filename == "talk-clips.zip"
 
 
 def test_the_whole_journey_by_keyboard(service: FakeClips, open_page: Open) -> None:

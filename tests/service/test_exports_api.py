@@ -232,6 +232,7 @@ def test_an_export_is_started_watched_cancelled_and_retried(client: TestClient, 
         ("libx264", -14.0, "scaled up")
     }
     archive = client.get(f"{url}/zip")
+    assert archive.headers["content-disposition"].startswith('attachment; filename="in-clips.zip"')
     assert int(archive.headers["content-length"]) == len(archive.content)
     with zipfile.ZipFile(io.BytesIO(archive.content)) as opened:
         assert sorted(opened.read(name) for name in opened.namelist()) == [b"first clip", b"second"]
@@ -274,9 +275,13 @@ def test_the_files_of_a_clip(client: TestClient, house: House, video: str) -> No
     assert "content-disposition" not in part.headers
     saved = client.get(f"{url}/output", params={"download": 1})
     assert saved.headers["content-disposition"].startswith('attachment; filename="01-clip.mp4"')
-    assert client.get(f"{url}/receipt").json() == {"status": "encoded"}
+    receipt = client.get(f"{url}/receipt")
+    assert receipt.json() == {"status": "encoded"}
+    assert receipt.headers["content-disposition"].startswith('inline; filename="01-clip.receipt.json"')
     assert "00:00:00.200 --> 00:00:01.000\nForty-two" in client.get(f"{url}/captions.vtt").text
-    assert "00:00:00,200 --> 00:00:01,000" in client.get(f"{url}/captions.srt").text
+    captions = client.get(f"{url}/captions.srt")
+    assert "00:00:00,200 --> 00:00:01,000" in captions.text
+    assert captions.headers["content-disposition"].startswith('attachment; filename="01-clip.srt"')
     problem(client.get(f"/v1/clips/{ids[1]}/captions.srt"), 404, "not_found")
 
 

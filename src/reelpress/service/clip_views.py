@@ -172,14 +172,18 @@ def exports_of(connection: Connection, jobs: Sequence[Job]) -> list[Export]:
     return found
 
 
-def _video(job: Job, details: VideoDetails | None) -> Video:
+def name_of_video(job: Job, details: VideoDetails | None) -> str:
+    """Return what a job of kind video is called: as whoever brought it says, or as its file."""
     place = job.spec.input
     named = job.spec.labels.get(NAME) or place.name
-    name = named or (details.source.name if details is not None else PurePosixPath(place.value).name)
+    return named or (details.source.name if details is not None else PurePosixPath(place.value).name)
+
+
+def _video(job: Job, details: VideoDetails | None) -> Video:
     preview = details.preview if details is not None else None
     return Video(
-        id=job.id, name=name, status=_ready(job.status), stage=_shown(job.stage), percent=job.percent,
-        eta_s=job.eta_s, error=job.error, created_at=job.created_at,
+        id=job.id, name=name_of_video(job, details), status=_ready(job.status), stage=_shown(job.stage),
+        percent=job.percent, eta_s=job.eta_s, error=job.error, created_at=job.created_at,
         facts=_facts(details.facts) if details is not None else None,
         preview=None if preview is None else PreviewView(
             width=preview.width, height=preview.height, sprites=preview.sprites, has_peaks=preview.peaks is not None,

@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
+from sqlalchemy.engine import Connection
 
 from reelpress.clip_request import LayoutChoice
 from reelpress.errors import UsageError
 from reelpress.facts.captions import CAPTION_STYLES, CaptionStyle
 from reelpress.facts.values import Value
 from reelpress.jobs.changing import cancel, retry
-from reelpress.jobs.clip_model import MAX_CLIPS, ClipWanted, StoredObject
+from reelpress.jobs.clip_model import MAX_CLIPS, ClipDetails, ClipWanted, StoredObject
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
-from reelpress.jobs.reading import find_job, receipt_of
+from reelpress.jobs.reading import details_of, find_job, receipt_of
 from reelpress.plan.platforms import PLATFORMS, Platform, PlatformName
 from reelpress.reframe.face_model import find_face_model
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
@@ -136,12 +138,12 @@ async def read_clip_file(
 )
 def read_clip_receipt(job_id: JobId, caller: Reader, house: HouseOf) -> Response:
     """Get the receipt of a clip that came as far as that."""
-    _find(house, caller, job_id)
+    job = _find(house, caller, job_id)
     with house.database.reading() as connection:
-        receipt = receipt_of(connection, job_id)
+        receipt, name = receipt_of(connection, job_id), _stem(connection, job)
     if receipt is None:
         not_found("The clip has no receipt.")
-    headers = {"Content-Disposition": f'inline; filename="{job_id}.receipt.json"'}
+    headers = {"Content-Disposition": disposition(f"{name}.receipt.json", inline=True)}
     return Response(receipt, 200, headers, "application/json")
 
 
@@ -154,14 +156,24 @@ def read_clip_captions(job_id: JobId, form: Literal["srt", "vtt"], caller: Reade
     """Get the captions of a clip as a file."""
     from reelpress.jobs.subtitles import subtitle_files
 
-    wanted = _find(house, caller, job_id).spec.wants
+    job = _find(house, caller, job_id)
+    wanted = job.spec.wants
     files = subtitle_files(wanted.draft) if isinstance(wanted, ClipWanted) else {}
     if form not in files:
         not_found("The clip has no captions.")
     text, _content_type = files[form]
-    name = wanted.draft.name if isinstance(wanted, ClipWanted) and wanted.draft.name else "clip"
+    with house.database.reading() as connection:
+        name = _stem(connection, job)
     # as text: nothing that browsers might take for something else
     return Response(text, 200, {"Content-Disposition": disposition(f"{name}.{form}")}, "text/plain; charset=utf-8")
+
+
+def _stem(connection: Connection, job: Job) -> str:
+    """Return what files of a clip are called, without ending: as the clip itself is, so that players find them."""
+    file = details_of(connection, [job.id], ClipDetails).get(job.id, ClipDetails()).file
+    wanted = job.spec.wants
+    drafted = wanted.draft.name if isinstance(wanted, ClipWanted) else ""
+    return PurePosixPath(file.file_name).stem if file is not None else drafted or "clip"
 
 
 def _face_model(settings: Settings) -> str | None:

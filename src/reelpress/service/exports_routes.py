@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -11,23 +12,24 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
+from sqlalchemy.engine import Connection
 
 from reelpress.errors import ReelpressError
 from reelpress.facts.values import Value
 from reelpress.jobs.changing import cancel, retry
-from reelpress.jobs.clip_model import StoredObject
+from reelpress.jobs.clip_model import StoredObject, VideoDetails
 from reelpress.jobs.ending import on_end
 from reelpress.jobs.exports import change_export, create_export, forget_export, place_of, start_export
 from reelpress.jobs.house import House
 from reelpress.jobs.model import Job
 from reelpress.jobs.owners import user_prefix
-from reelpress.jobs.reading import children_of, find_job, list_jobs
+from reelpress.jobs.reading import children_of, details_of, find_job, list_jobs
 from reelpress.net.addresses import check_url
 from reelpress.service.access import Caller, HouseOf, Reader, Writer
 from reelpress.service.answers import answer, documented
 from reelpress.service.clip_requests import wanted_of
 from reelpress.service.clip_shapes import ExportChangeShape, ExportShape
-from reelpress.service.clip_views import Export, export_of, exports_of
+from reelpress.service.clip_views import Export, export_of, exports_of, name_of_video
 from reelpress.service.jobs_routes import IdempotencyKey
 from reelpress.service.objects import blocks_of, disposition
 from reelpress.service.paging import before_cursor, cursor_of, wake
@@ -39,6 +41,7 @@ from reelpress.storage.store import Store
 router = APIRouter(prefix="/v1/exports", tags=["exports"])
 ExportId = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", examples=["exp_019a9f6c1e2a5d0b3c4f8e7a"])]
 _LOG = logging.getLogger("reelpress.service")
+_ENDING = re.compile(r"\.[A-Za-z0-9]{2,5}$")  # of a file; names may hold dots of their own
 _EXPORT = {200: ("The export.", Export)}
 _ZIP = {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 
@@ -181,7 +184,7 @@ async def download_clips(export_id: ExportId, caller: Reader, house: HouseOf) ->
         for one, at in outputs
     ]  # fmt: skip
     length, blocks = zip_stream(entries)
-    headers = {"Content-Length": str(length), "Content-Disposition": disposition(f"{name}.zip")}
+    headers = {"Content-Length": str(length), "Content-Disposition": disposition(name)}
     return StreamingResponse(blocks, 200, headers, "application/zip")
 
 
@@ -193,13 +196,22 @@ async def _blocks(store: Store, wanted: StoredObject) -> AsyncIterator[bytes]:
 def _finished(house: House, caller: Caller, export_id: str) -> tuple[str, list[tuple[StoredObject, float]]]:
     export = _find(house, caller, export_id)
     with house.database.reading() as connection:
-        clips = children_of(connection, export_id, "clip")
+        clips, name = children_of(connection, export_id, "clip"), _archive_name(connection, export)
     done = [
         (clip.result.output, clip.finished_at or export.created_at)
         for clip in clips
         if clip.status == "done" and clip.result is not None and clip.result.output is not None
     ]
-    return f"clips-{export_id}", sorted(done, key=lambda one: one[0].key)
+    return name, sorted(done, key=lambda one: one[0].key)
+
+
+def _archive_name(connection: Connection, export: Job) -> str:
+    """Return what the archive of an export is called: as the video that it was cut from."""
+    video = find_job(connection, export.parent or "")
+    if video is None:
+        return f"clips-{export.id}.zip"
+    named = name_of_video(video, details_of(connection, [video.id], VideoDetails).get(video.id))
+    return f"{_ENDING.sub('', named)}-clips.zip"
 
 
 def _find(house: House, caller: Caller, export_id: str) -> Job:

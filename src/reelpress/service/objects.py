@@ -73,11 +73,12 @@ async def stream_object(
     return StreamingResponse(blocks_of(store, info, 0, info.size_bytes), 200, headers, wanted.content_type)
 
 
-def disposition(name: str) -> str:
-    """Return the header that makes a browser save a file under a name, whatever is in it."""
+def disposition(name: str, *, inline: bool = False) -> str:
+    """Return the header that makes a browser save a file under a name, whatever is in it, or ``inline`` show it."""
     safe = safe_name(name)
     plain = safe.encode("ascii", "replace").decode().replace("?", "_")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
+    how = "inline" if inline else "attachment"
+    return f"{how}; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
 
 
 async def blocks_of(store: Store, info: ObjectInfo, start: int, end: int) -> AsyncIterator[bytes]:

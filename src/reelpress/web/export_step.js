@@ -115,6 +115,7 @@ export class ExportStep {
     write(byId("overall-words"), words.filter(Boolean).join(", "));
     byId("cancel-all").hidden = !open;
     byId("retry-all").hidden = !bad;
+    if (bad) write(byId("retry-all"), `Try again what ${[failed && "failed", cancelled && "was cancelled"].filter(Boolean).join(" or ")}`);
     byId("zip").hidden = !done;
     write(byId("zip"), `Download ${done > 1 ? `all ${done}` : "it"} as a zip`);
     const captioned = new Set(exported.drafts.filter((one) => one.captions?.cues.length).map((one) => one.id));
@@ -186,7 +187,7 @@ export class ExportStep {
     return this.#try(async () => {
       this.#page.exported = await sendJson(`v1/exports/${this.#page.exported.id}/${what}`);
       this.#states.overtake();
-      this.#page.say(what === "cancel" ? "All unfinished clips are being stopped." : "What failed is done again.");
+      this.#page.say(what === "cancel" ? "All unfinished clips are being stopped." : "What did not end well is done again.");
       this.#page.redraw();
       this.readSoon();
     });
@@ -194,8 +195,8 @@ export class ExportStep {
 
   #zip() {
     const { exported, video } = this.#page;
-    const name = (video?.name ?? "clips").replace(/\.[^.]*$/, "");
-    return this.#try(() => save(`v1/exports/${exported.id}/zip`, `${name}.zip`));
+    const name = (video?.name ?? "clips").replace(/\.[a-z0-9]{2,5}$/i, "");
+    return this.#try(() => save(`v1/exports/${exported.id}/zip`, `${name}-clips.zip`));
   }
 
   #copy() {
