@@ -35,6 +35,7 @@ VIDEO_SUFFIXES = frozenset(
         ".wmv",
     }
 )  # fmt: skip
+_MP4_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".qt"})  # what players take for an MP4 or its twin
 COMPRESSED_SUFFIX = ".compressed.mp4"
 
 
@@ -72,8 +73,16 @@ def collect(inputs: Sequence[Path], output: Path | str | None) -> tuple[Item, ..
             raise UsageError(f"-o {output} is a file, but there are several inputs.", hint="Name a folder.")
         items = [Item(source=source, target=output / relative.with_suffix(".mp4")) for source, relative in sources]
     else:
+        _refuse_ending(output)
         items = [Item(source=sources[0][0], target=output)]
     return _without_collisions(items, ".mp4" if output is not None else COMPRESSED_SUFFIX)
+
+
+def _refuse_ending(output: Path) -> None:
+    """Refuse a name that promises another container: players and services go by it."""
+    if output.suffix.lower() in VIDEO_SUFFIXES - _MP4_SUFFIXES:
+        hint = f"Name it {output.with_suffix('.mp4').name}."
+        raise UsageError(f"-o {output} would be an MP4, whatever its name says.", hint=hint)
 
 
 def _is_dir(path: Path) -> bool:

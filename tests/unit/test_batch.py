@@ -11,6 +11,7 @@ import pytest
 
 from reelpress import batch
 from reelpress.batch import Item, collect, refuse_clashes, run_batch
+from reelpress.errors import UsageError
 from reelpress.policy import SMALL_BYTES, RunPolicy, cores_for
 from reelpress.probe import nursery
 from reelpress.receipt import Receipt
@@ -239,3 +240,20 @@ def test_a_folder_of_outputs_that_is_a_link_in_circles_is_left_to_each_job(tmp_p
     (tmp_path / "out").symlink_to("out")
     (item,) = collect([tmp_path / "in"], tmp_path / "out")
     assert item.target == tmp_path / "out" / "a.mp4"
+
+
+@pytest.mark.parametrize("name", ["small.mkv", "small.WEBM", "small.avi", "small.ts"])
+def test_an_output_named_as_another_container_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mov").write_bytes(b"x")
+    with pytest.raises(UsageError) as raised:
+        collect([tmp_path / "a.mov"], tmp_path / name)
+    assert (raised.value.what, raised.value.hint) == (
+        f"-o {tmp_path / name} would be an MP4, whatever its name says.", "Name it small.mp4.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["small.mp4", "small.M4V", "small.mov", "small", "small.v2"])
+def test_an_output_may_have_any_other_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.mkv").write_bytes(b"x")
+    (item,) = collect([tmp_path / "a.mkv"], tmp_path / name)
+    assert item.target == tmp_path / name
