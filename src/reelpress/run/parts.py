@@ -60,20 +60,19 @@ def remove(path: Path) -> None:
 def sweep(target: Path, *, folders: bool) -> None:
     """Remove the partial files, or folders, of a target whose makers are dead."""
     left_behind = re.compile(re.escape(_prefix(target)) + rf"[0-9a-f]{{{2 * _TOKEN_BYTES}}}" + re.escape(PART_SUFFIX))
+    names: list[str] = []
+    with contextlib.suppress(PermissionError):  # a folder may be open for writing alone
+        names = os.listdir(target.parent)  # noqa: PTH208 - among 100,000 outputs paths would take a fifth of a second
     how = os.O_RDONLY | os.O_DIRECTORY if folders else os.O_RDWR | os.O_NONBLOCK
     is_one = stat.S_ISDIR if folders else stat.S_ISREG
-    siblings: list[Path] = []
-    with contextlib.suppress(PermissionError):  # a folder may be open for writing alone
-        siblings = list(target.parent.iterdir())
-    for path in siblings:
-        if left_behind.fullmatch(path.name):
-            with contextlib.suppress(OSError):  # gone meanwhile, or somebody else's
-                fd = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    if is_one(os.fstat(fd).st_mode) and _lock(fd, wait=False) and is_still(fd, path):
-                        remove(path)
-                finally:
-                    os.close(fd)
+    for path in (target.with_name(name) for name in names if left_behind.fullmatch(name)):
+        with contextlib.suppress(OSError):  # gone meanwhile, or somebody else's
+            fd = os.open(path, how | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if is_one(os.fstat(fd).st_mode) and _lock(fd, wait=False) and is_still(fd, path):
+                    remove(path)
+            finally:
+                os.close(fd)
 
 
 def _prefix(target: Path) -> str:
