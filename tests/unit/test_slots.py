@@ -284,7 +284,9 @@ def test_a_stopped_waiter_is_passed_over_and_keeps_its_place(tmp_path: Path, chi
     assert waiter.stdout.readline() == "0\n"  # first in line
     second = start(children, HOLD, tmp_path, 1)
     until(lambda: list(tmp_path.glob("ticket-*")))
-    second.send_signal(signal.SIGSTOP)
+    with FileLock.take(tmp_path / "slots.lock", 10):  # one that is stopped with it stops them all
+        second.send_signal(signal.SIGSTOP)
+        until(lambda: Path(f"/proc/{second.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
     waiter.kill()
     waiter.wait()
     assert take(slots) is None  # it may still be alive
