@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reelpress.facts.host import GpuFacts, HostFacts
-from reelpress.probe.gpu_survey import job_wishes, survey
+from reelpress.probe.gpu_survey import survey
+from reelpress.probe.gpu_wishes import job_wishes
 from reelpress.probe.host import probe_host
 from reelpress.probe.nvml import ask_driver, device_present, load
 

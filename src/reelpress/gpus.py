@@ -29,7 +29,7 @@ from reelpress.run.process import CancelToken
 from reelpress.run.slots import Load
 
 if TYPE_CHECKING:
-    from reelpress.probe.gpu_survey import Wish
+    from reelpress.probe.gpu_wishes import Wish
 
 UNSHARED = "GPUs cannot be examined or shared"  # how a note begins that is about this machine, not about its GPUs
 _BELIEVED_S = 300.0  # a driver may be updated, a device lost, a container given another
@@ -64,7 +64,7 @@ class Gpus:
         track = media.main_video
         if request.hardware == "off" or self._host.gpu_note is not None or track is None:
             return self._host
-        from reelpress.probe.gpu_survey import job_wishes
+        from reelpress.probe.gpu_wishes import job_wishes
 
         row = gpu_row(request.codec)
         keeps_hdr = track.colour.is_hdr and request.hdr == "keep" and row.pix_fmt_hdr is not None
@@ -130,7 +130,8 @@ class Gpus:
         )  # fmt: skip
 
     def _still_works(self, gpu: GpuFacts, attempt: Attempt, cancel: CancelToken, spend: Spend) -> bool:
-        from reelpress.probe.gpu_survey import Wish, still_works
+        from reelpress.probe.gpu_survey import still_works
+        from reelpress.probe.gpu_wishes import Wish
 
         with self._lock:
             self._known.clear()

@@ -18,7 +18,8 @@ from reelpress.probe import gpu_bench, nvml
 from reelpress.probe.gpu_bench import TrialLimits
 from reelpress.probe.gpu_cache import forget
 from reelpress.probe.gpu_finding import find_gpu
-from reelpress.probe.gpu_survey import Wish, driver_facts, job_wishes, survey
+from reelpress.probe.gpu_survey import driver_facts, survey
+from reelpress.probe.gpu_wishes import Wish, job_wishes
 from reelpress.probe.host import probe_host
 from reelpress.run.process import CancelToken, run
 

@@ -17,7 +17,8 @@ from reelpress.facts.failure import Action, gpu_action
 from reelpress.facts.host import HostFacts
 from reelpress.probe.gpu_bench import TrialLimits
 from reelpress.probe.gpu_finding import find_gpu
-from reelpress.probe.gpu_survey import Wish, survey
+from reelpress.probe.gpu_survey import survey
+from reelpress.probe.gpu_wishes import Wish
 
 import clips
 import driver

@@ -20,7 +20,7 @@ from reelpress.parity import check_parity
 from reelpress.plan import gpu_ladder
 from reelpress.policy import RunPolicy
 from reelpress.probe.gpu_finding import find_gpu
-from reelpress.probe.gpu_survey import ENCODES
+from reelpress.probe.gpu_wishes import ENCODES
 from reelpress.receipt import Receipt
 from reelpress.request import Request
 

@@ -15,17 +15,18 @@ from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import GpuPath, HostFacts
 from reelpress.plan.encoders import ENCODERS, LEGACY_GPU_PRESETS
 from reelpress.plan.nvenc import ALL_FEATURES, CQ_TABLE, FEATURES, cq_for, nvenc_args
-from reelpress.probe import gpu_bench, gpu_cache, gpu_survey, nvml
+from reelpress.probe import gpu_bench, gpu_cache, gpu_survey, gpu_wishes, nvml
 from reelpress.probe.gpu_cache import GpuCache, forget
 from reelpress.probe.gpu_finding import find_gpu
-from reelpress.probe.gpu_survey import driver_facts, job_wishes, survey
+from reelpress.probe.gpu_survey import driver_facts, survey
 from reelpress.probe.gpu_trial import gpu_row
+from reelpress.probe.gpu_wishes import job_wishes
 from reelpress.probe.host import remember
 from reelpress.run.process import CancelToken, Finished
 
 from factories import ffmpeg, host
 
-H264 = gpu_survey.Wish(kind="encode", name="h264_nvenc")
+H264 = gpu_wishes.Wish(kind="encode", name="h264_nvenc")
 GPU_ROWS = [row for row in ENCODERS if row.device == "nvidia"]
 
 
@@ -301,7 +302,7 @@ def test_who_counts_sessions_is_not_disturbed_by_another_process_that_counts(
     facts = nvml.DriverFacts(gpus=(gpu,), driver_version="610.00")
     monkeypatch.setattr(gpu_survey, "driver_facts", lambda **_: facts)
     monkeypatch.setattr(gpu_survey, "load", lambda **_: {"GPU-1": nvml.GpuLoad(sessions=0)})
-    monkeypatch.setattr(gpu_survey, "try_encode", lambda *_, **__: WORKS)
+    monkeypatch.setattr(gpu_wishes, "try_encode", lambda *_, **__: WORKS)
     asked: list[int | None] = []
     counts: list[GpuPath] = []
 
@@ -325,8 +326,8 @@ def test_that_no_session_could_be_had_is_nothing_to_remember(tmp_path: Path, mon
     counts = iter([0, 3])
     monkeypatch.setattr(gpu_survey, "driver_facts", lambda **_: facts)
     monkeypatch.setattr(gpu_survey, "load", lambda **_: {"GPU-1": nvml.GpuLoad(sessions=0)})
-    monkeypatch.setattr(gpu_survey, "try_encode", lambda *_, **__: WORKS)
+    monkeypatch.setattr(gpu_wishes, "try_encode", lambda *_, **__: WORKS)
     monkeypatch.setattr(gpu_survey, "count_sessions", lambda *_, **__: next(counts))
-    wanted = (gpu_survey.Wish(kind="encode", name="h264_nvenc"),)
+    wanted = (gpu_wishes.Wish(kind="encode", name="h264_nvenc"),)
     seen = [survey(host(gpu_note=None), wanted=wanted, cache_dir=tmp_path, sessions=4)[0].sessions for _ in range(3)]
     assert seen == [0, 3, 3]

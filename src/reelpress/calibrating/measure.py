@@ -18,7 +18,8 @@ from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value
 from reelpress.plan.calibration import preset_name
 from reelpress.plan.encoders import ENCODERS
-from reelpress.probe.gpu_survey import Wish, survey
+from reelpress.probe.gpu_survey import survey
+from reelpress.probe.gpu_wishes import Wish
 from reelpress.probe.trial import try_encoder
 from reelpress.quality.sample_encode import TrialError
 from reelpress.quality.trial import take_trial

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reelpress.facts.host import GpuFacts, HostFacts
 from reelpress.facts.values import Value
-from reelpress.probe.gpu_survey import Wish, driver_facts, survey
+from reelpress.probe.gpu_survey import driver_facts, survey
+from reelpress.probe.gpu_wishes import Wish
 from reelpress.probe.host import probe_host
 
 _H264 = (Wish(kind="encode", name="h264_nvenc"),)

@@ -18,11 +18,10 @@ import msgspec
 from reelpress.errors import Cancelled, ReelpressError
 from reelpress.facts.failure import FailureKind
 from reelpress.facts.host import FfmpegFacts, GpuFacts, GpuPath, HostFacts
-from reelpress.facts.values import Value
 from reelpress.probe.gpu_bench import Bench, TrialLimits
 from reelpress.probe.gpu_cache import GpuCache, forget
-from reelpress.probe.gpu_decode import DECODES, FILTERS, try_decode, try_filter
-from reelpress.probe.gpu_trial import count_sessions, try_encode
+from reelpress.probe.gpu_trial import count_sessions
+from reelpress.probe.gpu_wishes import ALL_PATHS, EVERYTHING, Trials, Wish
 from reelpress.probe.nvml import DriverFacts, GpuDevice, Spend, ask_driver, device_present, load, unasked
 from reelpress.run.host_state import FileLock, host_folder
 from reelpress.run.process import CancelToken
@@ -31,39 +30,6 @@ K = FailureKind
 
 _AGAIN = TrialLimits(first_s=20.0)
 _AT_ONCE = 8  # GPUs examined at a time
-# What one encoder fails for, every encoder of this FFmpeg on this GPU fails for.
-_ALL_ENCODERS = frozenset({K.DRIVER_TOO_OLD, K.NO_GPU_ENCODER, K.GPU_LIBRARY_MISSING})
-# What one path fails for, all do: they would only cost as much time again.
-_ALL_PATHS = frozenset({K.GPU_DRIVER_BROKEN, K.TIMED_OUT})
-
-
-class Wish(Value, frozen=True, kw_only=True):
-    """One path to know about, in the terms of :class:`~reelpress.facts.host.GpuPath`."""
-
-    kind: Literal["encode", "decode", "filter"]
-    name: str
-    pix_fmt: str = "yuv420p"
-
-
-ENCODES = (
-    ("h264_nvenc", "yuv420p"), ("hevc_nvenc", "yuv420p"), ("hevc_nvenc", "yuv420p10le"),
-    ("av1_nvenc", "yuv420p"), ("av1_nvenc", "yuv420p10le"),
-)  # fmt: skip
-EVERYTHING = (
-    *(Wish(kind="encode", name=name, pix_fmt=pix_fmt) for name, pix_fmt in ENCODES),
-    *(Wish(kind="decode", name=name, pix_fmt=pix_fmt) for name, pix_fmt in DECODES),
-    *(Wish(kind="filter", name=name, pix_fmt=pix_fmt) for name, pix_fmt in FILTERS),
-)
-
-
-def job_wishes(encoder: str, pix_fmt: str, source_codec: str, source_pix_fmt: str) -> tuple[Wish, ...]:
-    """Return what one compression on a GPU needs to know: its encoder, its scaler, and NVDEC where that may help."""
-    wishes = [Wish(kind="encode", name=encoder, pix_fmt=pix_fmt)]
-    # full-range 4:2:0 is decoded like any other
-    decoded = source_pix_fmt.replace("yuvj", "yuv")
-    if (source_codec, decoded) in DECODES:
-        wishes.append(Wish(kind="decode", name=source_codec, pix_fmt=decoded))
-    return (*wishes, Wish(kind="filter", name="scale_cuda", pix_fmt=pix_fmt))
 
 
 def survey(
@@ -132,7 +98,7 @@ def still_works(
             ffmpeg=ffmpeg, folder=Path(folder) / "again", uuid=gpu.uuid, compute_capability=gpu.compute_capability,
             limits=limits, cancel=cancel or CancelToken(), spend=spend,
         )  # fmt: skip
-        found = _Trials(bench, []).run((wish,))
+        found = Trials(bench, []).run((wish,))
         if bench.is_cancelled():
             raise Cancelled("trying a GPU was cancelled")
     return all(path.state != "fails" for path in found)
@@ -168,7 +134,7 @@ class _Examination:
         sessions: int | None = None
         for number, ffmpeg in enumerate(ffmpegs):
             bench = self._bench(ffmpeg, number)
-            trials = _Trials(bench, [path for path in known if path.ffmpeg == ffmpeg.path])
+            trials = Trials(bench, [path for path in known if path.ffmpeg == ffmpeg.path])
             found = trials.run(encodes)
             if not lazy or all(path.state != "fails" for path in found):
                 found += trials.run(tuple(wish for wish in wishes if wish.kind != "encode"))
@@ -182,10 +148,10 @@ class _Examination:
                 self._limits = msgspec.structs.replace(self._limits, first_s=self._limits.later_s)
             if self._cancel.is_cancelled or (lazy and all(path.state != "fails" for path in found[: len(encodes)])):
                 break
-        if lazy and paths and all(path.kind == "encode" and path.failure not in _ALL_PATHS for path in paths):
+        if lazy and paths and all(path.kind == "encode" and path.failure not in ALL_PATHS for path in paths):
             # no encoder: a GPU may still decode and scale
             newest = self._bench(ffmpegs[0], len(ffmpegs))
-            trials = _Trials(newest, [path for path in known if path.ffmpeg == ffmpegs[0].path])
+            trials = Trials(newest, [path for path in known if path.ffmpeg == ffmpegs[0].path])
             paths += trials.run(tuple(wish for wish in wishes if wish.kind != "encode"))
             self._store({hashes[ffmpegs[0].path]: trials.tried})
         return GpuFacts(
@@ -238,51 +204,3 @@ class _Examination:
         if counted and now is not None and now.sessions == 0:
             self._store({}, counted)
         return counted
-
-
-class _Trials:
-    """The trials of one FFmpeg on one GPU; what one of them shows is not found out again."""
-
-    def __init__(self, bench: Bench, known: list[GpuPath]) -> None:
-        self._bench, self._known = bench, known
-        self._seen: list[GpuPath] = []
-        self.tried: list[GpuPath] = []
-
-    def run(self, wishes: tuple[Wish, ...]) -> list[GpuPath]:
-        """Return what is known of the wishes, tried where that is nothing."""
-        found = []
-        for wish in wishes:
-            if self._bench.is_cancelled():
-                break
-            key = (wish.kind, wish.name, wish.pix_fmt)
-            path = next((p for p in self._known if (p.kind, p.name, p.pix_fmt) == key), None)
-            path = path or self._spared(wish)
-            if path is None:
-                path = self._try(wish)
-                self.tried.append(path)
-            self._seen.append(path)
-            found.append(path)
-        return found
-
-    def _spared(self, wish: Wish) -> GpuPath | None:
-        """Return the failure that this path is known to share with one that was tried."""
-        listed = wish.kind != "encode" or self._bench.ffmpeg.lists(wish.name)
-        for seen in self._seen:
-            for_all = seen.failure in _ALL_PATHS
-            if listed and (for_all or (wish.kind == seen.kind == "encode" and seen.failure in _ALL_ENCODERS)):
-                words = f"not tried, after {seen.name}: {seen.why_not}" if for_all else seen.why_not
-                return msgspec.structs.replace(
-                    seen, kind=wish.kind, name=wish.name, pix_fmt=wish.pix_fmt, why_not=words, wall_s=0.0
-                )
-        return None
-
-    def _try(self, wish: Wish) -> GpuPath:
-        first = not any(p.kind == "filter" if wish.kind == "filter" else True for p in self.tried)
-        bench = self._bench
-        if any(path.state == "busy" for path in self.tried):  # it was given time already
-            bench = msgspec.structs.replace(bench, limits=msgspec.structs.replace(bench.limits, busy_s=()))
-        if wish.kind == "encode":
-            return try_encode(bench, wish.name, wish.pix_fmt, first=first)
-        if wish.kind == "decode":
-            return try_decode(bench, wish.name, wish.pix_fmt, first=first)
-        return try_filter(bench, wish.name, wish.pix_fmt, first=first)
