@@ -93,6 +93,8 @@ def test_a_plan_says_that_its_default_was_measured(cache: Path) -> None:
         (("--clip-size", "63x64"), "accepted: even sides"),
         (("--clip-seconds", "nan"), "accepted: 0.2 to 60"),
         (("--show",), "Nothing was measured"),
+        (("--show", "--quick"), "--show measures nothing"),
+        (("--show", "holiday.mov"), "--show measures nothing"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -183,6 +185,25 @@ def test_it_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "cache" / "calibration.json").write_text("{}")
     assert calibrate(tmp_path / "cache", "--forget").returncode == 0
     assert not (tmp_path / "cache" / "calibration.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--show", "--forget"), "--show and --forget contradict each other"),
+        (("--forget", "--quick"), "--forget measures nothing"),
+        (("--forget", "--clip-seconds", "1"), "--forget measures nothing"),
+        (("--forget", "holiday.mov"), "--forget measures nothing"),
+    ],
+)
+def test_it_is_not_forgotten_by_a_command_that_asks_for_more(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "calibration.json").write_text("{}")
+    done = calibrate(tmp_path / "cache", *arguments)
+    assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+    assert (tmp_path / "cache" / "calibration.json").exists()
 
 
 def test_doctor_says_which_curves_are_stale() -> None:

@@ -59,6 +59,8 @@ def run_calibrate(
     as_json: bool,
 ) -> int:
     """Do what was asked for and return the exit code: 1 where a curve could not be finished, or nothing was stored."""
+    measuring = bool(files or quick or all_presets or only_files or clip_size or clip_seconds)
+    _refuse_more_than_asked(show=show, forget=forget, measuring=measuring)
     settings = load()
     folder = settings.cache_path or default_cache_dir()
     if forget:
@@ -82,6 +84,15 @@ def run_calibrate(
     if unwritten is not None:
         raise unwritten  # after minutes of measuring what was found is told first
     return code
+
+
+def _refuse_more_than_asked(*, show: bool, forget: bool, measuring: bool) -> None:
+    """Refuse what only one part of could be done, before minutes of measuring are taken away by it."""
+    if show and forget:
+        raise UsageError("--show and --forget contradict each other.", hint="Give one of them.")
+    if measuring and (show or forget):
+        name = "--show" if show else "--forget"
+        raise UsageError(f"{name} measures nothing.", hint="Leave out the files, and what says how to measure.")
 
 
 def _stored(measured: Measured, host: HostFacts, folder: Path) -> tuple[CalibrationReport, OutputError | None]:
