@@ -22,6 +22,7 @@ from reelpress.facts.prediction import Predicted
 from reelpress.observe.prices import Tariff, no_price
 from reelpress.plan.forecast import Forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
+from reelpress.plan.target import TOLERANCE
 from reelpress.receipt import (
     AttemptRecord,
     ClipRecord,
@@ -201,7 +202,8 @@ class Book:
         saved = 1 - result.size_bytes / source.size_bytes if source and result and source.size_bytes else None
         cpu = sum(s.cpu_s for s in self.stages)
         warnings = [f"input damage: {text}" for text in dict.fromkeys(self.damage)]
-        warnings += self.notes
+        quality = _quality(self.status, self.quality, self.aimed)
+        warnings += (*self.notes, *_below_target(quality))
         warnings += [f"{s.kind} stream {s.index} dropped: {s.reason}" for s in self.streams if s.action == "drop"]
         return Receipt(
             job=job, status=self.status, exit_code=int(self.exit_code),
@@ -212,7 +214,7 @@ class Book:
             reasons=self.reasons, error=error.what if error else None, error_code=error.code if error else None,
             evidence=error.evidence if error else None, hint=error.hint if error else None,
             source=source, result=result, streams=self.streams, attempts=self.attempts, gates=self.gates,
-            warnings=tuple(warnings), quality=_quality(self.status, self.quality, self.aimed),
+            warnings=tuple(warnings), quality=quality,
             stages=tuple(self.stages), wall_s=round(time.monotonic() - self._start, 3), cpu_s=round(cpu, 3),
             usd=round(self._cost.usd, 8), usd_parts=self._cost.rounded(), usd_basis=self._basis(),
             started_at=self._started_at.isoformat(timespec="seconds"), reelpress_version=VERSION,
@@ -239,11 +241,24 @@ def _quality(status: Status, seen: Quality | None, aimed: tuple[float, float] | 
         tries = seen.tries if seen is not None else ()
         return Quality(method="identical", score=None, text="The video's packets were not changed.", tries=tries)
     if seen is not None and aimed is not None and status == "encoded":
-        text = f"{seen.text} VMAF {aimed[0]:g} was aimed at, {aimed[1]:.2f} predicted."
-        return msgspec.structs.replace(seen, target=aimed[0], predicted=aimed[1], text=text)
+        target, predicted = aimed
+        if seen.tries and not seen.tries[0].delivered:
+            text = f"{seen.text} VMAF {target:g} was aimed at; a limit had it encoded again."
+            return msgspec.structs.replace(seen, target=target, text=text)
+        text = f"{seen.text} VMAF {target:g} was aimed at, {predicted:.2f} predicted."
+        return msgspec.structs.replace(seen, target=target, predicted=predicted, text=text)
     if seen is not None:
         return seen
     return Quality(method="unmeasured", score=None, text="No visual score was asked for.")
+
+
+def _below_target(quality: Quality) -> tuple[str, ...]:
+    """Return a warning where a limit had the encode made again and took it below the VMAF that was aimed at."""
+    if quality.target is None or quality.score is None or quality.predicted is not None:
+        return ()
+    if quality.score >= quality.target - TOLERANCE:
+        return ()
+    return (f"VMAF {quality.target:g} was aimed at, and {quality.score:.2f} came of it: a limit had it encoded again.",)
 
 
 def describe(path: Path, facts: MediaFacts, sha256: str | None) -> FileRecord:

@@ -74,7 +74,7 @@ class Quality(Value, frozen=True, kw_only=True):
 
     ``score`` is the mean VMAF of what was delivered. ``scored`` has what it was pooled from, ``tries`` every encode
     that was held against what was asked, in order. ``target`` is the VMAF that was aimed at, ``predicted`` what samples
-    said the setting would come to.
+    said the setting would come to; ``None`` where a limit had it encoded again at another.
     """
 
     method: str

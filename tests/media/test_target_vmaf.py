@@ -132,6 +132,22 @@ def test_a_target_out_of_reach_takes_the_best_there_is_and_warns(tmp_path: Path)
     assert len(trials) <= 5
 
 
+@pytest.mark.parametrize("gate", [{"max_size_ratio": 0.04}, {"min_vmaf": 95.0}])
+def test_an_encode_made_again_for_a_gate_says_what_became_of_the_target(tmp_path: Path, gate: dict[str, float]) -> None:
+    source = noisy(tmp_path / "in.mp4")
+    asked = GateWish(measures=True, retries=5, **gate)  # type: ignore[arg-type]
+    receipt, _ = compress(source, tmp_path, aimed(90, gate=asked, min_saving=0.0))
+    quality = receipt.quality
+    assert (receipt.status, receipt.exit_code) == ("encoded", 0), (receipt.error, receipt.evidence)
+    assert len(quality.tries) > 1
+    assert (quality.target, quality.predicted) == (90, None), "what was predicted is of another setting"
+    assert quality.text.endswith("VMAF 90 was aimed at; a limit had it encoded again.")
+    assert quality.score is not None
+    below = [text for text in receipt.warnings if text.startswith("VMAF 90 was aimed at")]
+    assert (below == []) is (quality.score > 90)
+    assert all(f"{quality.score:.2f}" in text for text in below)
+
+
 def test_an_encode_that_is_predicted_to_grow_is_not_made(tmp_path: Path) -> None:
     source = clips.plain(tmp_path / "in.mp4", "-crf", "38", seconds=3)
     receipt, trials = compress(source, tmp_path, aimed(97))
