@@ -22,7 +22,7 @@ from reelpress.bench.runner import run_bench
 from reelpress.calibrating.measure import Measured
 from reelpress.cli.bench import Wishes, run_bench_command
 from reelpress.engine import compress_file
-from reelpress.errors import InputError, OutputError
+from reelpress.errors import HardwareError, InputError, OutputError
 from reelpress.facts.calibration import Calibration, Curve
 from reelpress.facts.values import from_json
 from reelpress.policy import RunPolicy
@@ -166,6 +166,25 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_measured(
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert "making a file" not in done.stderr
     assert (tmp_path / "other.json").read_text() == '{"schema": 1}'
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA device")
+def test_a_gpu_that_was_required_and_is_not_there_is_told_before_files_are_made(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--sizes", "100kB", "--hardware", "require", "--save", "run.json")
+    assert (done.returncode, done.stdout) == (4, ""), done.stderr
+    assert "no GPU encodes this here" in done.stderr
+    assert "making a file" not in done.stderr
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_an_input_that_no_way_encodes_ends_the_run_with_why(tmp_path: Path) -> None:
+    """Its table would have no row."""
+    source = named_input(1, clips.plain(tmp_path / "source.mp4", size="160x120", seconds=0.4))
+    host = msgspec.structs.replace(probe_host(cache_dir=tmp_path), gpu_note=None, gpus=())
+    with pytest.raises(HardwareError, match="file 1: Hardware was required; no GPU encodes this here") as refused:
+        run_bench([source], host, Request(hardware="require"), RunPolicy(), tmp_path, rounds=1)
+    assert refused.value.evidence
+    assert refused.value.hint
 
 
 class Bench:

@@ -15,12 +15,12 @@ from reelpress.bench.material import Input
 from reelpress.bench.model import BenchGpu, BenchRun, Choice, Encodes, Machine, Measurement, Score
 from reelpress.calibrating.measure import cpu_model
 from reelpress.engine import compress_file, facts_and_plan
-from reelpress.errors import ReelpressError
+from reelpress.errors import HardwareError, InputError, ReelpressError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.quality import Measuring
 from reelpress.facts.values import Value
 from reelpress.gpus import gpus_of
-from reelpress.plan.model import Encode, Rung
+from reelpress.plan.model import Copy, Encode, Reject, Rung, Skip
 from reelpress.policy import RunPolicy
 from reelpress.probe.media import probe
 from reelpress.probe.nvml import load
@@ -61,7 +61,8 @@ def run_bench(
     """Measure all ways on all inputs; outputs lie in ``folder`` for the time.
 
     Within a round ways take turns, and every second round goes backwards, so that what else the machine does falls on
-    all of them. A way that fails is a row that says so. Raises :class:`InputError` for an input that cannot be used.
+    all of them. A way that fails is a row that says so. Raises :class:`InputError` for an input that cannot be used,
+    and :class:`HardwareError` where a GPU was required and none encodes it.
     """
     request = msgspec.structs.replace(request, always_encode=True, max_input_bytes=10**15)
     load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -119,15 +120,24 @@ def public(text: str) -> str:
     return _PRIVATE.sub("[left out]", text)
 
 
+def _unusable(planned: Copy | Skip | Reject, name: str) -> ReelpressError:
+    """Return why there is nothing to measure with an input of this name: no way encodes it here."""
+    reason = planned.reasons[0]
+    hint = planned.hint if isinstance(planned, Reject) else None
+    if isinstance(planned, Reject) and planned.code == "hardware_absent":
+        return HardwareError(f"{name}: {reason.text}", evidence=reason.fact, hint=hint)
+    return InputError(f"{name} is nothing to encode.", evidence=reason.text, hint=hint)
+
+
 def _ways(
     one: Input, host: HostFacts, request: Request, policy: RunPolicy
 ) -> tuple[list[_Way], tuple[str, ...]]:  # fmt: skip
     """Return the ways that a plan has for an input, the CPU first, and why there are none on a GPU."""
-    found: list[_Way] = []
     _, planned = facts_and_plan(one.path, host=host, request=request, policy=policy)
-    if isinstance(planned, Encode):
-        rungs = dict.fromkeys(attempt.rung for attempt in planned.attempts)
-        found = [_Way(rung=rung, decided=planned) for rung in sorted(rungs, key=lambda rung: rung != "cpu")]
+    if not isinstance(planned, Encode):
+        raise _unusable(planned, one.about.name)
+    rungs = dict.fromkeys(attempt.rung for attempt in planned.attempts)
+    found = [_Way(rung=rung, decided=planned) for rung in sorted(rungs, key=lambda rung: rung != "cpu")]
     if any(way.rung != "cpu" for way in found):
         return found, ()
     why = next((r.text for r in planned.reasons if r.code in ("cpu_only", "cpu_asked")), planned.reasons[0].text)

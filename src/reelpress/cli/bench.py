@@ -25,9 +25,10 @@ from reelpress.cli.bench_screen import print_run
 from reelpress.cli.progress_line import ProgressLine
 from reelpress.cli.render import human_bytes, plain_text
 from reelpress.cli.written import refuse_written
-from reelpress.errors import ExitCode, OutputError, ReelpressError, UsageError
+from reelpress.errors import ExitCode, HardwareError, OutputError, ReelpressError, UsageError
 from reelpress.facts.host import HostFacts
 from reelpress.facts.values import Value, to_json
+from reelpress.plan.compress import hardware_absent
 from reelpress.probe.calibration import store_calibration
 from reelpress.probe.host import default_cache_dir, probe_host
 from reelpress.run.temporary import temporary_folder
@@ -138,6 +139,9 @@ def _measure(wishes: Wishes) -> tuple[BenchRun, bool]:
         raise UsageError(f"--work-dir {root} is no folder.", hint="Create it first.")
     _refuse_small_disk(root, sizes, wishes.files)
     host = probe_host(ffmpeg=settings.ffmpeg, cache_dir=settings.cache_path)
+    if request.hardware == "require" and host.gpu_note is not None:
+        absent = hardware_absent(host.gpu_note)
+        raise HardwareError(absent.reasons[0].text, evidence=host.gpu_note, hint=absent.hint)
     named = [named_input(number, path) for number, path in enumerate(wishes.files, 1)]
     with temporary_folder("reelpress-bench-", root) as folder, ProgressLine(sys.stderr) as progress:
         with_curves = _Calibrated(host=host)
