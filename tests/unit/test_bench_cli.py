@@ -187,6 +187,15 @@ def test_an_input_that_no_way_encodes_ends_the_run_with_why(tmp_path: Path) -> N
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    "more", [("holiday.mov",), ("--sizes", "1MB"), ("--codec", "av1"), ("--hardware", "off"), ("--calibrate",)]
+)
+def test_what_is_only_read_cannot_be_measured_too(saved: Path, more: tuple[str, ...]) -> None:
+    done = bench(saved.parent, "--read", str(saved), *more)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "--read measures nothing" in done.stderr
+
+
 class Bench:
     """The command on a tiny file, with a run of its own making: ``meanwhile`` happens while it measures."""
 

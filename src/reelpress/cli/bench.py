@@ -68,9 +68,9 @@ class _Calibrated(Value, frozen=True, kw_only=True):
 def run_bench_command(wishes: Wishes) -> int:
     """Do what was asked for; the exit code is 1 where a way failed, or a curve of a calibration."""
     before = [read_run(path) for path in wishes.against]
+    runs = [read_run(path) for path in wishes.read]
     _refuse_targets(wishes)
     calibration_failed = False
-    runs = [read_run(path) for path in wishes.read]
     if not runs:
         run, calibration_failed = _measure(wishes)
         runs = [run]
@@ -87,7 +87,10 @@ def run_bench_command(wishes: Wishes) -> int:
 
 
 def _refuse_targets(wishes: Wishes) -> None:
-    """Refuse, before an hour is spent, what could not be written after it."""
+    """Refuse, before an hour is spent, what could not be written after it, and to measure what is only read."""
+    measuring = wishes.files or wishes.sizes or wishes.codec or wishes.hardware or wishes.calibrate or wishes.work_dir
+    if wishes.read and measuring:
+        raise UsageError("--read measures nothing.", hint="Leave out the files, and what says how to measure.")
     if wishes.save is not None:
         if len(wishes.read) > 1:
             raise UsageError("--save saves one run.", hint="Leave it out with several --read.")
