@@ -153,7 +153,7 @@ _SMALL = ("--sizes", "100kB", "--picture", "160x160", "--rounds", "1", "--hardwa
         (("--write-readme", "page.md", "--save", "page.md"), 2, "is an input or an output"),
         (("--write-readme", "other.json"), 2, "no place for the table"),
         (("--sizes", "99GB,98GB,97GB,96GB,95GB,94GB,93GB,92GB,91GB"), 5, "free"),
-        (("no.mp4",), 3, "no such file"),
+        (("no.mp4",), 3, "no.mp4: there is no such file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_measured(

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Never
 
 import msgspec
 import pytest
@@ -14,14 +15,15 @@ import pytest
 import forked_program
 import reelpress
 from reelpress.calibrating.material import GENERATED, generated_clip
-from reelpress.calibrating.measure import Measured
+from reelpress.calibrating.measure import Measured, Scope, measure
 from reelpress.cli.calibrate import run_calibrate
 from reelpress.cli.doctor_screen import screen
 from reelpress.diagnosis.findings import CalibrationState, Findings
-from reelpress.errors import OutputError
+from reelpress.errors import InputError, OutputError
 from reelpress.facts.values import from_json
 from reelpress.plan.calibration import CurveState
 from reelpress.probe.calibration import calibration_file, read_calibration
+from reelpress.probe.host import probe_host
 
 import clips
 
@@ -106,7 +108,17 @@ def test_a_file_that_is_no_video_is_refused_and_nothing_is_stored(tmp_path: Path
     (tmp_path / "no.mp4").write_bytes(b"nothing")
     done = calibrate(tmp_path / "cache", "--quick", "--only-files", str(tmp_path / "no.mp4"))
     assert done.returncode == 3, done.stderr
+    assert f"reelpress: {tmp_path / 'no.mp4'}: " in done.stderr
     assert read_calibration(tmp_path / "cache") is None
+
+
+def test_files_are_looked_at_before_clips_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*_: object, **__: object) -> Never:
+        pytest.fail("a clip was drawn for a file that cannot be used")
+
+    monkeypatch.setattr("reelpress.calibrating.measure.generated_clip", draw)
+    with pytest.raises(InputError, match="no such file"):
+        measure(probe_host(cache_dir=tmp_path), Scope(files=(str(tmp_path / "no.mp4"),)), tmp_path)
 
 
 def measuring(

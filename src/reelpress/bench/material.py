@@ -11,7 +11,7 @@ from reelpress.errors import InputError
 from reelpress.facts.formats import QUIET
 from reelpress.facts.media import MediaFacts
 from reelpress.facts.values import Value
-from reelpress.probe.media import probe
+from reelpress.probe.media import named, probe
 from reelpress.run.process import Limits, run
 
 RATE = 30
@@ -74,7 +74,8 @@ def named_input(number: int, path: Path) -> Input:
 
 
 def _input(name: str, path: Path, *, generated: bool) -> Input:
-    facts = probe(path)
+    with named(path):
+        facts = probe(path)
     record = describe(path, facts, None)
     if facts.main_video is None or not facts.duration_s:
         raise InputError(f"{path.name} has no video to measure with.")

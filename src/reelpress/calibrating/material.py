@@ -15,7 +15,7 @@ from reelpress.facts.quality import Window, spread_windows
 from reelpress.facts.values import Value
 from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
-from reelpress.probe.media import probe
+from reelpress.probe.media import named, probe
 from reelpress.quality.samples import Sample, SampleError, cut_samples
 from reelpress.request import Request
 from reelpress.run.process import Limits, run
@@ -78,7 +78,8 @@ def clip_of_file(number: int, file: Path, host: HostFacts, *, folder: Path) -> C
 
     Raises :class:`InputError` for what cannot be used: no video, or a stretch of it that gives no picture.
     """
-    facts = probe(file)
+    with named(file):
+        facts = probe(file)
     decided = plan(facts, host, Request(hardware="off", always_encode=True))
     if not isinstance(decided, Encode):
         raise InputError(f"{file.name} is nothing to encode.", evidence=decided.reasons[0].text)

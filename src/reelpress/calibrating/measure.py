@@ -130,11 +130,12 @@ def cpu_model() -> str | None:
 
 
 def _clips(host: HostFacts, scope: Scope, folder: Path, ffmpeg: str) -> Sequence[Clip]:
+    # first, for a file that cannot be used ends it
+    taken = [clip_of_file(number, Path(name), host, folder=folder) for number, name in enumerate(scope.files, 1)]
     names = GENERATED if scope.generated else ()
     drawn = [
         generated_clip(name, (scope.width, scope.height), scope.seconds, ffmpeg=ffmpeg, folder=folder) for name in names
     ]
-    taken = [clip_of_file(number, Path(name), host, folder=folder) for number, name in enumerate(scope.files, 1)]
     return (*drawn, *taken)
 
 

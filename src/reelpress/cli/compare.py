@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from reelpress.cli.compare_text import comparison_rows, verdict
-from reelpress.cli.inspect import named
 from reelpress.cli.render import JsonLines, plain_text, print_rows
 from reelpress.cli.written import refuse_written
 from reelpress.errors import ExitCode
@@ -18,7 +17,7 @@ from reelpress.events import Compared
 from reelpress.facts.quality import Comparison, Measuring
 from reelpress.facts.values import Value
 from reelpress.probe.host import probe_host
-from reelpress.probe.media import probe
+from reelpress.probe.media import named, probe
 from reelpress.quality.measure import measure
 from reelpress.quality.report_html import ReportEntry, write_report
 from reelpress.quality.vmaf import NO_SCORER

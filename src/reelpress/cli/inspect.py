@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from reelpress.api import policy_from
 from reelpress.cli.compress import settings_and_request
 from reelpress.cli.render import human_bytes, human_time, print_rows
 from reelpress.engine import facts_and_plan
-from reelpress.errors import ExitCode, InputError
+from reelpress.errors import ExitCode
 from reelpress.events import Planned, Probed
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.values import to_json
 from reelpress.plan.model import Copy, Encode, Plan, Reject
 from reelpress.probe.host import probe_host
-from reelpress.probe.media import probe
+from reelpress.probe.media import named, probe
 
 
 def run_probe(file: Path, *, as_json: bool) -> int:
@@ -53,17 +52,6 @@ def run_plan(
         return int(ExitCode.DONE)
     codes = {"hardware_absent": ExitCode.HARDWARE_ABSENT, "usage": ExitCode.USAGE}
     return int(codes.get(decided.code, ExitCode.INPUT_UNUSABLE))
-
-
-@contextlib.contextmanager
-def named(file: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(
-            f"{file}: {error.what}", evidence=error.evidence, hint=error.hint, reason=error.reason
-        ) from error
 
 
 def _write(event: Probed | Planned) -> None:

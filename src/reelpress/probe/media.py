@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -125,6 +126,17 @@ def _ask(
     if spend is not None:
         spend(finished.cpu_s)
     return read_answer(finished, limits)
+
+
+@contextlib.contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{file}: {error.what}", evidence=error.evidence, hint=error.hint, reason=error.reason
+        ) from error
 
 
 def for_many_files(ahead: Ahead | None = None) -> AbstractContextManager[None]:
