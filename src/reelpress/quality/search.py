@@ -25,6 +25,7 @@ from reelpress.quality.overview import take_overview
 from reelpress.quality.sample_encode import TrialError, encode_sample
 from reelpress.quality.samples import Sample, SampleError, cut_samples, usual_tail_s
 from reelpress.quality.trial import encoder_options, score_trial, software_filters
+from reelpress.quality.views import LEAST_SIDE
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.partial import free_bytes
@@ -103,6 +104,10 @@ def aim(work: Work, decided: Encode, attempt: Attempt, replan: Replan) -> Aim:
     build, filters = work.host.scorer, software_filters(decided)
     if build is None:
         return msgspec.structs.replace(nothing, why_not=NO_SCORER)
+    size = decided.expect
+    if min(size.width, size.height) < LEAST_SIDE:  # FFmpeg crashes
+        why_not = f"pictures of {size.width}x{size.height} are too small for VMAF"
+        return msgspec.structs.replace(nothing, why_not=why_not)
     if filters is None:
         return msgspec.structs.replace(nothing, why_not="no attempt prepares its pictures in software")
     try:

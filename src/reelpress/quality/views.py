@@ -24,7 +24,7 @@ from reelpress.request import Request
 FROM_LINES_4K = 1440
 MOST_LINES: dict[Viewing, int] = {"phone": 1080, "1080p": 1080, "4k": 2160}
 _SAME_SHAPE = 0.01
-_LEAST_SIDE = 16  # less, and VIF has nothing left at its coarsest scale
+LEAST_SIDE = 16  # less, and VIF has nothing left at its coarsest scale
 # swscale's names of matrices; those of BT.601 are one and the same
 _MATRICES = {
     "bt709": "bt709", "bt470bg": "bt601", "smpte170m": "bt601", "bt601": "bt601", "fcc": "fcc",
@@ -92,7 +92,7 @@ def decide_view(
     if how.prepare is not None and encoded.colour.is_hdr:  # the models know no PQ and no HLG: both have to be mapped
         how = msgspec.structs.replace(how, prepare=None, size="encoded")
     size, viewing = _size(reference, encoded, how)
-    if min(size.width, size.height) < _LEAST_SIDE:
+    if min(size.width, size.height) < LEAST_SIDE:
         return Refused(code="too_small", text=f"Pictures of {size.width}x{size.height} are too small for VMAF.")
     mapped: list[str] = []
     deep = max(reference.bit_depth or 8, encoded.bit_depth or 8) > 8
