@@ -238,6 +238,20 @@ def test_a_frame_that_is_shown_for_no_time_makes_no_ladder(tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("size", ["14x14", "64x16"])
+def test_pictures_too_small_to_be_scored_are_refused_before_anything_is_encoded(size: str, tmp_path: Path) -> None:
+    source = made(tmp_path / "a.mp4", size=size, seconds=1, sound=False)
+    refused = make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    assert (refused.status, refused.exit_code) == ("rejected", 3)
+    assert refused.error == f"Pictures of {size} are too small for VMAF."
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4"]
+
+
+def test_the_smallest_pictures_that_are_scored_make_a_ladder(tmp_path: Path) -> None:
+    source = made(tmp_path / "a.mp4", size="18x18", seconds=1, sound=False)
+    whole(tmp_path / "out", make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT))
+
+
 def test_settings_of_another_codec_are_none_of_a_ladders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = small(tmp_path / "a.mp4", seconds=1)
     for name, text in (("CODEC", "av1"), ("PRESET", "8"), ("CRF", "60")):

@@ -101,6 +101,13 @@ def test_a_frame_that_is_shown_for_no_time_is_measured_by_nothing(tmp_path: Path
     assert "how long" in (found.reasons[0].fact or "")
 
 
+def test_pictures_too_small_to_be_scored_keep_their_size_and_the_cause_is_told(tmp_path: Path) -> None:
+    found = settle(made(tmp_path, "mandelbrot=size=64x64:rate=15", size="16x16"))
+    assert [(r.code, r.fact) for r in found.reasons] == [
+        ("resolution_unmeasured", "Pictures of 16x16 are too small for VMAF.")
+    ]
+
+
 def test_cancelling_ends_it(tmp_path: Path) -> None:
     stop = CancelToken()
     stop.cancel()

@@ -181,6 +181,14 @@ def test_without_libvmaf_it_is_encoded_as_ever_and_said(tmp_path: Path) -> None:
     assert argv[argv.index("-crf:v:0") + 1] == "23"
 
 
+def test_pictures_too_small_to_be_scored_are_encoded_as_ever_and_it_is_said(tmp_path: Path) -> None:
+    picture = "mandelbrot=size=64x16:rate=25,trim=duration=1"
+    source = clips.make(tmp_path / "in.mp4", "-f", "lavfi", "-i", picture, *clips.X264, "-crf", "6")
+    receipt, _ = compress(source, tmp_path, aimed(90))
+    assert receipt.status == "encoded"
+    assert receipt.warnings[0] == "VMAF 90 was not aimed at: Pictures of 64x16 are too small for VMAF"
+
+
 def test_a_cancel_in_the_middle_of_a_trial_leaves_nothing(tmp_path: Path) -> None:
     source = noisy(tmp_path / "in.mp4")
     cancel = CancelToken()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reelpress.facts.media import Colour, VideoTrack
 from reelpress.facts.quality import Measuring
-from reelpress.quality.views import View, decide_view
+from reelpress.quality.views import Refused, View, decide_view
 
 from factories import video
 
@@ -40,3 +40,10 @@ def test_finer_colours_of_an_encode_are_brought_back_by_means() -> None:
     finer = video(colour=LIMITED.colour, chroma="444", pix_fmt="yuv444p10le", bit_depth=10)
     assert steps(finer)[1:] == ("format=yuv444p10le", "scale=flags=area")
     assert len(steps(video(colour=LIMITED.colour))) == 1
+
+
+def test_pictures_that_libvmaf_crashes_on_are_refused() -> None:
+    for width, height, is_refused in ((16, 64, True), (64, 16, True), (18, 18, False)):
+        track = video(width=width, height=height)
+        view = decide_view(track, track, Measuring(), has_zscale=True)
+        assert isinstance(view, Refused) == is_refused, (width, height)

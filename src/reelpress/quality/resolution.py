@@ -20,7 +20,7 @@ from reelpress.plan.hull import Ask, Point, step
 from reelpress.plan.model import Encode, Reason
 from reelpress.quality.content import NEEDED_FILTERS, look_at_content
 from reelpress.quality.sample_encode import TrialError
-from reelpress.quality.samples import Sample, SampleError, cut_samples
+from reelpress.quality.samples import Sample, SampleError, cut_samples, refuse_small
 from reelpress.quality.trial import encoder_options, software_filters, take_trial
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.request import Request
@@ -107,6 +107,7 @@ class Trials:
         track, filters = self._facts.main_video, software_filters(decided)
         if track is None or filters is None:
             raise SampleError("There is no video to take samples of.")
+        refuse_small(decided.expect)
         return cut_samples(
             decided.attempts[0].ffmpeg, self._source, self._facts, rules.windows(track.changes_until_s), folder,
             filters=filters, pix_fmt=decided.expect.pix_fmt or "yuv420p", max_pixels=self._request.max_pixels,

@@ -15,8 +15,10 @@ from reelpress.facts.formats import OUR_MP4, QUIET, container_args, protocol_whi
 from reelpress.facts.media import MediaFacts, VideoTrack
 from reelpress.facts.quality import Window
 from reelpress.facts.values import Value
+from reelpress.plan.model import Expectation
 from reelpress.plan.stretch_place import stretch_place
 from reelpress.quality.packets import media_bytes, packet_table
+from reelpress.quality.vmaf import LEAST_SIDE, too_small
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 _LIMITS = Limits(wall_s=600, stall_s=120)
@@ -51,6 +53,12 @@ class SampleError(ReelpressError):
     """A stretch of the source could not be decoded, or holds no picture, or no time; nothing can be said from it."""
 
     code = "sample_failed"
+
+
+def refuse_small(expect: Expectation) -> None:
+    """Raise :class:`SampleError` where samples of a plan's pictures could not be scored."""
+    if min(expect.width, expect.height) < LEAST_SIDE:
+        raise SampleError(too_small(expect.width, expect.height))
 
 
 def cut_samples(

@@ -23,9 +23,8 @@ from reelpress.quality.choosing import choose_windows
 from reelpress.quality.known import Known, known_points
 from reelpress.quality.overview import take_overview
 from reelpress.quality.sample_encode import TrialError, encode_sample
-from reelpress.quality.samples import Sample, SampleError, cut_samples, usual_tail_s
+from reelpress.quality.samples import Sample, SampleError, cut_samples, refuse_small, usual_tail_s
 from reelpress.quality.trial import encoder_options, score_trial, software_filters
-from reelpress.quality.views import LEAST_SIDE
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.run.gpu_access import GpuAccess
 from reelpress.run.partial import free_bytes
@@ -104,10 +103,6 @@ def aim(work: Work, decided: Encode, attempt: Attempt, replan: Replan) -> Aim:
     build, filters = work.host.scorer, software_filters(decided)
     if build is None:
         return msgspec.structs.replace(nothing, why_not=NO_SCORER)
-    size = decided.expect
-    if min(size.width, size.height) < LEAST_SIDE:  # FFmpeg crashes
-        why_not = f"pictures of {size.width}x{size.height} are too small for VMAF"
-        return msgspec.structs.replace(nothing, why_not=why_not)
     if filters is None:
         return msgspec.structs.replace(nothing, why_not="no attempt prepares its pictures in software")
     try:
@@ -204,6 +199,7 @@ class _Trials:
         duration_s = track.changes_until_s if track is not None else None
         if track is None or not track.duration_s or duration_s is None:
             raise SampleError("Nobody knows how long the programme is.")
+        refuse_small(self._decided.expect)
         room = _room_bytes(folder, work.host)
         if not self.windows:
             expect, fps = self._decided.expect, float(track.fps_avg or 30)

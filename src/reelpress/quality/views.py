@@ -18,13 +18,13 @@ from reelpress.plan.colour import plan_colour, players_guess
 from reelpress.plan.compress import deinterlace
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size, crop_filter
+from reelpress.quality.vmaf import LEAST_SIDE, too_small
 from reelpress.request import Request
 
 # Models are fitted to screens of 1080 and of 2160 lines: https://github.com/Netflix/vmaf/blob/master/resource/doc/models.md
 FROM_LINES_4K = 1440
 MOST_LINES: dict[Viewing, int] = {"phone": 1080, "1080p": 1080, "4k": 2160}
 _SAME_SHAPE = 0.01
-LEAST_SIDE = 16  # less, and VIF has nothing left at its coarsest scale
 # swscale's names of matrices; those of BT.601 are one and the same
 _MATRICES = {
     "bt709": "bt709", "bt470bg": "bt601", "smpte170m": "bt601", "bt601": "bt601", "fcc": "fcc",
@@ -93,7 +93,7 @@ def decide_view(
         how = msgspec.structs.replace(how, prepare=None, size="encoded")
     size, viewing = _size(reference, encoded, how)
     if min(size.width, size.height) < LEAST_SIDE:
-        return Refused(code="too_small", text=f"Pictures of {size.width}x{size.height} are too small for VMAF.")
+        return Refused(code="too_small", text=too_small(size.width, size.height))
     mapped: list[str] = []
     deep = max(reference.bit_depth or 8, encoded.bit_depth or 8) > 8
     pix_fmt = "yuv420p10le" if deep else "yuv420p"

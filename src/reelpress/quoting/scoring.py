@@ -12,7 +12,7 @@ from reelpress.facts.media import MediaFacts
 from reelpress.facts.prediction import Interval
 from reelpress.plan.model import Attempt, Encode
 from reelpress.quality.sample_encode import TrialError
-from reelpress.quality.samples import Sample, SampleError, cut_samples
+from reelpress.quality.samples import Sample, SampleError, cut_samples, refuse_small
 from reelpress.quality.trial import encoder_options, software_filters, take_trial
 from reelpress.quality.vmaf import NO_SCORER
 from reelpress.quoting.prediction import Errors, t80
@@ -49,6 +49,7 @@ class Scorer:
             return None, NO_SCORER
         filters = software_filters(decided) or decided.expect.picture_filters
         try:
+            refuse_small(decided.expect)
             samples = self._samples(attempt.ffmpeg, filters or "null", decided.expect.pix_fmt or "yuv420p", head_only)
             frames = sum(s.frames for s in samples)
             made = take_trial(
