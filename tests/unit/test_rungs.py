@@ -131,6 +131,16 @@ def test_one_decode_feeds_all_rungs_and_each_is_encoded_once() -> None:
     assert [parts.sound_of(n) for n in range(3)] == [3, 3, 4]
 
 
+def test_both_sounds_come_of_one_filter_graph_that_is_split() -> None:
+    args, parts = command(1080)
+    graph = args[args.index("-filter_complex") + 1]
+    assert len(parts.sounds) == 2
+    assert graph.endswith(";[0:1]aresample=48000:async=1:first_pts=0,asplit=2[a0][a1]")
+    mapped = [args[i + 1] for i, arg in enumerate(args) if arg == "-map"]
+    assert mapped == ["[v0]", "[a0]", "[a1]"]
+    assert not [arg for arg in args if arg.startswith("-filter:a")]
+
+
 def test_colours_are_named_where_small_rungs_would_be_guessed_unlike_the_top() -> None:
     graph = (args := command(1080, 360)[0])[args.index("-filter_complex") + 1]
     assert "colorspace=bt709" in graph.partition("split")[0]

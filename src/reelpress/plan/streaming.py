@@ -31,7 +31,7 @@ GOP = "scenecut=0:keyint=infinite:open-gop=0"
 
 
 class Sound(Value, frozen=True, kw_only=True):
-    """One rendition of the sound."""
+    """One rendition of the sound; all are of one track."""
 
     track: int
     bitrate_bps: int
@@ -121,12 +121,16 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
     for i, rung in enumerate(parts.rungs):
         same = (rung.width, rung.height) == top
         chains.append(f"[s{i}]{'null' if same else f'scale=w={rung.width}:h={rung.height},setsar=1'}[v{i}]")
+    if parts.sounds:
+        # a graph for each rendition of the same sound lets FFmpeg 9 stand still, now and then, for good
+        ends = "".join(f"[a{i}]" for i in range(len(parts.sounds)))
+        chains.append(f"[0:{parts.sounds[0].track}]{SOUND_FROM_ZERO},asplit={len(parts.sounds)}{ends}")
     clock = args[args.index("-enc_time_base:v:0") + 1]
     outs: list[str] = []
     for i in range(count):
         outs += ["-map", f"[v{i}]"]
-    for sound in parts.sounds:
-        outs += ["-map", f"0:{sound.track}"]
+    for i in range(len(parts.sounds)):
+        outs += ["-map", f"[a{i}]"]
     for i, (rung, decided) in enumerate(zip(parts.rungs, encodes, strict=True)):
         outs += [
             *_options(decided.attempts[0].args, i),
@@ -136,7 +140,6 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
         ]  # fmt: skip
     for i, sound in enumerate(parts.sounds):
         outs += [f"-c:a:{i}", "aac", f"-b:a:{i}", str(sound.bitrate_bps), f"-ac:a:{i}", str(sound.channels)]
-        outs += [f"-filter:a:{i}", SOUND_FROM_ZERO]
     # Shorter than the distance of keyframes, so that a segment ends with each of them and never without one; sound is
     # cut at its own packets, the first that begin after so long. The muxer takes sizes of one exact shape alone into a
     # set, which 1920x1080 and 852x480 are not: each stream has its own, and its MPD is not kept.
