@@ -25,7 +25,7 @@ import reelpress
 from reelpress.batch import collect
 from reelpress.cli.compress import exit_code
 from reelpress.cli.inspect import facts_rows
-from reelpress.cli.render import print_summary
+from reelpress.cli.render import print_summary, short_names
 from reelpress.errors import UsageError
 from reelpress.receipt import Gate
 from reelpress.settings_table import SETTINGS
@@ -706,3 +706,15 @@ def test_an_empty_name_is_not_the_working_folder(tmp_path: Path) -> None:
             [sys.executable, "-m", "reelpress", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert (done.returncode, "name is empty" in done.stderr) == (2, True), done.stderr
+
+
+def test_inputs_of_one_name_are_told_by_their_folders() -> None:
+    made = [receipts.receipt(input=name) for name in ("in/mon/a.mp4", "in/tue/a.mp4", "in/tue/b.mp4")]
+    assert short_names(made) == ["mon/a.mp4", "tue/a.mp4", "b.mp4"]
+    told = io.StringIO()
+    print_summary(made, told)
+    assert "mon/a.mp4" in told.getvalue()
+    assert "tue/a.mp4" in told.getvalue()
+    assert short_names([receipts.receipt(input="/x/a.mp4"), receipts.receipt(input="y/a.mp4")]) == [
+        "/x/a.mp4", str(Path("y/a.mp4").absolute()),
+    ]  # fmt: skip

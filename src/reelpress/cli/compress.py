@@ -10,7 +10,7 @@ from pathlib import Path
 from reelpress.api import policy_from
 from reelpress.batch import collect, run_batch
 from reelpress.cli.options import refuse_unnamed_output
-from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt, print_summary
+from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt, print_summary, short_names
 from reelpress.cli.stopping import stop_signals
 from reelpress.cli.written import refuse_written, write_receipts
 from reelpress.errors import ExitCode, UsageError
@@ -104,8 +104,8 @@ def _show(receipts: Sequence[Receipt]) -> None:
         print_receipt(receipts[0], sys.stdout)
     else:
         print_summary(receipts, sys.stdout)
-    for one in receipts:
-        print_error(Path(one.input).name, one, sys.stderr)
+    for name, one in zip(short_names(receipts), receipts, strict=True):
+        print_error(name, one, sys.stderr)
 
 
 def exit_code(receipts: Sequence[Receipt]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import textwrap
 import threading
@@ -241,6 +242,17 @@ def _describe(size_bytes: int, video: str | None, audio: tuple[str, ...], durati
     return ", ".join(p for p in (*parts, sound) if p)
 
 
+def short_names(receipts: Sequence[Receipt]) -> list[str]:
+    """Return what each input is called among the others: its last name, with its folders where another has that too."""
+    names = [Path(r.input).name for r in receipts]
+    paths = [Path(r.input).absolute() for r in receipts]
+    if len(set(names)) == len(names):
+        return names
+    above = os.path.commonpath([path.parent for path in paths])
+    told = [str(path if above == path.anchor else path.relative_to(above)) for path in paths]
+    return [whole if names.count(name) > 1 else name for name, whole in zip(names, told, strict=True)]
+
+
 def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
     """Print one table for many receipts."""
     from rich.console import Console
@@ -252,9 +264,10 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
     table.add_column("result")
     for name in ("before", "after", "saved", "time"):
         table.add_column(name, justify="right", no_wrap=True)
-    for r in receipts:
+    called = short_names(receipts)
+    for name, r in zip(called, receipts, strict=True):
         table.add_row(
-            Text(plain_text(Path(r.input).name)), Text(r.status, style=WORDS.get(r.status, "")),
+            Text(plain_text(name)), Text(r.status, style=WORDS.get(r.status, "")),
             *(human_bytes(f.size_bytes) if f else "" for f in (r.source, r.result)),
             f"{r.saved_share:.0%}" if r.saved_share is not None else "", human_time(r.wall_s),
         )  # fmt: skip
@@ -266,9 +279,9 @@ def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     saved = f"; {human_bytes(before)} became {human_bytes(after)}" if before else ""
     console.print(Text(f"{len(receipts)} inputs: {told}{saved}"))
-    for r in receipts:
+    for name, r in zip(called, receipts, strict=True):
         because = next((reason.text for reason in r.reasons if reason.code == "fell_back"), None)
         if because is not None:
-            console.print(Text(plain_text(f"{Path(r.input).name}: {because}")))
+            console.print(Text(plain_text(f"{name}: {because}")))
         for check in _not_passed(r):
-            console.print(Text(plain_text(f"{Path(r.input).name}: {check}")))
+            console.print(Text(plain_text(f"{name}: {check}")))
