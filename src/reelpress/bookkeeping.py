@@ -100,6 +100,7 @@ class Book:
         self.attempts: tuple[AttemptRecord, ...] = ()
         self.gates: tuple[Gate, ...] = ()
         self.damage: tuple[str, ...] = ()
+        self.not_drawn = frozenset[str]()  # letters of captions that no font has
         self.source: FileRecord | None = None
         self.source_sha256: str | None = None
         self.result: FileRecord | None = None

@@ -267,10 +267,16 @@ class _ClipWork:
     def _record(self, decided: Encode, clock: Clock, framing: Framing) -> None:
         book, request, captions = self.book, self.request, self.request.captions
         shown = (clock.start_s, clock.start_s + clock.duration_s)
-        cues = 0 if captions is None else sum(c.end_s > shown[0] and c.start_s < shown[1] for c in captions.cues)
+        cues = (
+            () if captions is None else tuple(c for c in captions.cues if c.end_s > shown[0] and c.start_s < shown[1])
+        )
         told = [reason.text for reason in decided.reasons if reason.code in _TOLD]
         if captions is not None and captions.cues and not cues:
             told.append("None of the captions is on between its start and its end.")
+        if cues:
+            from reelpress.captions.fonts import not_seen
+
+            told += not_seen("".join(cue.text for cue in cues), book.not_drawn)
         told += [
             f"The {gate.name.replace('_', ' ')} is {gate.measured}; {gate.expected} was wanted."
             for gate in book.gates if gate.name in TOLERABLE and gate.verdict == "failed"
@@ -278,7 +284,7 @@ class _ClipWork:
         loudness = self.loudness or Loudness(integrated_lufs=None, true_peak_dbtp=None)
         book.clip = ClipRecord(
             name=request.name, start_s=clock.start_s, end_s=shown[1], width=request.width, height=request.height,
-            fps=clock.fps, frames=clock.frames, framing=framing, caption_cues=cues,
+            fps=clock.fps, frames=clock.frames, framing=framing, caption_cues=len(cues),
             loudness_lufs=loudness.integrated_lufs, true_peak_dbtp=loudness.true_peak_dbtp,
             warnings=(*framing.warnings, *told),
         )  # fmt: skip

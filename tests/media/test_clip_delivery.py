@@ -455,3 +455,15 @@ def test_captions_that_are_all_of_other_times_are_told(cut: Cut, tmp_path: Path)
     assert receipt.clip is not None
     assert (receipt.clip.caption_cues, receipt.exit_code) == (0, 0)
     assert "None of the captions is on between its start and its end." in receipt.clip.warnings
+
+
+def test_captions_whose_letters_cannot_be_drawn_are_told(cut: Cut, tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "in.mp4", "-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=2", *clips.X264)
+    rare = "\U00030001"  # of a block that no usual font has
+    cues = (Cue(start_s=0.7, end_s=1.4, text=f"Hé {rare} \U0001f389"), Cue(start_s=5.0, end_s=6.0, text="\U0001f600"))
+    receipt = cut(source, 0.6, 1.8, captions=Captions(cues=cues))
+    assert receipt.clip is not None
+    assert [warning for warning in receipt.clip.warnings if "captions" in warning] == [
+        "The captions' font has no \U0001f389: left out of the picture.",
+        f"No font on this machine has letters of the captions, such as {rare}: drawn as empty boxes.",
+    ]

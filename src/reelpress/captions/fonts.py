@@ -16,6 +16,8 @@ _PACKAGE = "fontpkg_fira_sans"
 # What a letter that the font lacks is taken to need, in em: another font draws it, and nobody knows which.
 _OTHER_EM = 0.75
 _WIDE_EM = 1.1
+_SYMBOLS = {"So", "Sk"}
+_NAMED = 8  # characters in a warning
 _MODIFIERS = "\u200d\ufe0e\ufe0f\u20e3"  # join emoji, and say how they look
 
 
@@ -40,7 +42,7 @@ class Face(Value, frozen=True, kw_only=True):
         kept: list[str] = []
         was_symbol = False
         for char in text:
-            is_symbol = char not in self.widths_em and unicodedata.category(char) in {"So", "Sk"}
+            is_symbol = char not in self.widths_em and unicodedata.category(char) in _SYMBOLS
             was_symbol = is_symbol or (was_symbol and char in _MODIFIERS)
             if not was_symbol:
                 kept.append(char)
@@ -86,3 +88,17 @@ def not_in_font(text: str) -> str:
     return "".join(
         dict.fromkeys(char for char in text if char not in known and unicodedata.category(char) not in {"Cc", "Cf"})
     )
+
+
+def not_seen(text: str, not_drawn: frozenset[str]) -> list[str]:
+    """Return warnings of what a picture lacks of a text, where FFmpeg found no font for the letters ``not_drawn``."""
+    lacking = not_in_font(text)
+    symbols = [char for char in lacking if unicodedata.category(char) in _SYMBOLS]
+    boxes = [char for char in lacking if char in not_drawn]
+    told = []
+    if symbols:
+        told.append(f"The captions' font has no {' '.join(symbols[:_NAMED])}: left out of the picture.")
+    if boxes:
+        such = " ".join(boxes[:_NAMED])
+        told.append(f"No font on this machine has letters of the captions, such as {such}: drawn as empty boxes.")
+    return told
