@@ -228,3 +228,21 @@ def test_a_fitted_short_can_be_left(service: FakeClips, open_page: Open) -> None
     page.wait_for_timeout(
         200
     )  # whoever watches sizes is told after the next picture, and a script error fails the test
+
+
+def test_a_cue_that_begins_between_two_pictures_is_on_where_it_is_gone_to(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, TWO[:1])
+    go(page, "Captions")
+    page.keyboard.press("Home")
+    expect(page.locator("#clock-now")).to_have_text("0:01.00")
+    page.get_by_role("button", name="Write them here").click()
+    page.get_by_label("Text of cue 1").fill("First")
+    type_time(page, "End of cue 1", "2.01")
+    page.get_by_role("button", name="1 second on").click()
+    page.locator("#add-cue").click()
+    page.get_by_label("Text of cue 2").fill("Second")
+    type_time(page, "Start of cue 2", "2.01")
+    page.get_by_role("button", name="Go to cue 2").click()
+    expect(page.locator("#cue")).to_have_text("Second")

@@ -80,7 +80,7 @@ export class CaptionsStep {
         if (t !== null) this.#change((captions) => recued(captions, n, { [input.dataset.side]: t }));
       });
     }
-    const go = button("Go there", () => this.#page.player.seek(this.#page.clip.captions.cues[n].start_s), { picture: icon("play"), alone: true, class: "quiet" });
+    const go = button("Go there", () => this.#go(n), { picture: icon("play"), alone: true, class: "quiet" });
     const away = button("Delete this cue", () => {
       this.#change((captions) => withoutCue(captions, n));
       byId("add-cue").focus();
@@ -88,6 +88,12 @@ export class CaptionsStep {
     const element = make("li", { class: "cue-row" }, make("div", { class: "cue-times" }, go, ...times, away), text);
     this.#rows.set(element, { text, times, go, away });
     return element;
+  }
+
+  /** Go to the first picture that a cue is on: the one of the very time when it begins may have begun before. */
+  #go(n) {
+    const { clip, player } = this.#page;
+    player.seek(Math.max(clip.captions.cues[n].start_s, clip.start_s) + 1 / player.fps);
   }
 
   #fill(element, cue, n) {
