@@ -89,6 +89,27 @@ def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Ope
     assert len(outputs) == 2  # whether the store has an address for it, and then itself
 
 
+def test_one_short_is_heard_at_a_time_and_none_on_another_step(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, (*ONE, ("Two", "6", "9")))
+    go(page, "Export")
+    page.locator("#start").click()
+    for name in ("One", "Two"):
+        expect(job(page, name)).to_contain_text("Waiting")
+        service.finish(name)
+    one, two = page.locator(".job video").first, page.locator(".job video").last
+    job(page, "One").get_by_role("button", name="Play").click()
+    expect(one).to_have_js_property("paused", False)
+    one.evaluate("(video) => { video.loop = true; }")
+    job(page, "Two").get_by_role("button", name="Play").click()
+    expect(one).to_have_js_property("paused", True)
+    expect(two).to_have_js_property("paused", False)
+    two.evaluate("(video) => { video.loop = true; }")
+    go(page, "Choose")
+    expect(two).to_have_js_property("paused", True)
+
+
 def test_that_nothing_answers_is_said_until_something_does(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()

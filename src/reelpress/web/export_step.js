@@ -26,16 +26,26 @@ export class ExportStep {
     byId("retry-all").addEventListener("click", () => this.#all("retry"));
     byId("zip").addEventListener("click", () => this.#zip());
     byId("copy-export").addEventListener("click", () => this.#copy());
+    byId("jobs").addEventListener("play", ({ target }) => this.#hush(target), true); // which does not bubble
     byId("platform").addEventListener("change", () => page.draft.set({ platform: byId("platform").value || null }));
   }
 
   show() {
+    if (byId("export").hidden) {
+      this.#hush();
+      return;
+    }
     const { exported, draft } = this.#page;
     const isDraft = !exported || exported.status === "draft";
     byId("before").hidden = !isDraft;
     byId("after").hidden = isDraft;
     if (isDraft) this.#before(draft);
     else this.#after(exported);
+  }
+
+  /** Stop every short but one. */
+  #hush(one = null) {
+    for (const video of byId("jobs").querySelectorAll("video")) if (video !== one) video.pause();
   }
 
   /** Take an event of the stream for this export or one of its clips. */

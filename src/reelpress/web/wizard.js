@@ -227,7 +227,7 @@ class Wizard {
     const words = STEPS.find(([one]) => one === step)[1];
     document.title = `${step === "choose" ? "Shorts" : `${words}: ${video?.name ?? "clips"}`} – Reelpress`;
     if (STUDIO.has(step) && !ready) this.shell.showPreparing(video);
-    if (step === "export") this.exports.show();
+    this.exports.show();
     if (!studio || !draft) return;
     this.studio.show(words);
   }
