@@ -110,6 +110,20 @@ def test_one_short_is_heard_at_a_time_and_none_on_another_step(service: FakeClip
     expect(two).to_have_js_property("paused", True)
 
 
+def test_no_time_is_named_for_an_export_of_which_a_part_names_none(service: FakeClips, open_page: Open) -> None:
+    service.add_video()
+    page = open_page()
+    open_draft(page, service, (*ONE, ("Two", "6", "10")))
+    go(page, "Export")
+    page.locator("#start").click()
+    expect(job(page, "Two")).to_contain_text("Waiting")
+    service.progress("One", 50, eta_s=None)
+    service.progress("Two", 50)
+    expect(page.locator("#overall-words")).to_have_text("0 of 2 finished, 50 %")
+    service.progress("One", 52)
+    expect(page.locator("#overall-words")).to_have_text("0 of 2 finished, 51 %, about 5 s left")
+
+
 def test_that_nothing_answers_is_said_until_something_does(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()

@@ -120,7 +120,8 @@ export class ExportStep {
     byId("overall").value = percent;
     byId("overall").hidden = !open;
     const running = clips.filter((clip) => clip.status === "running");
-    const rest = running.length === open ? Math.max(0, ...running.map((clip) => clip.eta_s ?? 0)) : 0; // else nobody knows
+    const isKnown = running.length === open && running.every((clip) => clip.eta_s != null);
+    const rest = isKnown ? Math.max(0, ...running.map((clip) => clip.eta_s)) : 0; // else nobody knows
     const words = [`${done} of ${clips.length} finished`, failed && `${failed} failed`, cancelled && `${cancelled} cancelled`, open && `${Math.floor(percent)} %`, open && rest && `about ${left(rest)} left`];
     write(byId("overall-words"), words.filter(Boolean).join(", "));
     byId("cancel-all").hidden = !open;
