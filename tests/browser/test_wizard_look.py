@@ -27,6 +27,19 @@ SMALL = """() => {
     .filter((e) => e.checkVisibility() && sizes(e) < 23.9).map((e) => e.outerHTML.slice(0, 80));
 }"""
 
+# what a finger needs, below which size of letters a phone zooms into a field, and times that are cut off
+FINGERS = """() => {
+  const typed = "select, textarea, input:not([type=range], [type=radio], [type=checkbox], [type=file])";
+  const links = "a.button, .quiet-link, .home";
+  const pressed = `button:not(.block-name), summary, ${links}, .file-button, .segment, .check, ${typed}`;
+  const size = (e) => e.getBoundingClientRect();
+  const all = (what) => [...document.querySelectorAll(what)].filter((e) => e.checkVisibility());
+  const low = all(pressed).filter((e) => size(e).height < 43.9 || size(e).width < 39.9);
+  const tiny = all(typed).filter((e) => parseFloat(getComputedStyle(e).fontSize) < 16);
+  const cut = all("input.time").filter((e) => e.scrollWidth > e.clientWidth);
+  return [...low, ...tiny, ...cut].map((e) => e.outerHTML.slice(0, 80));
+}"""
+
 
 def axe_script() -> str:
     package = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
@@ -89,6 +102,39 @@ def test_no_step_has_a_violation_or_overflows(service: FakeClips, open_page: Ope
     look("done")
     page.keyboard.press("?")
     look("keys")
+
+
+@pytest.mark.parametrize("width", [390, pytest.param(320, marks=pytest.mark.thorough)])
+def test_fingers_hit_what_they_press_and_no_field_is_zoomed_into(
+    service: FakeClips, open_page: Open, width: int
+) -> None:
+    service.add_video()
+    page = open_page(viewport={"width": width, "height": 844}, has_touch=True, is_mobile=True)
+
+    def look(step: str) -> None:
+        assert page.evaluate(FINGERS) == [], step
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+
+    expect(page.locator("#videos .card")).to_have_count(1)
+    look("choose")
+    open_draft(page, service, TWO)
+    look("mark")
+    go(page, "Frame")
+    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
+    look("frame")
+    go(page, "Captions")
+    page.get_by_role("button", name="Write them here").click()
+    look("captions")
+    go(page, "Export")
+    look("before the export")
+    page.locator("#start").click()
+    expect(page.locator(".job")).to_have_count(2)
+    service.finish("One")
+    expect(job(page, "One")).to_contain_text("1080")
+    look("export")
+    page.get_by_role("link", name="Jobs").click()
+    expect(page.locator("#list")).to_be_visible()
+    look("jobs")
 
 
 def test_who_wants_no_motion_gets_none(service: FakeClips, open_page: Open) -> None:
