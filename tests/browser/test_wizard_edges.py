@@ -246,3 +246,24 @@ def test_a_cue_that_begins_between_two_pictures_is_on_where_it_is_gone_to(servic
     type_time(page, "Start of cue 2", "2.01")
     page.get_by_role("button", name="Go to cue 2").click()
     expect(page.locator("#cue")).to_have_text("Second")
+
+
+def test_a_clip_that_a_hand_set_before_its_shots_were_known_gets_them_all_back(
+    service: FakeClips, open_page: Open
+) -> None:
+    service.add_video()
+    service.hold_analyses = True
+    page = open_page()
+    open_draft(page, service, (("Both", "1", "11"),))
+    go(page, "Frame")
+    page.locator("#zoom").fill("2")
+    expect(page.locator("#shot-rule")).to_contain_text("set by hand")
+    saved(page, service)
+    page.reload()
+    expect(page.locator("#shot-title")).to_have_text("Shot 1 of 1")
+    service.analyses.clear()
+    service.hold_analyses = False
+    page.get_by_role("button", name="Back to automatic").click()
+    expect(page.locator("#said")).to_contain_text("framed automatically again")
+    shots = saved(page, service)[0]["framing"]["shots"]
+    assert [(shot["start_s"], shot["end_s"], shot["rule"]) for shot in shots] == [(1, 6, "faces"), (6, 11, "faces")]

@@ -4,7 +4,7 @@ import { isOpen } from "./analyses.js";
 import { button, byId, choose, keep, make, mark, radios, write } from "./dom.js";
 import { aspectOf, middleAt, shotAt, warningsOf, windowShares } from "./framing.js";
 import { icon } from "./icons.js";
-import { centred, fitted, isByHand, moved, relaid, replaced, withHand, zoomed } from "./reframing.js";
+import { centred, fitted, isByHand, moved, relaid, replaced, unset, withHand, zoomed } from "./reframing.js";
 import { clock } from "./times.js";
 import { count, sentence } from "./words.js";
 
@@ -176,13 +176,18 @@ export class FrameStep {
   }
 
   /** Change the shot of a time. */
-  #edit(change, t = this.#page.player.shown) {
+  #edit(change, t) {
+    this.#change((framing, index) => replaced(framing, index, change(framing.shots[index])), t);
+  }
+
+  /** Change a framing, which is told the place of the shot of a time. */
+  #change(change, t = this.#page.player.shown) {
     const { clip, draft, analyses, size, studio } = this.#page;
     if (!clip.framing && !analyses.framing(clip, clip.layout, size)?.framing) studio.loosened.add(clip.id); // a hand was faster
     const framing = fitted(this.framing(clip), clip.start_s, clip.end_s);
     const index = framing.shots.indexOf(this.#shot(framing, t));
     if (!framing.shots[index]) return;
-    draft.change(clip.id, { framing: replaced(framing, index, change(framing.shots[index])) });
+    draft.change(clip.id, { framing: change(framing, index) });
     this.#page.redraw();
   }
 
@@ -224,7 +229,7 @@ export class FrameStep {
     await this.#page.until(() => analyses.framing(clip, clip.layout, size) && !isOpen(analyses.framing(clip, clip.layout, size)));
     const found = analyses.framing(clip, clip.layout, size)?.framing ?? centred(clip.start_s, clip.end_s);
     if (this.#page.clip?.id !== clip.id) return;
-    this.#edit((shot) => ({ ...this.#shot(found, t), start_s: shot.start_s, end_s: shot.end_s }), t); // it may have gone on
+    this.#change((framing, index) => unset(framing, index, found), t); // it may have gone on
     this.#page.say("The shot is framed automatically again.");
   }
 }

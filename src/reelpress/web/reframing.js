@@ -42,6 +42,12 @@ export function replaced(framing, index, one) {
   return { ...framing, shots: framing.shots.map((old, n) => (n === index ? one : old)) };
 }
 
+/** What analysis found in the place of one shot: several, where that one was there before they were known. */
+export function unset(framing, index, found) {
+  const { start_s, end_s } = framing.shots[index];
+  return { ...framing, shots: framing.shots.toSpliced(index, 1, ...fitted(found, start_s, end_s).shots) };
+}
+
 /** A shot with the window that its `pane` shows moved, all along its path, so that it is at a place at a time. */
 export function moved(one, pane, t, x, y) {
   return changed(one, pane, (window) => {
