@@ -157,14 +157,6 @@ def test_an_encode_that_is_predicted_to_grow_is_not_made(tmp_path: Path) -> None
     assert any(reason.code == "worth_no" for reason in receipt.reasons)
 
 
-def test_pictures_that_vmaf_cannot_look_at_are_not_tried_and_said(tmp_path: Path) -> None:
-    source = clips.make(tmp_path / "in.mp4", "-f", "lavfi", "-i", "testsrc=size=16x8:rate=25:duration=1", *clips.X264)
-    receipt, trials = compress(source, tmp_path, aimed(90, always_encode=True))
-    assert (receipt.status, trials) == ("encoded", [])
-    assert receipt.reasons[0].code == "target_vmaf_unmeasured"
-    assert "pictures of 16x8 are too small for VMAF" in receipt.reasons[0].text
-
-
 def test_without_libvmaf_it_is_encoded_as_ever_and_said(tmp_path: Path) -> None:
     blind = msgspec.structs.replace(
         HOST,
