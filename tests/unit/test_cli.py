@@ -25,7 +25,7 @@ import reelpress
 from reelpress.batch import collect
 from reelpress.cli.compress import exit_code
 from reelpress.cli.inspect import facts_rows
-from reelpress.cli.render import print_summary, short_names
+from reelpress.cli.summary import print_summary, short_names
 from reelpress.errors import UsageError
 from reelpress.receipt import Gate
 from reelpress.settings_table import SETTINGS

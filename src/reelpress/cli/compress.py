@@ -10,7 +10,7 @@ from pathlib import Path
 from reelpress.api import policy_from
 from reelpress.batch import collect, run_batch
 from reelpress.cli.options import refuse_unnamed_output
-from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt, print_summary, short_names
+from reelpress.cli.render import JsonLines, ProgressBars, print_error, print_receipt
 from reelpress.cli.stopping import stop_signals
 from reelpress.cli.written import refuse_written, write_receipts
 from reelpress.errors import ExitCode, UsageError
@@ -100,11 +100,15 @@ def run_compress(
 
 
 def _show(receipts: Sequence[Receipt]) -> None:
+    names = [Path(one.input).name for one in receipts]
     if len(receipts) == 1:
         print_receipt(receipts[0], sys.stdout)
     else:
+        from reelpress.cli.summary import print_summary, short_names
+
+        names = short_names(receipts)
         print_summary(receipts, sys.stdout)
-    for name, one in zip(short_names(receipts), receipts, strict=True):
+    for name, one in zip(names, receipts, strict=True):
         print_error(name, one, sys.stderr)
 
 

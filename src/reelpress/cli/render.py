@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import textwrap
 import threading
@@ -189,7 +188,7 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
     if receipt.gates:
         passed = sum(g.verdict == "passed" for g in receipt.gates)
         rows.append(("checks", f"{passed} of {len(receipt.gates)} passed"))
-        rows += [("", text) for text in _not_passed(receipt)]
+        rows += [("", text) for text in not_passed(receipt)]
     rows += _quality_rows(receipt.quality)
     rows += [("note" if n == 0 else "", text) for n, text in enumerate(receipt.warnings[:8])]
     speed = ""
@@ -199,7 +198,8 @@ def _receipt_rows(receipt: Receipt) -> list[tuple[str, str]]:
     return rows
 
 
-def _not_passed(receipt: Receipt) -> list[str]:
+def not_passed(receipt: Receipt) -> list[str]:
+    """Return each check that an output did not pass, in one line."""
     others = [gate for gate in receipt.gates if gate.verdict != "passed"]
     return [f"{gate.name}: {gate.verdict}, expected {gate.expected}, got {gate.measured}" for gate in others]
 
@@ -240,48 +240,3 @@ def _describe(size_bytes: int, video: str | None, audio: tuple[str, ...], durati
     parts = [human_bytes(size_bytes), human_time(duration_s) if duration_s is not None else None, video]
     sound = " + ".join(audio) if len(audio) <= 2 else f"{len(audio)} audio streams"
     return ", ".join(p for p in (*parts, sound) if p)
-
-
-def short_names(receipts: Sequence[Receipt]) -> list[str]:
-    """Return what each input is called among the others: its last name, with its folders where another has that too."""
-    names = [Path(r.input).name for r in receipts]
-    paths = [Path(r.input).absolute() for r in receipts]
-    if len(set(names)) == len(names):
-        return names
-    above = os.path.commonpath([path.parent for path in paths])
-    told = [str(path if above == path.anchor else path.relative_to(above)) for path in paths]
-    return [whole if names.count(name) > 1 else name for name, whole in zip(names, told, strict=True)]
-
-
-def print_summary(receipts: Sequence[Receipt], out: IO[str]) -> None:
-    """Print one table for many receipts."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("input", overflow="ellipsis", no_wrap=True, max_width=30)
-    table.add_column("result")
-    for name in ("before", "after", "saved", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    called = short_names(receipts)
-    for name, r in zip(called, receipts, strict=True):
-        table.add_row(
-            Text(plain_text(name)), Text(r.status, style=WORDS.get(r.status, "")),
-            *(human_bytes(f.size_bytes) if f else "" for f in (r.source, r.result)),
-            f"{r.saved_share:.0%}" if r.saved_share is not None else "", human_time(r.wall_s),
-        )  # fmt: skip
-    before = sum(r.source.size_bytes for r in receipts if r.source and r.result)
-    after = sum(r.result.size_bytes for r in receipts if r.result)
-    console = Console(file=out, highlight=False)
-    console.print(table)
-    counts = {status: sum(r.status == status for r in receipts) for status in WORDS}
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    saved = f"; {human_bytes(before)} became {human_bytes(after)}" if before else ""
-    console.print(Text(f"{len(receipts)} inputs: {told}{saved}"))
-    for name, r in zip(called, receipts, strict=True):
-        because = next((reason.text for reason in r.reasons if reason.code == "fell_back"), None)
-        if because is not None:
-            console.print(Text(plain_text(f"{name}: {because}")))
-        for check in _not_passed(r):
-            console.print(Text(plain_text(f"{name}: {check}")))
