@@ -36,13 +36,15 @@ def ladder_records(
         )
         for r, t in zip(parts.rungs, tracks, strict=False)
     )  # fmt: skip
+    size = f"{rungs[0].width}x{rungs[0].height}"
+    told = f"h264, {count} rungs from {size} down" if count > 1 else f"h264, 1 rung of {size}"
     ladder = LadderRecord(
         master=os.fspath(target / MASTER), manifest=os.fspath(target / MPD), segments=len(first.segments),
         segment_s=parts.segment_s, rungs=rungs, sounds_bps=tuple(t.average_bps for t in tracks[count:]),
     )  # fmt: skip
     whole = FileRecord(
         path=os.fspath(target), size_bytes=sum(p.stat().st_size for p in target.iterdir()), sha256=None,
-        container="hls,dash", video=f"h264, {count} rungs from {rungs[0].width}x{rungs[0].height} down",
+        container="hls,dash", video=told,
         audio=tuple(f"aac {s.channels} ch {s.bitrate_bps // 1000} kb/s" for s in parts.sounds), subtitles=(),
         duration_s=sum(first.durations_s), frames=sum(s.samples for s in first.segments),
     )  # fmt: skip

@@ -249,7 +249,10 @@ def test_pictures_too_small_to_be_scored_are_refused_before_anything_is_encoded(
 
 def test_the_smallest_pictures_that_are_scored_make_a_ladder(tmp_path: Path) -> None:
     source = made(tmp_path / "a.mp4", size="18x18", seconds=1, sound=False)
-    whole(tmp_path / "out", make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT))
+    receipt = make_ladder(source, tmp_path / "out", host=HOST, request=ASKED, wish=SHORT)
+    whole(tmp_path / "out", receipt)
+    assert receipt.result is not None
+    assert receipt.result.video == "h264, 1 rung of 18x18"
 
 
 def test_settings_of_another_codec_are_none_of_a_ladders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,8 @@ def _print_rungs(ladder: LadderRecord, made: Receipt, out: IO[str]) -> None:
     size = made.result.size_bytes if made.result is not None else 0
     sounds = ", ".join(_rate(bps) for bps in ladder.sounds_bps) or "none"
     print(
-        f"\n{ladder.segments} segments of {ladder.segment_s:g} s; sound: {sounds}; {human_bytes(size)} in all.",
+        f"\n{ladder.segments} segment{'' if ladder.segments == 1 else 's'} of {ladder.segment_s:g} s; sound: {sounds}; "
+        f"{human_bytes(size)} in all.",
         file=out,
     )
     print("* of samples, at the size of the top rung.", file=out)

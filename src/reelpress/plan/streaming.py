@@ -147,7 +147,7 @@ def ladder_attempt(attempt: Attempt, encodes: Sequence[Encode], parts: Streams) 
     sets = " ".join(f"id={i},seg_duration={length:g},streams={i}" for i, length in enumerate(lengths))
     return msgspec.structs.replace(
         attempt,
-        why=f"{count} rungs by {attempt.why}",
+        why=f"{count} rung{'' if count == 1 else 's'} by {attempt.why}",
         falls_back_on=(),
         args=(
             *args[:first_map], "-filter_complex", ";".join(chains), *outs,
