@@ -180,6 +180,13 @@ def test_a_file_with_a_stretch_without_a_new_picture_is_an_input_that_cannot_be_
     assert "hint: " in done.stderr
 
 
+def test_a_file_too_small_to_be_scored_is_an_input_that_cannot_be_used(tmp_path: Path) -> None:
+    source = clips.plain(tmp_path / "icon.mp4", size="64x16", seconds=1.0)
+    done = calibrate(tmp_path / "cache", "--quick", "--only-files", str(source))
+    assert done.returncode == 3, done.stderr
+    assert "evidence: Pictures of 64x16 are too small for VMAF." in done.stderr
+
+
 @pytest.mark.parametrize("name", GENERATED)
 def test_a_clip_is_drawn_alike_each_time(name: str, tmp_path: Path) -> None:
     """Else no curve of an earlier calibration could stand beside new ones."""
