@@ -17,7 +17,7 @@ from reelpress.plan.compress import plan
 from reelpress.plan.model import Encode
 from reelpress.probe.media import named, probe
 from reelpress.quality.samples import Sample, SampleError, cut_samples
-from reelpress.quality.vmaf import LEAST_SIDE, too_small
+from reelpress.quality.vmaf import too_small
 from reelpress.request import Request
 from reelpress.run.process import Limits, run
 
@@ -86,9 +86,9 @@ def clip_of_file(number: int, file: Path, host: HostFacts, *, folder: Path) -> C
     if not isinstance(decided, Encode):
         raise InputError(f"{file.name} is nothing to encode.", evidence=decided.reasons[0].text)
     attempt, expect = decided.attempts[0], decided.expect
-    if min(expect.width, expect.height) < LEAST_SIDE:
-        evidence = too_small(expect.width, expect.height)
-        raise InputError(f"{file.name} cannot be measured with.", evidence=evidence, hint="Name a larger video.")
+    why = too_small(expect.width, expect.height)
+    if why is not None:
+        raise InputError(f"{file.name} cannot be measured with.", evidence=why, hint="Name a larger video.")
     try:
         return _clip(
             f"file {number}", file, facts, windows(expect.duration_s or 0.0), ffmpeg=attempt.ffmpeg, folder=folder,

@@ -18,7 +18,7 @@ from reelpress.facts.values import Value
 from reelpress.plan.model import Expectation
 from reelpress.plan.stretch_place import stretch_place
 from reelpress.quality.packets import media_bytes, packet_table
-from reelpress.quality.vmaf import LEAST_SIDE, too_small
+from reelpress.quality.vmaf import too_small
 from reelpress.run.process import CancelToken, Finished, Limits, run
 
 _LIMITS = Limits(wall_s=600, stall_s=120)
@@ -57,8 +57,9 @@ class SampleError(ReelpressError):
 
 def refuse_small(expect: Expectation) -> None:
     """Raise :class:`SampleError` where samples of a plan's pictures could not be scored."""
-    if min(expect.width, expect.height) < LEAST_SIDE:
-        raise SampleError(too_small(expect.width, expect.height))
+    why = too_small(expect.width, expect.height)
+    if why is not None:
+        raise SampleError(why)
 
 
 def cut_samples(

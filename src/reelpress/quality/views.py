@@ -18,7 +18,7 @@ from reelpress.plan.colour import plan_colour, players_guess
 from reelpress.plan.compress import deinterlace
 from reelpress.plan.encoders import cpu_row
 from reelpress.plan.geometry import Size, crop_filter
-from reelpress.quality.vmaf import LEAST_SIDE, too_small
+from reelpress.quality.vmaf import too_small
 from reelpress.request import Request
 
 # Models are fitted to screens of 1080 and of 2160 lines: https://github.com/Netflix/vmaf/blob/master/resource/doc/models.md
@@ -92,8 +92,9 @@ def decide_view(
     if how.prepare is not None and encoded.colour.is_hdr:  # the models know no PQ and no HLG: both have to be mapped
         how = msgspec.structs.replace(how, prepare=None, size="encoded")
     size, viewing = _size(reference, encoded, how)
-    if min(size.width, size.height) < LEAST_SIDE:
-        return Refused(code="too_small", text=too_small(size.width, size.height))
+    why = too_small(size.width, size.height)
+    if why is not None:
+        return Refused(code="too_small", text=why)
     mapped: list[str] = []
     deep = max(reference.bit_depth or 8, encoded.bit_depth or 8) > 8
     pix_fmt = "yuv420p10le" if deep else "yuv420p"

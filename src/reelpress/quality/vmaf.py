@@ -23,13 +23,13 @@ MODELS: dict[Viewing, str] = {
 # Why nothing is scored where a host has no scorer: as a part of a sentence, and as what is told with a way out.
 NO_SCORER = "no FFmpeg here has libvmaf"
 NO_SCORER_TOLD = "No FFmpeg here has libvmaf; the one that pip installs with Reelpress has."
-LEAST_SIDE = 17  # with less VIF has nothing left at its coarsest scale, and libvmaf crashes
+_LEAST_SIDE = 17  # with less VIF has nothing left at its coarsest scale, and libvmaf crashes
 LOG_PATH = "/dev/stdout"  # libvmaf opens it by name; nothing else of the command may write there
 
 
-def too_small(width: int, height: int) -> str:
-    """Return what is told of pictures of which a side is below ``LEAST_SIDE``."""
-    return f"Pictures of {width}x{height} are too small for VMAF."
+def too_small(width: int, height: int) -> str | None:
+    """Return why pictures of this size cannot be scored; ``None`` where they can."""
+    return f"Pictures of {width}x{height} are too small for VMAF." if min(width, height) < _LEAST_SIDE else None
 
 
 def libvmaf_filter(
