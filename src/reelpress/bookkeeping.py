@@ -22,7 +22,6 @@ from reelpress.facts.prediction import Predicted
 from reelpress.observe.prices import Tariff, no_price
 from reelpress.plan.forecast import Forecast
 from reelpress.plan.model import Attempt, Copy, Encode, Reason, StreamDecision
-from reelpress.plan.target import TOLERANCE
 from reelpress.receipt import (
     AttemptRecord,
     ClipRecord,
@@ -257,6 +256,9 @@ def _below_target(quality: Quality) -> tuple[str, ...]:
     """Return a warning where a limit had the encode made again and took it below the VMAF that was aimed at."""
     if quality.target is None or quality.score is None or quality.predicted is not None:
         return ()
+    # nothing that is needed without a target
+    from reelpress.plan.target import TOLERANCE
+
     if quality.score >= quality.target - TOLERANCE:
         return ()
     return (f"VMAF {quality.target:g} was aimed at, and {quality.score:.2f} came of it: a limit had it encoded again.",)

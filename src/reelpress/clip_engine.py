@@ -267,11 +267,10 @@ class _ClipWork:
     def _record(self, decided: Encode, clock: Clock, framing: Framing) -> None:
         book, request, captions = self.book, self.request, self.request.captions
         shown = (clock.start_s, clock.start_s + clock.duration_s)
-        cues = (
-            () if captions is None else tuple(c for c in captions.cues if c.end_s > shown[0] and c.start_s < shown[1])
-        )
+        given = captions.cues if captions is not None else ()
+        cues = [cue for cue in given if cue.end_s > shown[0] and cue.start_s < shown[1]]
         told = [reason.text for reason in decided.reasons if reason.code in _TOLD]
-        if captions is not None and captions.cues and not cues:
+        if given and not cues:
             told.append("None of the captions is on between its start and its end.")
         if cues:
             from reelpress.captions.fonts import not_seen

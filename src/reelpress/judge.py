@@ -18,7 +18,6 @@ from reelpress.probe.media_request import Decoding
 from reelpress.probe.ready import ReadyProbe
 from reelpress.receipt import Gate
 from reelpress.run.failures import decode_damage
-from reelpress.run.glyphs import not_drawn
 from reelpress.run.process import Finished
 from reelpress.run.report import read_report, read_samples
 from reelpress.run.watch import Job
@@ -83,7 +82,12 @@ class Judge:
         self.gates = check_structure(expect, facts, decoded, input_damage=damage, report=report, heard_s=heard)
         if not _failed(self.gates):
             self.gates = (*self.gates, *self._further(attempt, self._path, facts))
-        book.damage, book.not_drawn = damage, not_drawn(done.stderr_tail)
+        book.damage = damage
+        if expect.clip is not None:
+            # nothing else draws letters
+            from reelpress.run.glyphs import not_drawn
+
+            book.not_drawn = not_drawn(done.stderr_tail)
         self._emit(Checked(job=self._job.id, input=self._job.input, gates=self.gates))
         return _verdict(_failed(self.gates))
 
