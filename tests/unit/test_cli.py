@@ -596,7 +596,8 @@ def test_a_summary_says_which_checks_an_input_did_not_pass() -> None:
     score = Gate(name="vmaf", verdict="unmeasured", expected="90", measured="-", text="")
     told = io.StringIO()
     damaged = receipts.receipt(input="in/broken.mp4", exit_code=1, gates=(passed, frames))
-    print_summary([receipts.receipt(), damaged, receipts.receipt(input="odd.mp4", gates=(passed, score))], told)
+    made = [receipts.receipt(), damaged, receipts.receipt(input="odd.mp4", gates=(passed, score))]
+    print_summary(made, short_names(made), told)
     assert told.getvalue().splitlines()[-2:] == [
         "broken.mp4: frames: damaged_input, expected 351, got 350",
         "odd.mp4: vmaf: unmeasured, expected 90, got -",
@@ -712,7 +713,7 @@ def test_inputs_of_one_name_are_told_by_their_folders() -> None:
     made = [receipts.receipt(input=name) for name in ("in/mon/a.mp4", "in/tue/a.mp4", "in/tue/b.mp4")]
     assert short_names(made) == ["mon/a.mp4", "tue/a.mp4", "b.mp4"]
     told = io.StringIO()
-    print_summary(made, told)
+    print_summary(made, short_names(made), told)
     assert "mon/a.mp4" in told.getvalue()
     assert "tue/a.mp4" in told.getvalue()
     assert short_names([receipts.receipt(input="/x/a.mp4"), receipts.receipt(input="y/a.mp4")]) == [

@@ -100,14 +100,14 @@ def run_compress(
 
 
 def _show(receipts: Sequence[Receipt]) -> None:
-    names = [Path(one.input).name for one in receipts]
     if len(receipts) == 1:
+        names = [Path(receipts[0].input).name]
         print_receipt(receipts[0], sys.stdout)
     else:
         from reelpress.cli.summary import print_summary, short_names
 
         names = short_names(receipts)
-        print_summary(receipts, sys.stdout)
+        print_summary(receipts, names, sys.stdout)
     for name, one in zip(names, receipts, strict=True):
         print_error(name, one, sys.stderr)
 
