@@ -38,18 +38,19 @@ class Late:
         self.page.wait_for_timeout(100)
 
 
-def export_one(page: Page, service: FakeClips) -> None:
-    """Draft one clip, and start its export."""
-    open_draft(page, service, ONE)
+def export(page: Page, service: FakeClips, clips: tuple[tuple[str, str, str], ...] = ONE) -> None:
+    """Draft clips, and start their export."""
+    open_draft(page, service, clips)
     go(page, "Export")
     page.locator("#start").click()
-    expect(job(page, "One")).to_contain_text("Waiting")
+    for name, *_ in clips:
+        expect(job(page, name)).to_contain_text("Waiting")
 
 
 def test_an_older_answer_does_not_undo_what_a_newer_one_said_of_an_export(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()
-    export_one(page, service)
+    export(page, service)
     page.wait_for_timeout(600)  # what is read after a start
     late = Late(page, "**/v1/exports/exp_*")
     service.progress("One", 5)
@@ -80,7 +81,7 @@ def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Ope
     page = open_page()
     page.get_by_label("API key", exact=True).fill("rp_secret")
     page.get_by_role("button", name="Use this key").click()
-    export_one(page, service)
+    export(page, service)
     service.progress("One", 5)
     service.finish("One")
     job(page, "One").get_by_role("button", name="Play").evaluate("(button) => { button.click(); button.click(); }")
@@ -92,11 +93,8 @@ def test_two_clicks_on_play_fetch_a_clip_once(service: FakeClips, open_page: Ope
 def test_one_short_is_heard_at_a_time_and_none_on_another_step(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()
-    open_draft(page, service, (*ONE, ("Two", "6", "9")))
-    go(page, "Export")
-    page.locator("#start").click()
+    export(page, service, (*ONE, ("Two", "6", "9")))
     for name in ("One", "Two"):
-        expect(job(page, name)).to_contain_text("Waiting")
         service.finish(name)
     one, two = page.locator(".job video").first, page.locator(".job video").last
     job(page, "One").get_by_role("button", name="Play").click()
@@ -113,10 +111,7 @@ def test_one_short_is_heard_at_a_time_and_none_on_another_step(service: FakeClip
 def test_no_time_is_named_for_an_export_of_which_a_part_names_none(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()
-    open_draft(page, service, (*ONE, ("Two", "6", "10")))
-    go(page, "Export")
-    page.locator("#start").click()
-    expect(job(page, "Two")).to_contain_text("Waiting")
+    export(page, service, (*ONE, ("Two", "6", "10")))
     service.progress("One", 50, eta_s=None)
     service.progress("Two", 50)
     expect(page.locator("#overall-words")).to_have_text("0 of 2 finished, 50 %")
@@ -127,7 +122,7 @@ def test_no_time_is_named_for_an_export_of_which_a_part_names_none(service: Fake
 def test_that_nothing_answers_is_said_until_something_does(service: FakeClips, open_page: Open) -> None:
     service.add_video()
     page = open_page()
-    export_one(page, service)
+    export(page, service)
     page.route("**/cancel", lambda route: route.abort())
     page.get_by_role("button", name="Cancel all").click()
     expect(page.locator("#problem")).to_contain_text("The service does not answer.")
