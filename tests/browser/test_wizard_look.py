@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,12 +73,7 @@ def test_no_step_has_a_violation_or_overflows(service: FakeClips, open_page: Ope
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
         assert page.evaluate(SMALL) == [], step
 
-    expect(page.locator("#videos .card")).to_have_count(1)
-    look("choose")
-    open_draft(page, service, TWO)
-    look("mark")
-    go(page, "Frame")
-    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
+    to_framing(page, service, look)
     page.locator("#shot-layout").get_by_role("radio", name="Split").check()
     page.get_by_label("Show what apps cover").check()
     look("frame")
@@ -104,6 +100,16 @@ def test_no_step_has_a_violation_or_overflows(service: FakeClips, open_page: Ope
     look("keys")
 
 
+def to_framing(page: Page, service: FakeClips, look: Callable[[str], None]) -> None:
+    """Go from the choice of a video to its framing, and look at each step on the way."""
+    expect(page.locator("#videos .card")).to_have_count(1)
+    look("choose")
+    open_draft(page, service, TWO)
+    look("mark")
+    go(page, "Frame")
+    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
+
+
 @pytest.mark.parametrize("width", [390, pytest.param(320, marks=pytest.mark.thorough)])
 def test_fingers_hit_what_they_press_and_no_field_is_zoomed_into(
     service: FakeClips, open_page: Open, width: int
@@ -115,12 +121,7 @@ def test_fingers_hit_what_they_press_and_no_field_is_zoomed_into(
         assert page.evaluate(FINGERS) == [], step
         assert page.evaluate("document.documentElement.scrollWidth") <= width, step
 
-    expect(page.locator("#videos .card")).to_have_count(1)
-    look("choose")
-    open_draft(page, service, TWO)
-    look("mark")
-    go(page, "Frame")
-    expect(page.locator("#framing-state")).to_contain_text("faces by haar")
+    to_framing(page, service, look)
     look("frame")
     go(page, "Captions")
     page.get_by_role("button", name="Write them here").click()
