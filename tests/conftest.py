@@ -97,6 +97,14 @@ def no_nursery() -> Iterator[None]:
     nursery._kept, nursery._keepers = kept and nursery.Nursery(nursery_argv()), keepers
 
 
+@pytest.fixture
+def no_descriptor_left(no_nursery: None) -> Iterator[None]:
+    """The test closes what it opens; who keeps a process looks at it now and then, with a descriptor."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    yield
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Whisper model that knows nothing."""

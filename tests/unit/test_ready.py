@@ -15,15 +15,8 @@ from reelpress.run.process import CancelToken
 
 import clips
 
-pytestmark = pytest.mark.media
+pytestmark = [pytest.mark.media, pytest.mark.usefixtures("no_descriptor_left")]
 TWO = Decoding(threads=2)
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_is_left_behind(no_nursery):
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    yield
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 @pytest.mark.parametrize("early", [True, False])
